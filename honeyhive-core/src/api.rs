@@ -1,0 +1,110 @@
+//! The two REST calls that tracing needs: start a session, update an event. Made in the background,
+//! from data; nothing on the span path waits for them.
+//!
+//! Wire format: `POST /session/start` with `{"session": {…}}` and `PUT /events` with `{"event_id": …}`
+//! as the Python SDK sends them. Of a response only the status is read.
+
+use serde::Serialize;
+use serde_json::{Map, json};
+
+use crate::{Bucket, Value, config::Config, session::SessionTag};
+
+/// A call that waits to be made.
+#[derive(Debug)]
+pub(crate) enum Call {
+    SessionStart(SessionStart),
+    UpdateEvent(EventUpdate),
+}
+
+impl Call {
+    pub(crate) fn method(&self) -> &'static str {
+        match self {
+            Self::SessionStart(_) => "POST",
+            Self::UpdateEvent(_) => "PUT",
+        }
+    }
+
+    pub(crate) fn path(&self) -> &'static str {
+        match self {
+            Self::SessionStart(_) => "/session/start",
+            Self::UpdateEvent(_) => "/events",
+        }
+    }
+
+    pub(crate) fn body(&self) -> serde_json::Value {
+        match self {
+            Self::SessionStart(start) => json!({ "session": start }),
+            Self::UpdateEvent(update) => json!(update.0),
+        }
+    }
+}
+
+/// Body of `POST /session/start`.
+#[derive(Debug, Serialize)]
+pub(crate) struct SessionStart {
+    session_id: String,
+    session_name: String,
+    source: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inputs: Option<serde_json::Value>,
+}
+
+impl SessionStart {
+    pub(crate) fn new(config: &Config, tag: &SessionTag, inputs: Option<Value>) -> Self {
+        Self {
+            session_id: tag.id.to_string(),
+            session_name: tag.name.as_deref().unwrap_or(&config.session_name).to_owned(),
+            source: config.source.clone(),
+            project: config.project.clone(),
+            inputs: inputs.map(|value| as_map(value, "value")),
+        }
+    }
+}
+
+/// Changes to one event, by bucket. The endpoint takes neither inputs nor errors, so inputs are
+/// kept under `metadata.inputs`.
+#[derive(Debug, Default)]
+pub(crate) struct Update(Map<String, serde_json::Value>);
+
+impl Update {
+    pub(crate) fn metadata(value: Value) -> Self {
+        let mut update = Self::default();
+        update.put(Bucket::Metadata, value);
+        update
+    }
+
+    /// Merges a map into a bucket.
+    pub(crate) fn put(&mut self, bucket: Bucket, value: Value) {
+        let (key, value) = match bucket {
+            Bucket::Inputs => ("metadata", json!({ "inputs": as_map(value, "value") })),
+            Bucket::Outputs => ("outputs", as_map(value, "result")),
+            Bucket::Metadata => ("metadata", as_map(value, "value")),
+            Bucket::Metrics => ("metrics", as_map(value, "value")),
+            Bucket::Feedback => ("feedback", as_map(value, "value")),
+            Bucket::Config => ("config", as_map(value, "value")),
+            Bucket::UserProperties => ("user_properties", as_map(value, "value")),
+        };
+        let entry = self.0.entry(key).or_insert_with(|| json!({}));
+        if let (Some(entry), serde_json::Value::Object(new)) = (entry.as_object_mut(), value) {
+            entry.extend(new);
+        }
+    }
+
+    pub(crate) fn of(mut self, event_id: &str) -> EventUpdate {
+        self.0.insert("event_id".into(), event_id.into());
+        EventUpdate(self.0)
+    }
+}
+
+/// Body of `PUT /events`.
+#[derive(Debug)]
+pub(crate) struct EventUpdate(Map<String, serde_json::Value>);
+
+fn as_map(value: Value, fallback_key: &str) -> serde_json::Value {
+    match value.to_serde() {
+        map @ serde_json::Value::Object(_) => map,
+        other => json!({ fallback_key: other }),
+    }
+}

@@ -1,0 +1,105 @@
+//! Every attribute key that this crate writes, in one place.
+//! The underscore buckets and the `traceloop.association.properties.*` twins are the names that
+//! HoneyHive's ingestion reads; they are wire format and never change here.
+
+/// Prefix of the legacy association twins that HoneyHive also reads.
+pub(crate) const ASSOCIATION: &str = "traceloop.association.properties";
+
+/// Session that a span belongs to.
+pub(crate) const SESSION_ID: &str = "honeyhive.session_id";
+/// Twin of [`SESSION_ID`].
+pub(crate) const ASSOCIATION_SESSION_ID: &str = "traceloop.association.properties.session_id";
+/// Asks the server to create the session of a span when it does not know it yet.
+pub(crate) const SESSION_AUTO_CREATE: &str = "honeyhive.session_auto_create";
+/// Name for a session that the server creates.
+pub(crate) const SESSION_NAME: &str = "honeyhive.session_name";
+/// Project of a span.
+pub(crate) const PROJECT: &str = "honeyhive.project";
+/// Environment label of a span.
+pub(crate) const SOURCE: &str = "honeyhive.source";
+/// HoneyHive event type: model, tool, chain or session.
+pub(crate) const EVENT_TYPE: &str = "honeyhive_event_type";
+/// Event name, when it is not the span name.
+pub(crate) const EVENT_NAME: &str = "honeyhive_event_name";
+/// Event id to use instead of one derived from the span id.
+pub(crate) const EVENT_ID: &str = "honeyhive_event_id";
+/// Error text of the event.
+pub(crate) const ERROR: &str = "honeyhive_error";
+/// Error type of the event.
+pub(crate) const ERROR_TYPE: &str = "honeyhive_error_type";
+/// Duration in milliseconds, as a double.
+pub(crate) const DURATION_MS: &str = "honeyhive_duration_ms";
+
+/// OpenTelemetry GenAI operation, which maps to an event type.
+pub(crate) const GEN_AI_OPERATION: &str = "gen_ai.operation.name";
+/// OpenInference span kind, which maps to an event type.
+pub(crate) const OPENINFERENCE_KIND: &str = "openinference.span.kind";
+/// Traceloop span kind, which maps to an event type.
+pub(crate) const TRACELOOP_KIND: &str = "traceloop.span.kind";
+/// Keys whose presence says that a span is a model call.
+pub(crate) const MODEL_KEYS: [&str; 5] =
+    ["gen_ai.request.model", "gen_ai.response.model", "llm.model_name", "llm.request.model", "llm.response.model"];
+
+/// OpenTelemetry code attributes: the function with its module, and its line.
+pub(crate) const CODE_FUNCTION: &str = "code.function.name";
+pub(crate) const CODE_LINE: &str = "code.line.number";
+
+/// OpenTelemetry exception event and its attributes.
+pub(crate) const EXCEPTION_EVENT: &str = "exception";
+pub(crate) const EXCEPTION_TYPE: &str = "exception.type";
+pub(crate) const EXCEPTION_MESSAGE: &str = "exception.message";
+
+/// A part of a HoneyHive event that attributes are routed to.
+///
+/// Each bucket is a prefix on the wire: `honeyhive_metadata.<path>` becomes
+/// `event.metadata.<path>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Bucket {
+    /// What the event received.
+    Inputs,
+    /// What the event produced.
+    Outputs,
+    /// Anything worth keeping that has no better place.
+    Metadata,
+    /// Numbers that measure the event.
+    Metrics,
+    /// Judgements by users or reviewers.
+    Feedback,
+    /// Settings that shaped the event, such as a model and its parameters.
+    Config,
+    /// Facts about the user.
+    UserProperties,
+}
+
+impl Bucket {
+    /// Returns the attribute prefix of the bucket.
+    ///
+    /// ```
+    /// assert_eq!(honeyhive_core::Bucket::Metrics.prefix(), "honeyhive_metrics");
+    /// ```
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Inputs => "honeyhive_inputs",
+            Self::Outputs => "honeyhive_outputs",
+            Self::Metadata => "honeyhive_metadata",
+            Self::Metrics => "honeyhive_metrics",
+            Self::Feedback => "honeyhive_feedback",
+            Self::Config => "honeyhive_config",
+            Self::UserProperties => "honeyhive_user_properties",
+        }
+    }
+}
+
+/// What the conventions call the same thing, in the order in which they are asked. For display only.
+pub(crate) const SHOWN_MODEL: [&str; 3] = ["gen_ai.response.model", "llm.model_name", "gen_ai.request.model"];
+pub(crate) const SHOWN_PROVIDER: [&str; 2] = ["gen_ai.provider.name", "llm.provider"];
+pub(crate) const SHOWN_INPUT_TOKENS: [&str; 2] = ["gen_ai.usage.input_tokens", "llm.token_count.prompt"];
+pub(crate) const SHOWN_OUTPUT_TOKENS: [&str; 2] = ["gen_ai.usage.output_tokens", "llm.token_count.completion"];
+pub(crate) const SHOWN_CACHED_TOKENS: [&str; 2] =
+    ["gen_ai.usage.cache_read.input_tokens", "llm.token_count.prompt_details.cache_read"];
+pub(crate) const FIRST_TOKEN_EVENTS: [&str; 2] = ["First Token Stream Event", "gen_ai.content.completion.chunk"];
+pub(crate) const GEN_AI_INPUT: &str = "gen_ai.input.messages";
+pub(crate) const GEN_AI_OUTPUT: &str = "gen_ai.output.messages";
+pub(crate) const LLM_INPUT: &str = "llm.input_messages.";
+pub(crate) const LLM_OUTPUT: &str = "llm.output_messages.";

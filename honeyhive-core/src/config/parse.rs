@@ -1,0 +1,245 @@
+//! Checks of single settings: text in, value or a [`ConfigError`] that names the fix out.
+
+use std::time::Duration;
+
+use url::Url;
+use uuid::Uuid;
+
+use super::{Console, DEFAULT_SERVER_URL, Explicit, Protocol};
+use crate::{ConfigError, secret::Secret};
+
+/// The environment: trimmed, with blank meaning absent.
+pub(super) struct Env<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl<'a> Env<'a> {
+    pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self(lookup)
+    }
+
+    pub(super) fn text(&self, variable: &str) -> Option<String> {
+        (self.0)(variable).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    pub(super) fn first(&self, variables: &[&str]) -> Option<String> {
+        variables.iter().find_map(|variable| self.text(variable))
+    }
+
+    pub(super) fn parsed<T>(
+        &self,
+        setting: &'static str,
+        variable: &'static str,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(text) = self.text(variable) else { return Ok(None) };
+        parse(&text).map(Some).map_err(|problem| ConfigError::new(setting, variable, problem))
+    }
+}
+
+/// Picks the key that traces, sessions and events are sent with.
+pub(super) fn key(explicit: &Explicit, env: &Env<'_>) -> Result<Option<Secret>, ConfigError> {
+    let set = |explicit: &Option<Secret>, variables: &[&str]| {
+        let text = match explicit {
+            Some(secret) => Some(secret.reveal().trim().to_owned()),
+            None => env.first(variables),
+        };
+        text.filter(|text| !text.is_empty())
+    };
+    let project = set(&explicit.api_key, &["HH_API_KEY", "HONEYHIVE_API_KEY"]);
+    if let Some(text) = &project {
+        sendable("api_key", "HH_API_KEY", text)?;
+        if text.starts_with("hh_ingst_") {
+            return Err(ConfigError::new(
+                "api_key",
+                "HH_API_KEY",
+                "this is an ingestion key; pass it with `.ingestion_api_key(..)` or HH_INGESTION_API_KEY",
+            ));
+        }
+        foreign("api_key", "HH_API_KEY", text)?;
+    }
+    let ingestion = set(&explicit.ingestion_api_key, &["HH_INGESTION_API_KEY"]);
+    if let Some(text) = &ingestion {
+        sendable("ingestion_api_key", "HH_INGESTION_API_KEY", text)?;
+        ingestion_shape(text)?;
+    }
+    Ok(ingestion.or(project).map(Secret::new))
+}
+
+fn sendable(setting: &'static str, variable: &'static str, text: &str) -> Result<(), ConfigError> {
+    match text.bytes().all(|b| (0x21..0x7f).contains(&b)) && !text.contains(['"', '\'']) {
+        true => Ok(()),
+        false => Err(ConfigError::new(
+            setting,
+            variable,
+            "the key has a space, a quote, a line break or another character that no header can \
+             carry; copy it again from HoneyHive's settings",
+        )),
+    }
+}
+
+fn foreign(setting: &'static str, variable: &'static str, text: &str) -> Result<(), ConfigError> {
+    let looks_like = match text {
+        text if text.contains("://") => "a URL",
+        text if text.starts_with("sk-ant-") => "an Anthropic key",
+        text if text.starts_with("sk-") => "an OpenAI key",
+        text if text.starts_with("AIza") => "a Google key",
+        text if text.starts_with("hh_fgdp_") => "a data plane key, which cannot write traces",
+        _ => return Ok(()),
+    };
+    Err(ConfigError::new(setting, variable, format!("this looks like {looks_like}; use a HoneyHive project key")))
+}
+
+fn ingestion_shape(text: &str) -> Result<(), ConfigError> {
+    let rest = text.strip_prefix("hh_ingst_").and_then(|rest| rest.split_once('_'));
+    match rest {
+        Some((id, secret)) if id.len() == 24 && secret.len() == 64 => Ok(()),
+        Some(_) => Err(ConfigError::new(
+            "ingestion_api_key",
+            "HH_INGESTION_API_KEY",
+            "the key is incomplete; copy the whole of it (hh_ingst_<24 characters>_<64 characters>)",
+        )),
+        None => Err(ConfigError::new(
+            "ingestion_api_key",
+            "HH_INGESTION_API_KEY",
+            "an ingestion key starts with hh_ingst_; a project key goes to `.api_key(..)` or HH_API_KEY",
+        )),
+    }
+}
+
+pub(super) fn session_id(text: &str) -> Result<Uuid, ConfigError> {
+    Uuid::try_parse(text.trim()).map_err(|_| {
+        ConfigError::new(
+            "session_id",
+            "",
+            "not a UUID; leave it out and one is made, or pass one like \
+             8f14e45f-ceea-467f-ab1e-2c3d4e5f6a7b",
+        )
+    })
+}
+
+pub(super) fn name(
+    setting: &'static str,
+    variable: &'static str,
+    text: Option<String>,
+) -> Result<Option<String>, ConfigError> {
+    let Some(text) = text else { return Ok(None) };
+    let text = text.trim().to_owned();
+    match () {
+        () if text.is_empty() => Ok(None),
+        () if text.chars().any(char::is_control) => {
+            Err(ConfigError::new(setting, variable, "contains a control character; remove it"))
+        }
+        () if text.len() > 256 => Err(ConfigError::new(setting, variable, "longer than 256 bytes; shorten it")),
+        () => Ok(Some(text)),
+    }
+}
+
+pub(super) fn server_url(explicit: Option<String>, env: &Env<'_>) -> Result<Url, ConfigError> {
+    let text = explicit
+        .or_else(|| env.first(&["HH_API_URL", "HONEYHIVE_SERVER_URL", "HH_SERVER_URL"]))
+        .unwrap_or_else(|| DEFAULT_SERVER_URL.to_owned());
+    let wrong = |problem: &str| ConfigError::new("server_url", "HH_API_URL", problem);
+    let mut url = Url::parse(text.trim())
+        .map_err(|_| wrong("not a URL; write it with its scheme, like https://api.honeyhive.ai"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(wrong("the scheme must be http or https, as in https://api.honeyhive.ai"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("a key in the URL would end up in logs; pass it with `.api_key(..)` or HH_API_KEY"));
+    }
+    if url.scheme() == "http" && !is_loopback(&url) {
+        return Err(wrong("plain http would send the key readable to all; use https (http is for loopback only)"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("must have no query and no fragment; give the base URL only"));
+    }
+    let path = url.path().trim_end_matches('/').trim_end_matches("/opentelemetry/v1/traces").to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+pub(super) fn protocol(text: &str) -> Result<Protocol, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "http/protobuf" => Ok(Protocol::HttpProtobuf),
+        "http/json" => Ok(Protocol::HttpJson),
+        _ => Err(format!("unknown protocol {:?}: use http/protobuf or http/json", short(text))),
+    }
+}
+
+pub(super) fn console(text: &str) -> Result<Console, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "off" => Ok(Console::Off),
+        "line" => Ok(Console::Line),
+        "tree" => Ok(Console::Tree),
+        "full" => Ok(Console::Full),
+        _ => Err(format!("unknown console form {:?}: use off, line, tree or full", short(text))),
+    }
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(format!("{:?} is neither true nor false", short(text))),
+    }
+}
+
+/// A setting's name in code and in the environment.
+type Names = (&'static str, &'static str);
+
+/// Resolves a duration; the variable holds seconds. `range` is default, least and most.
+pub(super) fn duration(
+    (setting, variable): Names,
+    explicit: Option<Duration>,
+    env: &Env<'_>,
+    (default, least, most): (Duration, Duration, Duration),
+) -> Result<Duration, ConfigError> {
+    let from_env = || env.parsed(setting, variable, seconds);
+    let value = match explicit {
+        Some(value) => value,
+        None => from_env()?.unwrap_or(default),
+    };
+    match (least..=most).contains(&value) {
+        true => Ok(value),
+        false => Err(ConfigError::new(setting, variable, format!("must lie between {least:?} and {most:?}"))),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("{:?} is not a number of seconds", short(text)))?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| format!("{:?} is not a usable number of seconds", short(text)))
+}
+
+/// Resolves a count. `range` is default, least and most.
+pub(super) fn count<T>(
+    (setting, variable): Names,
+    explicit: Option<T>,
+    env: &Env<'_>,
+    (default, least, most): (T, T, T),
+) -> Result<T, ConfigError>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
+{
+    let whole = |text: &str| text.parse().map_err(|_| format!("{:?} is not a whole number", short(text)));
+    let value = match (explicit, env.text(variable)) {
+        (Some(value), _) => value,
+        (None, Some(text)) => whole(&text).map_err(|problem| ConfigError::new(setting, variable, problem))?,
+        (None, None) => default,
+    };
+    match (least..=most).contains(&value) {
+        true => Ok(value),
+        false => Err(ConfigError::new(setting, variable, format!("must lie between {least} and {most}"))),
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(40).collect()
+}

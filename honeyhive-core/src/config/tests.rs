@@ -1,0 +1,175 @@
+use std::time::Duration;
+
+use super::{Config, Console, Explicit, Protocol};
+use crate::{ConfigError, secret::Secret};
+
+fn resolve(env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    with(Explicit::default(), env)
+}
+
+fn with(explicit: Explicit, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::resolve(explicit, "prog", &|name| {
+        env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string())
+    })
+}
+
+const INGESTION: &str =
+    "hh_ingst_123456789012345678901234_1234567890123456789012345678901234567890123456789012345678901234";
+
+#[test]
+fn nothing_set_is_local_with_the_documented_defaults() {
+    let config = resolve(&[]).unwrap();
+    assert!(config.key.is_none());
+    assert_eq!(config.source, "dev");
+    assert_eq!(config.server_url.as_str(), "https://api.dp1.us.honeyhive.ai/");
+    assert_eq!((config.session_name.as_str(), config.service_name.as_str()), ("prog", "prog"));
+    assert_eq!(config.protocol, Protocol::HttpProtobuf);
+    assert_eq!((config.batch_size, config.max_attributes, config.max_events), (512, 10_000, 128));
+    assert_eq!((config.export_timeout, config.flush_interval), (Duration::from_secs(30), Duration::from_secs(1)));
+    assert_eq!(config.local_dir.to_str(), Some("./.honeyhive"));
+    assert_eq!(config.console, Console::Tree);
+    assert!(!config.disabled);
+}
+
+#[test]
+fn every_variable_has_an_effect() {
+    let config = resolve(&[
+        ("HH_API_KEY", " key \n"),
+        ("HH_PROJECT", "p"),
+        ("HH_SOURCE", "prod"),
+        ("HH_API_URL", "http://127.0.0.1:8080/base/"),
+        ("HH_SERVICE_NAME", "svc"),
+        ("HH_OTLP_PROTOCOL", "http/json"),
+        ("HH_EXPORT_TIMEOUT", "2.5"),
+        ("HH_FLUSH_INTERVAL", "0.5"),
+        ("HH_BATCH_SIZE", "7"),
+        ("HH_QUEUE_BYTES", "70000"),
+        ("HH_MAX_ATTRIBUTES", "99"),
+        ("HH_MAX_EVENTS", "9"),
+        ("HH_DISABLE_TRACING", "TRUE"),
+        ("HH_LOCAL_DIR", "/x"),
+        ("HH_CONSOLE", "line"),
+    ])
+    .unwrap();
+    assert_eq!(config.key.unwrap().reveal(), "key");
+    assert_eq!(config.project.as_deref(), Some("p"));
+    assert_eq!(config.source, "prod");
+    assert_eq!(config.server_url.as_str(), "http://127.0.0.1:8080/base");
+    assert_eq!(config.service_name, "svc");
+    assert_eq!(config.protocol, Protocol::HttpJson);
+    assert_eq!(config.export_timeout, Duration::from_millis(2_500));
+    assert_eq!(config.flush_interval, Duration::from_millis(500));
+    assert_eq!((config.batch_size, config.queue_bytes), (7, 70_000));
+    assert_eq!((config.max_attributes, config.max_events), (99, 9));
+    assert!(config.disabled);
+    assert_eq!(config.local_dir.to_str(), Some("/x"));
+    assert_eq!(config.console, Console::Line);
+}
+
+#[test]
+fn code_beats_the_environment() {
+    let explicit = Explicit {
+        source: Some("code".into()),
+        batch_size: Some(3),
+        api_key: Some(Secret::new("code-key")),
+        disabled: Some(false),
+        ..Explicit::default()
+    };
+    let env = [("HH_SOURCE", "env"), ("HH_BATCH_SIZE", "junk"), ("HH_API_KEY", "env-key"), ("HH_DISABLE_TRACING", "1")];
+    let config = with(explicit, &env).unwrap();
+    assert_eq!((config.source.as_str(), config.batch_size, config.disabled), ("code", 3, false));
+    assert_eq!(config.key.unwrap().reveal(), "code-key");
+}
+
+#[test]
+fn the_ingestion_key_is_used_where_there_is_one() {
+    let config = resolve(&[("HH_API_KEY", "project-key"), ("HH_INGESTION_API_KEY", INGESTION)]).unwrap();
+    assert_eq!(config.key.unwrap().reveal(), INGESTION);
+}
+
+#[test]
+fn deprecated_variables_are_alternates() {
+    let config = resolve(&[("HONEYHIVE_API_KEY", "old"), ("HH_SERVER_URL", "https://old.example")]).unwrap();
+    assert_eq!(config.key.unwrap().reveal(), "old");
+    assert_eq!(config.server_url.host_str(), Some("old.example"));
+}
+
+#[test]
+fn blank_means_absent() {
+    let config = resolve(&[("HH_API_KEY", "  "), ("HH_PROJECT", ""), ("HH_BATCH_SIZE", " ")]).unwrap();
+    assert!(config.key.is_none() && config.project.is_none());
+    assert_eq!(config.batch_size, 512);
+}
+
+#[test]
+fn wrong_values_are_errors_that_name_the_variable_and_the_fix() {
+    let long = "x".repeat(300);
+    for (variable, value, says) in [
+        ("HH_API_KEY", "two\nlines", "no header can"),
+        ("HH_API_KEY", "\u{feff}key", "no header can"),
+        ("HH_API_KEY", "\"quoted\"", "a quote"),
+        ("HH_API_KEY", "https://key@host", "looks like a URL"),
+        ("HH_API_KEY", "sk-ant-abc", "an Anthropic key"),
+        ("HH_API_KEY", "sk-abc", "an OpenAI key"),
+        ("HH_API_KEY", INGESTION, "HH_INGESTION_API_KEY"),
+        ("HH_INGESTION_API_KEY", "hh_ingst_short", "starts with hh_ingst_"),
+        ("HH_INGESTION_API_KEY", "hh_ingst_short_secret", "incomplete"),
+        ("HH_INGESTION_API_KEY", "plain", "HH_API_KEY"),
+        ("HH_API_URL", "localhost:4318", "http or https"),
+        ("HH_API_URL", "//host", "not a URL"),
+        ("HH_API_URL", "ftp://host", "http or https"),
+        ("HH_API_URL", "https://key@host/", "HH_API_KEY"),
+        ("HH_API_URL", "http://example.com", "use https"),
+        ("HH_API_URL", "https://h/?a=1", "no query"),
+        ("HH_API_URL", "https://h/#f", "no fragment"),
+        ("HH_API_URL", "https://h:99999", "not a URL"),
+        ("HH_PROJECT", "a\u{0}b", "control character"),
+        ("HH_SOURCE", &long, "shorten it"),
+        ("HH_OTLP_PROTOCOL", "grpc", "http/protobuf or http/json"),
+        ("HH_EXPORT_TIMEOUT", "0", "between 1ms and 600s"),
+        ("HH_EXPORT_TIMEOUT", "NaN", "usable number of seconds"),
+        ("HH_EXPORT_TIMEOUT", "-1", "usable number of seconds"),
+        ("HH_EXPORT_TIMEOUT", "1e400", "usable number of seconds"),
+        ("HH_EXPORT_TIMEOUT", "5s", "not a number of seconds"),
+        ("HH_FLUSH_INTERVAL", "1e9", "between 10ms and 3600s"),
+        ("HH_BATCH_SIZE", "0", "between 1 and 10000"),
+        ("HH_BATCH_SIZE", "4294967297", "between 1 and 10000"),
+        ("HH_QUEUE_BYTES", "12", "between"),
+        ("HH_MAX_ATTRIBUTES", "abc", "not a whole number"),
+        ("HH_MAX_EVENTS", "-1", "not a whole number"),
+        ("HH_DISABLE_TRACING", "maybe", "neither true nor false"),
+        ("HH_CONSOLE", "rainbow", "off, line, tree or full"),
+    ] {
+        let error = resolve(&[(variable, value)]).unwrap_err().to_string();
+        assert!(error.contains(variable), "{variable}={value:?}: {error}");
+        assert!(error.contains(says), "{variable}={value:?}: {error}");
+        assert!(!error.contains("sk-a") && !error.contains("key@"), "leaks: {error}");
+    }
+    let explicit = Explicit { session_id: Some("not-a-uuid".into()), ..Explicit::default() };
+    assert!(with(explicit, &[]).unwrap_err().to_string().contains("not a UUID"));
+}
+
+#[test]
+fn loopback_may_be_plain_http_and_urls_are_normalised_once() {
+    for (given, expected) in [
+        ("http://localhost:1/", "http://localhost:1/"),
+        ("http://[::1]:4318", "http://[::1]:4318/"),
+        ("https://h/opentelemetry/v1/traces", "https://h/"),
+        ("https://h/a//", "https://h/a"),
+    ] {
+        assert_eq!(resolve(&[("HH_API_URL", given)]).unwrap().server_url.as_str(), expected);
+    }
+}
+
+#[test]
+fn no_debug_output_shows_the_key() {
+    let config = resolve(&[("HH_API_KEY", "canary-key")]).unwrap();
+    assert!(!format!("{config:?}").contains("canary"));
+}
+
+#[test]
+fn a_session_id_is_lower_cased() {
+    let id = "8F14E45F-CEEA-467F-AB1E-2C3D4E5F6A7B";
+    let explicit = Explicit { session_id: Some(id.into()), ..Explicit::default() };
+    assert_eq!(with(explicit, &[]).unwrap().session_id.to_string(), id.to_lowercase());
+}

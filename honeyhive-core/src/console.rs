@@ -1,0 +1,71 @@
+//! Prints each trace on stderr when its root ends.
+//! Runs on the worker. Holds a bounded number of spans; printing is a view and never loses data. What
+//! users and models wrote is stripped of control characters before a terminal sees it.
+
+mod messages;
+mod tree;
+
+use std::collections::{HashMap, VecDeque};
+
+use opentelemetry::trace::TraceId;
+
+use crate::{Console, SpanRecord, diag};
+
+/// Most traces and spans that wait for their root.
+const MAX_TRACES: usize = 256;
+const MAX_SPANS: usize = 10_000;
+
+/// Collects the spans of open traces and prints a trace when it is whole.
+#[derive(Debug)]
+pub(crate) struct Printer {
+    style: tree::Style,
+    open: HashMap<TraceId, Vec<SpanRecord>>,
+    order: VecDeque<TraceId>,
+    held: usize,
+}
+
+impl Printer {
+    pub(crate) fn new(console: Console, ascii: bool) -> Option<Self> {
+        let style = tree::Style { form: console, ascii };
+        let printer = Self { style, open: HashMap::new(), order: VecDeque::new(), held: 0 };
+        (console != Console::Off).then_some(printer)
+    }
+
+    pub(crate) fn observe(&mut self, spans: &[SpanRecord]) {
+        let mut ended = vec![];
+        for span in spans {
+            let trace = span.data.span_context.trace_id();
+            self.hold(trace, span.clone());
+            if span.is_local_root() {
+                ended.push(trace);
+            }
+        }
+        for trace in ended {
+            if let Some(spans) = self.release(trace) {
+                diag::print(&tree::render(&spans, self.style));
+            }
+        }
+    }
+
+    fn hold(&mut self, trace: TraceId, span: SpanRecord) {
+        while self.open.len() >= MAX_TRACES || self.held >= MAX_SPANS {
+            let Some(oldest) = self.order.front().copied() else { break };
+            self.release(oldest);
+        }
+        self.held += 1;
+        self.open
+            .entry(trace)
+            .or_insert_with(|| {
+                self.order.push_back(trace);
+                vec![]
+            })
+            .push(span);
+    }
+
+    fn release(&mut self, trace: TraceId) -> Option<Vec<SpanRecord>> {
+        self.order.retain(|other| *other != trace);
+        let spans = self.open.remove(&trace)?;
+        self.held -= spans.len();
+        Some(spans)
+    }
+}

@@ -1,0 +1,82 @@
+//! What is current: the enclosing tracer and session, kept as one value in the OpenTelemetry
+//! `Context`, so that they follow spans wherever contexts go.
+//! A session of one tracer never leaks to another; nothing here outlives its guard.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use opentelemetry::Context;
+
+use crate::{HoneyHiveTracer, export::queue::Queue, session::SessionTag};
+
+/// The enclosing tracer with its session, and what encloses those.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    tracer: HoneyHiveTracer,
+    session: Option<SessionTag>,
+    outer: Option<Scope>,
+}
+
+impl Scope {
+    pub(crate) fn of(tracer: &HoneyHiveTracer, session: Option<SessionTag>, outer: Option<&Self>) -> Self {
+        // Only another tracer's scope is worth keeping: for the same tracer this one hides it.
+        let outer = outer.and_then(|scope| scope.nearest_of_other(tracer)).cloned();
+        Self(Arc::new(Inner { tracer: tracer.clone(), session, outer }))
+    }
+
+    pub(crate) fn tracer(&self) -> &HoneyHiveTracer {
+        &self.0.tracer
+    }
+
+    /// Returns the innermost session that was opened for `tracer`.
+    pub(crate) fn session_of(&self, tracer: &HoneyHiveTracer) -> Option<&SessionTag> {
+        self.session_on(tracer.queue())
+    }
+
+    /// Returns the innermost session of the tracer that feeds `queue`.
+    pub(crate) fn session_on(&self, queue: &Arc<Queue>) -> Option<&SessionTag> {
+        match Arc::ptr_eq(self.0.tracer.queue(), queue) {
+            true => self.0.session.as_ref(),
+            false => self.0.outer.as_ref()?.session_on(queue),
+        }
+    }
+
+    fn nearest_of_other(&self, tracer: &HoneyHiveTracer) -> Option<&Self> {
+        match self.0.tracer.same_as(tracer) {
+            true => self.0.outer.as_ref()?.nearest_of_other(tracer),
+            false => Some(self),
+        }
+    }
+}
+
+/// Returns the tracer that the current code belongs to: the enclosing one, else the default.
+///
+/// ```
+/// assert!(honeyhive_core::current_tracer().is_none());
+/// ```
+pub fn current_tracer() -> Option<HoneyHiveTracer> {
+    Context::map_current(|cx| cx.get::<Scope>().map(|scope| scope.tracer().clone())).or_else(crate::default_tracer)
+}
+
+/// Keeps something current on this thread until it is dropped.
+///
+/// Not `Send`: a guard must not be held across an `.await`.
+#[must_use = "what was entered is left again when the guard is dropped"]
+pub struct ContextGuard {
+    _attached: opentelemetry::ContextGuard,
+    _thread: PhantomData<*const ()>,
+}
+
+impl ContextGuard {
+    pub(crate) fn attach(context: Context) -> Self {
+        Self { _attached: context.attach(), _thread: PhantomData }
+    }
+}
+
+impl std::fmt::Debug for ContextGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ContextGuard")
+    }
+}

@@ -1,0 +1,23 @@
+//! The process-wide default tracer: what `#[trace]` uses where no tracer is given or encloses it.
+
+use std::sync::{PoisonError, RwLock};
+
+use once_cell::sync::Lazy;
+
+use crate::HoneyHiveTracer;
+
+static DEFAULT: Lazy<RwLock<Option<HoneyHiveTracer>>> = Lazy::new(RwLock::default);
+
+/// Makes `tracer` the one that is used where none is given and none encloses the code.
+///
+/// May be called again; spans that have started are not affected.
+pub fn set_default_tracer(tracer: &HoneyHiveTracer) {
+    let old = DEFAULT.write().unwrap_or_else(PoisonError::into_inner).replace(tracer.clone());
+    // Dropped here, after the lock: the last handle of the old tracer may go with it.
+    drop(old);
+}
+
+/// Returns the default tracer, if one was set.
+pub fn default_tracer() -> Option<HoneyHiveTracer> {
+    DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone()
+}

@@ -1,0 +1,61 @@
+//! The one-line form: resolve from the environment, make it the default, flush when the guard goes.
+
+use std::time::{Duration, Instant};
+
+use crate::{HoneyHiveTracer, Report, diag, set_default_tracer};
+
+/// Longest that dropping the guard waits for what is left to be sent.
+const FLUSH_ON_DROP: Duration = Duration::from_secs(5);
+
+/// Starts tracing with the settings of the environment.
+///
+/// Never fails: a setting that is wrong is said on stderr, and tracing goes on in local mode. Keep the
+/// guard until the program ends; its drop sends what is left and says what was sent, kept or dropped.
+/// The explicit form, which can fail, is [`HoneyHiveTracer::init`].
+///
+/// ```no_run
+/// let _honeyhive = honeyhive_core::init();
+/// ```
+pub fn init() -> Guard {
+    let tracer = HoneyHiveTracer::init().build().or_else(|error| {
+        diag::say(&format!("{error}; going on in local mode"));
+        HoneyHiveTracer::init().build_from(&|_| None)
+    });
+    if let Ok(tracer) = &tracer {
+        set_default_tracer(tracer);
+    }
+    Guard { tracer: tracer.ok(), since: Instant::now() }
+}
+
+/// Sends what is left when it is dropped. Made by [`init`].
+#[derive(Debug)]
+#[must_use = "spans are flushed when the guard is dropped: bind it to a name, not to `_`"]
+pub struct Guard {
+    tracer: Option<HoneyHiveTracer>,
+    since: Instant,
+}
+
+impl Guard {
+    /// Returns the tracer, or `None` where none could be built.
+    pub fn tracer(&self) -> Option<&HoneyHiveTracer> {
+        self.tracer.as_ref()
+    }
+
+    /// Flushes and stops now, waiting at most `limit`, instead of at the drop.
+    pub fn shutdown(mut self, limit: Duration) -> Report {
+        self.tracer.take().map(|tracer| tracer.shutdown(limit)).unwrap_or_default()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let Some(tracer) = self.tracer.take() else { return };
+        if self.since.elapsed() < Duration::from_millis(1) {
+            diag::say("the guard was dropped at once; write `let _honeyhive = honeyhive::init();`");
+        }
+        let report = tracer.shutdown(FLUSH_ON_DROP);
+        if report.ended() > 0 && tracer.is_enabled() {
+            diag::say(&report.to_string());
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The runtime of honeyhive for Rust: tracers, spans, sessions, and their way to HoneyHive, to any
+//! OpenTelemetry backend, or to a local directory.
+//!
+//! Users depend on the `honeyhive` crate, which re-exports this one. It knows no model provider, no
+//! attribute convention of theirs and no client library.
+//!
+//! In reading order: [`HoneyHiveTracer`] and [`TracerBuilder`], [`Span`], [`Session`], [`Value`],
+//! [`propagation`], [`Exporter`] and [`Report`], [`testing`].
+
+mod api;
+mod attr;
+mod config;
+mod console;
+mod context;
+mod default;
+mod diag;
+mod enrich;
+mod error;
+mod event;
+mod export;
+mod forest;
+mod init;
+mod instrumented;
+mod live;
+#[doc(hidden)]
+pub mod private;
+pub mod propagation;
+mod record;
+mod secret;
+mod session;
+mod span;
+pub mod testing;
+mod tracer;
+mod value;
+
+pub use self::attr::Bucket;
+pub use self::config::{Console, DEFAULT_LOCAL_DIR, DEFAULT_SERVER_URL, Protocol};
+pub use self::context::{ContextGuard, current_tracer};
+pub use self::default::{default_tracer, set_default_tracer};
+pub use self::enrich::{Enricher, SessionEnricher};
+pub use self::error::ConfigError;
+pub use self::event::{EventType, UnknownEventType};
+pub use self::export::{Batch, Exporter, Exporting, Report, Sent};
+pub use self::init::{Guard, init};
+pub use self::instrumented::InContext;
+pub use self::record::SpanRecord;
+pub use self::session::Session;
+pub use self::span::{Instrumented, Span, SpanBuilder, SpanGuard, SpanKind, Status};
+pub use self::tracer::builder::TracerBuilder;
+pub use self::tracer::{HoneyHiveTracer, LazyTracer};
+pub use self::value::{MASK, MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUE_BYTES, MAX_WIDTH, Value};

@@ -1,0 +1,88 @@
+//! Our span as OpenTelemetry sees it: recording, in the `Context`, open to `set_attribute` by
+//! anybody. Ends exactly once, at `end` or when the last context that holds it goes.
+
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
+
+use opentelemetry::{
+    KeyValue,
+    trace::{Event, Link, Span as OtelSpan, SpanContext, Status as OtelStatus},
+};
+
+use crate::{export::queue::Queue, record::OpenRecord};
+
+#[derive(Debug)]
+pub(crate) struct LiveSpan {
+    context: SpanContext,
+    record: Option<Box<OpenRecord>>,
+    queue: Arc<Queue>,
+}
+
+impl LiveSpan {
+    pub(crate) fn new(record: OpenRecord, queue: Arc<Queue>) -> Self {
+        Self { context: record.data.span_context.clone(), record: Some(Box::new(record)), queue }
+    }
+}
+
+impl OtelSpan for LiveSpan {
+    fn add_event_with_timestamp<T>(&mut self, name: T, time: SystemTime, attributes: Vec<KeyValue>)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        if let Some(record) = &mut self.record {
+            record.add_event(Event::new(name, time, attributes, 0));
+        }
+    }
+
+    fn span_context(&self) -> &SpanContext {
+        &self.context
+    }
+
+    fn is_recording(&self) -> bool {
+        self.record.is_some()
+    }
+
+    fn set_attribute(&mut self, attribute: KeyValue) {
+        if let Some(record) = &mut self.record {
+            record.set(attribute);
+        }
+    }
+
+    fn set_status(&mut self, status: OtelStatus) {
+        if let Some(record) = &mut self.record
+            && status > record.data.status
+        {
+            record.data.status = status;
+        }
+    }
+
+    fn update_name<T>(&mut self, name: T)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        if let Some(record) = &mut self.record {
+            record.data.name = name.into();
+        }
+    }
+
+    fn add_link(&mut self, context: SpanContext, attributes: Vec<KeyValue>) {
+        if let Some(record) = &mut self.record {
+            match record.data.links.links.len() < record.limits.events {
+                true => record.data.links.links.push(Link::new(context, attributes, 0)),
+                false => record.data.links.dropped_count += 1,
+            }
+        }
+    }
+
+    fn end_with_timestamp(&mut self, time: SystemTime) {
+        if let Some(mut record) = self.record.take() {
+            record.data.end_time = time;
+            self.queue.push_own(record);
+        }
+    }
+}
+
+impl Drop for LiveSpan {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,259 @@
+//! Runtime of the macros. Not part of the public API: it changes without notice.
+//!
+//! An expansion is a `static` [`CallSite`], the captured inputs, and one call of [`run`],
+//! [`run_async`], [`run_future`] or [`run_stream`]; everything that decides anything is here.
+
+mod probe;
+mod stream;
+
+pub use std::boxed::Box;
+pub use std::option::Option::{None, Some};
+pub use std::result::Result::{Err, Ok};
+
+pub use self::probe::{ErrorText, Probe, SplitPlain, SplitResult, ViaDebug, ViaDisplay, ViaSerialize, ViaTypeName};
+pub use self::stream::{TracedStream, run_stream};
+pub use crate::{Bucket, Enricher, EventType, SessionEnricher, Span, Value};
+
+use crate::{
+    HoneyHiveTracer, LazyTracer,
+    context::current_tracer,
+    diag,
+    span::Ending,
+    value::{MASK, is_secret},
+};
+
+/// What is known of a traced function at compile time.
+#[derive(Debug)]
+pub struct CallSite {
+    /// Name of the span.
+    pub name: &'static str,
+    /// Event type, if one was given.
+    pub event_type: Option<EventType>,
+    /// Module of the function.
+    pub module: &'static str,
+    /// Line of the attribute.
+    pub line: u32,
+}
+
+/// A call that is about to be traced.
+#[derive(Debug)]
+pub struct Call {
+    site: &'static CallSite,
+    tracer: Choice,
+    session: Option<String>,
+}
+
+#[derive(Debug)]
+enum Choice {
+    Discover,
+    Given(HoneyHiveTracer),
+    Broken,
+}
+
+/// Starts to describe a call.
+pub fn call(site: &'static CallSite) -> Call {
+    Call { site, tracer: Choice::Discover, session: None }
+}
+
+impl Call {
+    /// Chooses the tracer.
+    pub fn tracer(mut self, tracer: &(impl AsTracer + ?Sized)) -> Self {
+        self.tracer = match tracer.as_tracer() {
+            Ok(Some(tracer)) => Choice::Given(tracer),
+            Ok(None) => Choice::Discover,
+            Err(()) => Choice::Broken,
+        };
+        self
+    }
+
+    /// Chooses the session.
+    pub fn session(mut self, id: impl ToString) -> Self {
+        self.session = Some(id.to_string());
+        self
+    }
+
+    /// Starts the span, if there is a tracer, and fills it.
+    pub fn start(self, fill: impl FnOnce(&Fill<'_>)) -> Span {
+        let tracer = match self.tracer {
+            Choice::Given(tracer) => tracer,
+            Choice::Discover => match current_tracer() {
+                Some(tracer) => tracer,
+                None => return Span::off(),
+            },
+            Choice::Broken => return Span::off(),
+        };
+        let mut builder = tracer.span(self.site.name);
+        builder.event_type = self.site.event_type;
+        builder.site = Some(self.site);
+        builder.session = self.session.map(|id| tracer.resume_session(&id));
+        let span = builder.start();
+        if span.is_recording() {
+            fill(&Fill(&span));
+        }
+        span
+    }
+}
+
+/// Writes what a call starts with.
+#[derive(Debug)]
+pub struct Fill<'a>(&'a Span);
+
+impl Fill<'_> {
+    /// Records an argument; one whose name marks a secret is masked.
+    pub fn input(&self, name: &'static str, value: impl FnOnce() -> Value) {
+        self.put(Bucket::Inputs, name, value);
+    }
+
+    /// Records a value in a bucket; one whose name marks a secret is masked and not looked at.
+    pub fn put(&self, bucket: Bucket, name: &str, value: impl FnOnce() -> Value) {
+        let value = if is_secret(name) { Value::from(MASK) } else { value() };
+        self.0.enrich(bucket, name, value);
+    }
+}
+
+/// What a call ended with.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing is recorded.
+    Silent,
+    /// A result.
+    Good(Value),
+    /// An error.
+    Bad(ErrorText),
+}
+
+impl Outcome {
+    fn write(self, span: &Span) {
+        match self {
+            Self::Silent => {}
+            Self::Good(value) => span.enrich(Bucket::Outputs, "result", value),
+            Self::Bad(error) => span.fail(error.kind, &error.message),
+        }
+    }
+}
+
+fn conclude<T>(ending: &mut Ending, out: &T, outcome: impl FnOnce(&T) -> Outcome) {
+    if ending.span().is_recording() {
+        outcome(out).write(ending.span());
+    }
+    ending.finish();
+}
+
+/// Runs a function in its span.
+pub fn run<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome) -> T {
+    let mut ending = Ending::new(span);
+    let out = ending.step(body);
+    conclude(&mut ending, &out, outcome);
+    out
+}
+
+/// Runs an async function in its span.
+pub fn run_async<F, O>(span: Span, body: F, outcome: O) -> Traced<F, O>
+where
+    F: Future,
+    O: FnOnce(&F::Output) -> Outcome,
+{
+    Traced::new(span, body, outcome)
+}
+
+/// Runs a function that returns a future; the span ends with the future.
+pub fn run_future<F, O>(span: Span, make: impl FnOnce() -> F, outcome: O) -> Traced<F, O>
+where
+    F: Future,
+    O: FnOnce(&F::Output) -> Outcome,
+{
+    let mut ending = Ending::new(span);
+    let body = ending.step(make);
+    Traced { inner: body, ending, outcome: Some(outcome) }
+}
+
+pin_project_lite::pin_project! {
+    /// The future of a traced function.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Traced<F, O> {
+        #[pin]
+        inner: F,
+        ending: Ending,
+        outcome: Option<O>,
+    }
+}
+
+impl<F, O> Traced<F, O> {
+    fn new(span: Span, inner: F, outcome: O) -> Self {
+        Self { inner, ending: Ending::new(span), outcome: Some(outcome) }
+    }
+}
+
+impl<F, O> Future for Traced<F, O>
+where
+    F: Future,
+    O: FnOnce(&F::Output) -> Outcome,
+{
+    type Output = F::Output;
+
+    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<F::Output> {
+        let this = self.project();
+        let out = std::task::ready!(this.ending.step(|| this.inner.poll(cx)));
+        match this.outcome.take() {
+            Some(outcome) => conclude(this.ending, &out, outcome),
+            None => this.ending.finish(),
+        }
+        std::task::Poll::Ready(out)
+    }
+}
+
+/// Anything that can stand after `tracer =`.
+#[diagnostic::on_unimplemented(
+    message = "`tracer = …` takes a `HoneyHiveTracer`, a `LazyTracer`, or an `Option` of a tracer",
+    label = "this is a `{Self}`"
+)]
+pub trait AsTracer {
+    /// Returns the tracer; `Ok(None)` leaves the choice to discovery, `Err` traces nothing.
+    #[doc(hidden)]
+    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ()>;
+}
+
+impl AsTracer for HoneyHiveTracer {
+    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ()> {
+        Ok(Some(self.clone()))
+    }
+}
+
+impl AsTracer for LazyTracer {
+    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ()> {
+        self.get().cloned().map(Some).map_err(|error| diag::warn("lazy tracer", &error.to_string()))
+    }
+}
+
+impl<T: AsTracer> AsTracer for Option<T> {
+    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ()> {
+        self.as_ref().map_or(Ok(None), T::as_tracer)
+    }
+}
+
+impl<T: AsTracer + ?Sized> AsTracer for &T {
+    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ()> {
+        (**self).as_tracer()
+    }
+}
+
+impl<T: AsTracer + ?Sized> AsTracer for std::sync::Arc<T> {
+    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ()> {
+        (**self).as_tracer()
+    }
+}
+
+/// Builds a map from captured entries.
+pub fn map<const N: usize>(entries: [(&'static str, Value); N]) -> Value {
+    let masked = |(key, value): (&'static str, Value)| match is_secret(key) {
+        true => (key.into(), Value::from(MASK)),
+        false => (key.into(), value),
+    };
+    Value::Map(entries.into_iter().map(masked).filter(|(_, value)| !value.is_null()).collect())
+}
+
+/// Builds a list from captured items.
+pub fn list<const N: usize>(items: [Value; N]) -> Value {
+    Value::List(items.into())
+}

@@ -1,0 +1,155 @@
+//! Picks the best that a type offers, without asking the user for a bound: methods of the same name on
+//! `&&Probe`, `&Probe` and `Probe`, of which method resolution takes the first that applies.
+//! In a generic function it sees only the bounds that are written there.
+
+use std::{
+    any::type_name,
+    convert::Infallible,
+    fmt::{self, Debug, Display, Write},
+};
+
+use serde::Serialize;
+
+use crate::value::{MAX_TEXT_BYTES, Value, contain, mask_debug};
+
+/// Wraps a reference so that capture methods can be found on it.
+#[derive(Debug)]
+pub struct Probe<'a, T: ?Sized>(pub &'a T);
+
+/// First choice of `capture`: `Serialize`.
+pub trait ViaSerialize {
+    /// Captures the value.
+    fn capture(&self) -> Value;
+}
+
+impl<T: Serialize + ?Sized> ViaSerialize for &&Probe<'_, T> {
+    fn capture(&self) -> Value {
+        Value::capture(self.0)
+    }
+}
+
+/// Second choice of `capture`: `Debug`. Last but one of `error`.
+pub trait ViaDebug {
+    /// Captures the value.
+    fn capture(&self) -> Value;
+    /// Names the error.
+    fn error(&self) -> ErrorText;
+}
+
+impl<T: Debug + ?Sized> ViaDebug for &Probe<'_, T> {
+    fn capture(&self) -> Value {
+        contain::<T>(|| Value::text(mask_debug(&bounded(format_args!("{:?}", self.0)))))
+    }
+
+    fn error(&self) -> ErrorText {
+        ErrorText::of::<T>(contain::<T>(|| Value::text(bounded(format_args!("{:?}", self.0)))))
+    }
+}
+
+/// First choice of `error`: `Display`.
+pub trait ViaDisplay {
+    /// Names the error.
+    fn error(&self) -> ErrorText;
+}
+
+impl<T: Display + ?Sized> ViaDisplay for &&Probe<'_, T> {
+    fn error(&self) -> ErrorText {
+        ErrorText::of::<T>(contain::<T>(|| Value::text(bounded(format_args!("{}", self.0)))))
+    }
+}
+
+/// Last choice: the name of the type.
+pub trait ViaTypeName {
+    /// Captures the value.
+    fn capture(&self) -> Value;
+    /// Names the error.
+    fn error(&self) -> ErrorText;
+}
+
+impl<T: ?Sized> ViaTypeName for Probe<'_, T> {
+    fn capture(&self) -> Value {
+        Value::text(format!("<{}>", type_name::<T>()))
+    }
+
+    fn error(&self) -> ErrorText {
+        ErrorText::of::<T>(Value::text(type_name::<T>()))
+    }
+}
+
+/// Type and text of an error.
+#[derive(Debug)]
+pub struct ErrorText {
+    pub(super) kind: &'static str,
+    pub(super) message: String,
+}
+
+impl ErrorText {
+    fn of<T: ?Sized>(message: Value) -> Self {
+        let message = match message {
+            Value::Text(text) => text.into_owned(),
+            other => other.to_json(),
+        };
+        Self { kind: type_name::<T>(), message }
+    }
+
+    /// Returns the text.
+    pub fn into_value(self) -> Value {
+        Value::text(self.message)
+    }
+}
+
+/// First choice of `split`: a `Result`, by whatever alias.
+pub trait SplitResult<'a> {
+    /// Type of the good side.
+    type Good;
+    /// Type of the bad side.
+    type Bad;
+    /// Returns one of the two sides.
+    fn split(&self) -> Result<&'a Self::Good, &'a Self::Bad>;
+}
+
+impl<'a, T, E> SplitResult<'a> for &Probe<'a, Result<T, E>> {
+    type Good = T;
+    type Bad = E;
+
+    fn split(&self) -> Result<&'a T, &'a E> {
+        self.0.as_ref()
+    }
+}
+
+/// Second choice of `split`: anything else is good.
+pub trait SplitPlain<'a> {
+    /// Type of the value.
+    type Good: ?Sized;
+    /// Returns the value.
+    fn split(&self) -> Result<&'a Self::Good, &'a Infallible>;
+}
+
+impl<'a, T: ?Sized> SplitPlain<'a> for Probe<'a, T> {
+    type Good = T;
+
+    fn split(&self) -> Result<&'a T, &'a Infallible> {
+        Ok(self.0)
+    }
+}
+
+/// Formats at most [`MAX_TEXT_BYTES`] and stops the formatting there.
+fn bounded(text: fmt::Arguments<'_>) -> String {
+    struct Bounded(String);
+    impl Write for Bounded {
+        fn write_str(&mut self, piece: &str) -> fmt::Result {
+            let left = MAX_TEXT_BYTES.saturating_sub(self.0.len());
+            let mut end = piece.len().min(left);
+            while !piece.is_char_boundary(end) {
+                end -= 1;
+            }
+            self.0.push_str(&piece[..end]);
+            if end < piece.len() { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut out = Bounded(String::new());
+    if out.write_fmt(text).is_err() {
+        out.0.push_str("… [truncated]");
+    }
+    out.0
+}

@@ -1,0 +1,161 @@
+//! Context over the wire: W3C `traceparent`, `tracestate` and `baggage` over any header map.
+//! Session, project and source travel only where the caller asks for it, since they reach whoever is
+//! at the other end.
+
+use std::collections::HashMap;
+
+use opentelemetry::{
+    Context, KeyValue,
+    baggage::BaggageExt,
+    propagation::{Extractor, Injector, TextMapPropagator},
+};
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+
+use crate::{
+    context::{ContextGuard, Scope, current_tracer},
+    instrumented::InContext,
+};
+
+/// Headers, or anything like them, that a context can be read from and written to.
+pub trait Carrier {
+    /// Returns the value of a header; names are compared without case.
+    fn get(&self, name: &str) -> Option<&str>;
+
+    /// Sets a header, replacing its old value.
+    fn set(&mut self, name: &str, value: String);
+}
+
+impl<S: std::hash::BuildHasher> Carrier for HashMap<String, String, S> {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    fn set(&mut self, name: &str, value: String) {
+        self.retain(|key, _| !key.eq_ignore_ascii_case(name));
+        self.insert(name.to_owned(), value);
+    }
+}
+
+impl Carrier for http::HeaderMap {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.get(name)?.to_str().ok()
+    }
+
+    fn set(&mut self, name: &str, value: String) {
+        if let (Ok(name), Ok(value)) =
+            (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_str(&value))
+        {
+            self.insert(name, value);
+        }
+    }
+}
+
+/// Writes the current trace context, and the baggage that the user put in it.
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// let mut headers = std::collections::HashMap::new();
+/// let _span = tracer.start_span("call a service").enter();
+/// honeyhive_core::propagation::inject(&mut headers);
+/// assert!(headers.contains_key("traceparent"));
+/// assert!(!headers.contains_key("baggage"));
+/// ```
+pub fn inject(carrier: &mut impl Carrier) {
+    Context::map_current(|cx| write(cx, carrier));
+}
+
+/// Like [`inject`], and adds the session, project and source as baggage (`session_id`, `project`,
+/// `source`), for services of one's own.
+pub fn inject_with_session(carrier: &mut impl Carrier) {
+    let Some(tracer) = current_tracer() else { return inject(carrier) };
+    Context::map_current(|cx| {
+        let scoped = cx.get::<Scope>().and_then(|scope| scope.session_of(&tracer));
+        let session = scoped.unwrap_or_else(|| tracer.session_tag());
+        let config = tracer.config();
+        let mut baggage: Vec<KeyValue> =
+            cx.baggage().iter().map(|(key, (value, _))| KeyValue::new(key.clone(), value.clone())).collect();
+        baggage.push(KeyValue::new("session_id", session.id.clone()));
+        baggage.push(KeyValue::new("source", config.source.clone()));
+        baggage.extend(config.project.clone().map(|project| KeyValue::new("project", project)));
+        write(&cx.with_baggage(baggage), carrier);
+    });
+}
+
+/// Reads the trace context and the baggage that came with a request.
+///
+/// The session in the baggage counts only for tracers built with
+/// [`trust_inbound_session`](crate::TracerBuilder::trust_inbound_session).
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// let headers = std::collections::HashMap::from([(
+///     "Traceparent".to_owned(),
+///     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+/// )]);
+/// let inbound = honeyhive_core::propagation::extract(&headers);
+/// let span = inbound.in_scope(|| tracer.start_span("serve"));
+/// assert_eq!(span.trace_id().unwrap(), "0af7651916cd43dd8448eb211c80319c");
+/// ```
+pub fn extract(carrier: &impl Carrier) -> Inbound {
+    let reader = Reader(carrier);
+    let context = TraceContextPropagator::new().extract_with_context(&Context::current(), &reader);
+    Inbound(BaggagePropagator::new().extract_with_context(&context, &reader))
+}
+
+/// What came with a request: the parent of the spans that serve it.
+#[derive(Clone, Debug)]
+pub struct Inbound(Context);
+
+impl Inbound {
+    /// Makes the inbound context current on this thread until the guard is dropped.
+    ///
+    /// Do not hold the guard across an `.await`; use [`scope`](Self::scope) there.
+    pub fn enter(&self) -> ContextGuard {
+        ContextGuard::attach(self.0.clone())
+    }
+
+    /// Runs `work` with the inbound context current.
+    pub fn in_scope<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _guard = self.enter();
+        work()
+    }
+
+    /// Wraps a future so that it runs with the inbound context current.
+    pub fn scope<F: Future>(&self, future: F) -> InContext<F> {
+        InContext::new(future, self.0.clone())
+    }
+
+    /// Returns the OpenTelemetry context.
+    pub fn context(&self) -> &Context {
+        &self.0
+    }
+}
+
+fn write(context: &Context, carrier: &mut impl Carrier) {
+    let mut writer = Writer(carrier);
+    TraceContextPropagator::new().inject_context(context, &mut writer);
+    BaggagePropagator::new().inject_context(context, &mut writer);
+}
+
+struct Reader<'a, C>(&'a C);
+
+impl<C: Carrier> Extractor for Reader<'_, C> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![]
+    }
+}
+
+struct Writer<'a, C>(&'a mut C);
+
+impl<C: Carrier> Injector for Writer<'_, C> {
+    /// Empty values are left out: an empty `tracestate` or `baggage` says nothing.
+    fn set(&mut self, key: &str, value: String) {
+        if !value.is_empty() {
+            self.0.set(key, value);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Sessions: what groups the events of one conversation, request or run.
+//! The id is made here, never by the server, so nothing waits for the network; the server is told in
+//! the background. A scope really ends: nothing ambient outlives its guard, closure or future.
+
+use std::{future::Future, sync::Arc};
+
+use opentelemetry::Context;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    HoneyHiveTracer, Value,
+    api::{Call, SessionStart, Update},
+    context::{ContextGuard, Scope},
+    instrumented::InContext,
+};
+
+/// Makes a session id.
+pub(crate) fn new_id() -> Uuid {
+    Uuid::new_v4()
+}
+
+/// Reads an id that cannot be refused any more: what is no UUID is mapped to one the same way as
+/// HoneyHive's server does, so both sides agree.
+pub(crate) fn id_of(text: &str) -> Uuid {
+    Uuid::try_parse(text.trim()).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()))
+}
+
+/// The part of a session that every span of it carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionTag {
+    pub(crate) id: Arc<str>,
+    pub(crate) name: Option<Arc<str>>,
+}
+
+impl SessionTag {
+    pub(crate) fn new(id: Uuid, name: Option<&str>) -> Self {
+        Self { id: id.to_string().into(), name: name.map(Arc::from) }
+    }
+}
+
+/// A session of its own, for one request or one conversation.
+///
+/// Spans that start inside its scope belong to it.
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// let session = tracer.new_session("support chat");
+/// session.in_scope(|| {
+///     let _span = tracer.start_span("handle request").enter();
+/// });
+/// session.enrich(serde_json::json!({ "resolved": true }));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Session {
+    tracer: HoneyHiveTracer,
+    tag: SessionTag,
+}
+
+impl Session {
+    /// Starts a session and tells the backend in the background.
+    pub(crate) fn start(tracer: &HoneyHiveTracer, id: Uuid, name: &str, inputs: Option<Value>) -> Self {
+        let tag = SessionTag::new(id, Some(name));
+        tracer.call(Call::SessionStart(SessionStart::new(tracer.config(), &tag, inputs)));
+        Self { tracer: tracer.clone(), tag }
+    }
+
+    pub(crate) fn of(tracer: &HoneyHiveTracer, tag: SessionTag) -> Self {
+        Self { tracer: tracer.clone(), tag }
+    }
+
+    /// Returns the session id, a UUID in lower case.
+    pub fn id(&self) -> &str {
+        &self.tag.id
+    }
+
+    /// Makes this the session of spans started on this thread until the guard is dropped.
+    ///
+    /// Do not hold the guard across an `.await`; use [`scope`](Self::scope) there.
+    pub fn enter(&self) -> ContextGuard {
+        ContextGuard::attach(self.context())
+    }
+
+    /// Runs `work` with this as the session of the spans it starts.
+    pub fn in_scope<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _guard = self.enter();
+        work()
+    }
+
+    /// Wraps a future so that spans started while it runs belong to this session.
+    pub fn scope<F: Future>(&self, future: F) -> InContext<F> {
+        InContext::new(future, self.context())
+    }
+
+    /// Adds metadata to the session event, in the background.
+    ///
+    /// `metadata` should serialise to a map; anything else is stored under `value`.
+    pub fn enrich(&self, metadata: impl Serialize) {
+        self.update(Update::metadata(Value::capture(&metadata)));
+    }
+
+    pub(crate) fn tag(&self) -> &SessionTag {
+        &self.tag
+    }
+
+    pub(crate) fn update(&self, update: Update) {
+        self.tracer.call(Call::UpdateEvent(update.of(&self.tag.id)));
+    }
+
+    fn context(&self) -> Context {
+        Context::map_current(|cx| cx.with_value(Scope::of(&self.tracer, Some(self.tag.clone()), cx.get::<Scope>())))
+    }
+}

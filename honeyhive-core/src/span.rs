@@ -1,0 +1,418 @@
+//! Spans that the user holds: a value that ends on drop, a guard that makes it current, a closure
+//! form, and a future or stream that carries it. A span that is off is a value too: every method
+//! does nothing. User code runs exactly once; its panics are recorded and go on.
+
+use std::{
+    any::Any,
+    borrow::Cow,
+    fmt,
+    future::Future,
+    ops::Deref,
+    panic::{self, AssertUnwindSafe},
+    pin::Pin,
+    sync::Arc,
+    task::{self, Poll},
+    time::SystemTime,
+};
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{SpanContext, SpanKind as OtelKind, Status as OtelStatus, TraceContextExt},
+};
+use pin_project_lite::pin_project;
+
+use crate::{
+    Bucket, EventType, HoneyHiveTracer, Session, Value, attr,
+    context::{ContextGuard, Scope},
+    value::flatten,
+};
+
+/// Outcome of a span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// It worked.
+    Ok,
+    /// It failed, and why.
+    Error(Cow<'static, str>),
+}
+
+impl Status {
+    /// Makes the status of a failure.
+    pub fn error(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::Error(why.into())
+    }
+}
+
+/// Role of a span in a remote interaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SpanKind {
+    /// Work inside the process. The default.
+    #[default]
+    Internal,
+    /// A request that is sent.
+    Client,
+    /// A request that is served.
+    Server,
+    /// A message that is sent.
+    Producer,
+    /// A message that is processed.
+    Consumer,
+}
+
+/// Settings of a span that is about to start.
+///
+/// Made by [`HoneyHiveTracer::span`].
+#[derive(Debug)]
+#[must_use = "no span starts until `.start()`"]
+pub struct SpanBuilder<'a> {
+    pub(crate) tracer: &'a HoneyHiveTracer,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) kind: SpanKind,
+    pub(crate) event_type: Option<EventType>,
+    pub(crate) parent: Option<Context>,
+    pub(crate) session: Option<Session>,
+    pub(crate) start_time: Option<SystemTime>,
+    pub(crate) site: Option<&'static crate::private::CallSite>,
+}
+
+impl SpanBuilder<'_> {
+    /// Sets the event type. Without it, it is detected when the span ends.
+    pub fn event_type(mut self, event_type: EventType) -> Self {
+        self.event_type = Some(event_type);
+        self
+    }
+
+    /// Sets the kind. Defaults to [`SpanKind::Internal`].
+    pub fn kind(mut self, kind: SpanKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Sets the context that holds the parent. Defaults to the current one.
+    pub fn parent(mut self, context: &Context) -> Self {
+        self.parent = Some(context.clone());
+        self
+    }
+
+    /// Sets the session. Defaults to the one in scope, else the tracer's.
+    pub fn session(mut self, session: &Session) -> Self {
+        self.session = Some(session.clone());
+        self
+    }
+
+    /// Sets when the span started. Defaults to now.
+    pub fn start_time(mut self, time: SystemTime) -> Self {
+        self.start_time = Some(time);
+        self
+    }
+
+    /// Starts the span.
+    pub fn start(self) -> Span {
+        self.tracer.clone().begin(self)
+    }
+}
+
+/// A span that its holder ends, by [`end`](Self::end) or by dropping it.
+///
+/// It is not current until [`enter`](Self::enter), [`in_scope`](Self::in_scope) or
+/// [`instrument`](Self::instrument) makes it so. All methods take `&self`, so it can be kept in a
+/// struct and used from several threads.
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// let span = tracer.start_span("monitor.openai");
+/// span.set_attribute("monitor.model", "gpt-4");
+/// span.set_status(honeyhive_core::Status::error("rate limited"));
+/// span.end();
+/// ```
+#[must_use = "the span ends when it is dropped"]
+pub struct Span {
+    context: Option<Context>,
+}
+
+impl Span {
+    pub(crate) fn live(context: Context) -> Self {
+        Self { context: Some(context) }
+    }
+
+    /// Makes a span that records nothing.
+    pub const fn off() -> Self {
+        Self { context: None }
+    }
+
+    /// Returns whether anything that is set is kept.
+    pub fn is_recording(&self) -> bool {
+        self.context.as_ref().is_some_and(|cx| cx.span().is_recording())
+    }
+
+    /// Sets an attribute. The last value of a key wins; a null is ignored.
+    pub fn set_attribute(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        self.write(key.into(), value.into());
+    }
+
+    /// Sets a value in a part of the event, under `honeyhive_<bucket>.<key>`.
+    pub fn enrich(&self, bucket: Bucket, key: &str, value: impl Into<Value>) {
+        self.write(format!("{}.{key}", bucket.prefix()).into(), value.into());
+    }
+
+    /// Sets the outcome. An error after [`Status::Ok`] is ignored, as in OpenTelemetry.
+    pub fn set_status(&self, status: Status) {
+        self.with(|span| {
+            span.set_status(match status {
+                Status::Ok => OtelStatus::Ok,
+                Status::Error(why) => OtelStatus::error(why),
+            });
+        });
+    }
+
+    /// Records a failure: status, one exception event, and the error of the event.
+    pub fn record_error<E: fmt::Display + ?Sized>(&self, error: &E) {
+        self.fail(std::any::type_name::<E>(), &error.to_string());
+    }
+
+    /// Sets the event type; it is then not detected.
+    pub fn set_event_type(&self, event_type: EventType) {
+        self.with(|span| span.set_attribute(KeyValue::new(attr::EVENT_TYPE, event_type.as_str())));
+    }
+
+    /// Adds an event at the present time.
+    pub fn add_event(&self, name: impl Into<Cow<'static, str>>) {
+        self.with(|span| span.add_event(name, vec![]));
+    }
+
+    /// Returns the trace id, or `None` for a span that is off.
+    pub fn trace_id(&self) -> Option<String> {
+        self.span_context().map(|cx| cx.trace_id().to_string())
+    }
+
+    /// Returns the span id, or `None` for a span that is off.
+    pub fn span_id(&self) -> Option<String> {
+        self.span_context().map(|cx| cx.span_id().to_string())
+    }
+
+    /// Ends the span now.
+    pub fn end(self) {}
+
+    /// Makes the span current on this thread until the guard is dropped, which ends the span.
+    ///
+    /// Do not hold the guard across an `.await`; use [`instrument`](Self::instrument) there.
+    pub fn enter(self) -> SpanGuard {
+        let attached = self.context.clone().map(ContextGuard::attach);
+        SpanGuard { _attached: attached, span: self }
+    }
+
+    /// Runs `work` with the span current.
+    pub fn in_scope<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _attached = self.context.clone().map(ContextGuard::attach);
+        work()
+    }
+
+    /// Wraps a future so that the span is current while it runs and ends with it.
+    ///
+    /// A panic is recorded as the error and goes on; dropping the future early marks the span as
+    /// cancelled.
+    pub fn instrument<F: Future>(self, future: F) -> Instrumented<F> {
+        Instrumented { inner: future, span: Ending::new(self) }
+    }
+
+    /// Returns the OpenTelemetry context in which this span is current.
+    pub fn context(&self) -> Context {
+        self.context.clone().unwrap_or_else(Context::current)
+    }
+
+    pub(crate) fn fail(&self, error_type: &str, message: &str) {
+        self.with(|span| {
+            let message = Value::text(message.to_owned());
+            let Value::Text(text) = message else { return };
+            span.set_status(OtelStatus::error(text.clone()));
+            span.set_attribute(KeyValue::new(attr::ERROR, text.clone()));
+            span.set_attribute(KeyValue::new(attr::ERROR_TYPE, error_type.to_owned()));
+            span.add_event(
+                attr::EXCEPTION_EVENT,
+                vec![
+                    KeyValue::new(attr::EXCEPTION_TYPE, error_type.to_owned()),
+                    KeyValue::new(attr::EXCEPTION_MESSAGE, text),
+                ],
+            );
+        });
+    }
+
+    /// Records a panic that is passing through.
+    pub(crate) fn panicked(&self, payload: &(dyn Any + Send)) {
+        let message = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "panic with a value that is no text".to_owned());
+        self.fail("panic", &message);
+    }
+
+    pub(crate) fn write(&self, key: Cow<'static, str>, value: Value) {
+        self.with(|span| flatten(key, value, &mut |kv| span.set_attribute(kv)));
+    }
+
+    fn span_context(&self) -> Option<SpanContext> {
+        self.context.as_ref().map(|cx| cx.span().span_context().clone())
+    }
+
+    fn with(&self, act: impl FnOnce(&opentelemetry::trace::SpanRef<'_>)) {
+        if let Some(context) = &self.context {
+            act(&context.span());
+        }
+    }
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        self.with(|span| span.end());
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.span_id() {
+            Some(id) => write!(f, "Span({id})"),
+            None => f.write_str("Span(off)"),
+        }
+    }
+}
+
+/// A span that is current on this thread. Ends when dropped.
+#[derive(Debug)]
+#[must_use = "the span ends when the guard is dropped"]
+pub struct SpanGuard {
+    // Declared first: the context is left before the span ends.
+    _attached: Option<ContextGuard>,
+    span: Span,
+}
+
+impl Deref for SpanGuard {
+    type Target = Span;
+
+    fn deref(&self) -> &Span {
+        &self.span
+    }
+}
+
+/// A span whose end has to be explained: dropped before [`finish`](Self::finish), it was cancelled.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    span: Span,
+    finished: bool,
+}
+
+impl Ending {
+    pub(crate) fn new(span: Span) -> Self {
+        Self { span, finished: false }
+    }
+
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Ends the span now.
+    pub(crate) fn finish(&mut self) {
+        self.finished = true;
+        self.span = Span::off();
+    }
+
+    /// Runs a step with the span current; a panic is recorded, ends the span and goes on.
+    pub(crate) fn step<R>(&mut self, step: impl FnOnce() -> R) -> R {
+        match panic::catch_unwind(AssertUnwindSafe(|| self.span.in_scope(step))) {
+            Ok(result) => result,
+            Err(payload) => {
+                self.span.panicked(payload.as_ref());
+                self.finish();
+                panic::resume_unwind(payload)
+            }
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.span.enrich(Bucket::Metadata, "cancelled", true);
+        }
+    }
+}
+
+pin_project! {
+    /// A future that carries a span. See [`Span::instrument`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Instrumented<F> {
+        #[pin]
+        inner: F,
+        span: Ending,
+    }
+}
+
+impl<F: Future> Future for Instrumented<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let polled = this.span.step(|| this.inner.poll(cx));
+        if polled.is_ready() {
+            this.span.finish();
+        }
+        polled
+    }
+}
+
+/// Returns a handle on the current span, whoever made it.
+///
+/// The handle does not end the span. Returns `None` where nothing is recorded.
+pub(crate) fn current() -> Option<Context> {
+    Context::map_current(|cx| cx.span().is_recording().then(|| cx.clone()))
+}
+
+impl HoneyHiveTracer {
+    /// Starts a span as the builder says, under the current or the given parent.
+    pub(crate) fn begin(&self, builder: SpanBuilder<'_>) -> Span {
+        match builder.parent.clone() {
+            Some(parent) => self.begin_in(builder, &parent),
+            None => Context::map_current(|parent| self.begin_in(builder, parent)),
+        }
+    }
+
+    fn begin_in(&self, builder: SpanBuilder<'_>, parent: &Context) -> Span {
+        if !self.is_enabled() || parent.is_telemetry_suppressed() {
+            return Span::off();
+        }
+        let parent_span = parent.span().span_context().clone();
+        if parent_span.is_valid() && !parent_span.is_sampled() {
+            return Span::off();
+        }
+        let scope = parent.get::<Scope>();
+        let explicit = builder.session.as_ref().map(Session::tag);
+        let session = explicit
+            .or_else(|| scope.and_then(|scope| scope.session_of(self)))
+            .cloned()
+            .or_else(|| self.inbound_session(parent));
+        let record = self.open_record(&builder, &parent_span, session.clone());
+        let live = crate::live::LiveSpan::new(record, Arc::clone(self.queue()));
+        let context = parent.with_span(live);
+        let known =
+            scope.is_some_and(|scope| scope.tracer().same_as(self) && scope.session_of(self) == session.as_ref());
+        Span::live(match known {
+            true => context,
+            false => context.with_value(Scope::of(self, session, scope)),
+        })
+    }
+}
+
+impl From<SpanKind> for OtelKind {
+    fn from(kind: SpanKind) -> Self {
+        match kind {
+            SpanKind::Internal => Self::Internal,
+            SpanKind::Client => Self::Client,
+            SpanKind::Server => Self::Server,
+            SpanKind::Producer => Self::Producer,
+            SpanKind::Consumer => Self::Consumer,
+        }
+    }
+}

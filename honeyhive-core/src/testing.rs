@@ -1,0 +1,129 @@
+//! Tools for tests: a recorder that keeps spans in memory and shows them as an indented tree, and
+//! (with the `hyper` feature) a fake HoneyHive server on loopback.
+//!
+//! ```
+//! use honeyhive_core::{EventType, testing::Recorder};
+//!
+//! let recorder = Recorder::new();
+//! let tracer = recorder.tracer();
+//! {
+//!     let _agent = tracer.span("agent").event_type(EventType::Chain).start().enter();
+//!     let lookup = tracer.start_span("lookup");
+//!     lookup.record_error("no such row");
+//! }
+//! assert_eq!(recorder.tree(), "chain agent\n  tool lookup ! no such row\n");
+//! ```
+
+#[cfg(feature = "hyper")]
+mod backend;
+#[cfg(feature = "hyper")]
+mod server;
+
+use std::{
+    fmt::Write,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+#[cfg(feature = "hyper")]
+pub use self::backend::{FakeBackend, Received};
+#[cfg(feature = "hyper")]
+pub use self::server::{LoopbackServer, Reply, Request};
+use crate::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, SpanRecord, TracerBuilder, attr, forest::Forest};
+
+/// Keeps the spans of a tracer in memory.
+#[derive(Clone, Debug, Default)]
+pub struct Recorder {
+    spans: Arc<Mutex<Vec<SpanRecord>>>,
+    tracer: Arc<Mutex<Option<HoneyHiveTracer>>>,
+}
+
+impl Recorder {
+    /// Makes an empty recorder.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Builds a tracer that records here, untouched by the environment.
+    pub fn tracer(&self) -> HoneyHiveTracer {
+        self.tracer_with(|builder| builder)
+    }
+
+    /// Builds a tracer that records here, with settings.
+    ///
+    /// A setting that is wrong gives a tracer without it: tests of settings use
+    /// [`TracerBuilder::build`].
+    pub fn tracer_with(&self, set: impl FnOnce(TracerBuilder) -> TracerBuilder) -> HoneyHiveTracer {
+        let bare = || HoneyHiveTracer::init().exporter(self.clone()).session_name("test");
+        let nothing = |_: &str| None;
+        let tracer = set(bare()).build_from(&nothing).or_else(|_| bare().build_from(&nothing));
+        let tracer = tracer.unwrap_or_else(|_| unreachable!("the defaults are valid"));
+        *self.tracer.lock().unwrap_or_else(PoisonError::into_inner) = Some(tracer.clone());
+        tracer
+    }
+
+    /// Returns the spans that have ended, in order of their end.
+    pub fn spans(&self) -> Vec<SpanRecord> {
+        let tracer = self.tracer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(tracer) = tracer {
+            let _ = tracer.flush(Duration::from_secs(10));
+        }
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the span of this name.
+    pub fn span(&self, name: &str) -> Option<SpanRecord> {
+        self.spans().into_iter().find(|span| span.name() == name)
+    }
+
+    /// Returns the spans as an indented tree: event type, name, and `! error`.
+    ///
+    /// Siblings stand in order of their start.
+    pub fn tree(&self) -> String {
+        tree(&self.spans())
+    }
+
+    /// Forgets the spans.
+    pub fn clear(&self) {
+        drop(self.spans());
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Exporter for Recorder {
+    fn destination(&self) -> String {
+        "memory".into()
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn export<'a>(&'a mut self, batch: &'a Batch) -> Exporting<'a> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(batch.spans());
+        Box::pin(std::future::ready(Sent::Done { rejected: 0 }))
+    }
+}
+
+/// Shows spans as an indented tree: event type, name, and `! error`.
+pub fn tree(spans: &[SpanRecord]) -> String {
+    let forest = Forest::new(spans);
+    let mut out = String::new();
+    for root in forest.roots() {
+        branch(&forest, root, 0, &mut out);
+    }
+    out
+}
+
+fn branch(forest: &Forest<'_>, span: &SpanRecord, depth: usize, out: &mut String) {
+    let _ = write!(out, "{:indent$}{} {}", "", span.event_type(), span.name(), indent = depth * 2);
+    if let Some(error) = span.text(attr::ERROR) {
+        let _ = write!(out, " ! {error}");
+    } else if let ("ERROR", description) = span.status() {
+        let _ = write!(out, " ! {description}");
+    }
+    out.push('\n');
+    for child in forest.children(span) {
+        branch(forest, child, depth + 1, out);
+    }
+}

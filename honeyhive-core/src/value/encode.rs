@@ -1,0 +1,321 @@
+//! A serde serializer that builds a [`Value`] within a budget of depth, width and bytes.
+//! What is over the budget is replaced by a marker; nothing is an error, so user types always get
+//! through.
+
+use std::borrow::Cow;
+
+use serde::ser::{self, Serialize};
+
+use super::{MASK, MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUE_BYTES, MAX_WIDTH, Value, is_secret, truncate};
+
+/// Encodes a value; an error of the user's `Serialize` becomes a text.
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Value {
+    let mut left = MAX_VALUE_BYTES;
+    value
+        .serialize(Encoder { depth: 0, left: &mut left })
+        .unwrap_or_else(|error| Value::text(format!("<not serializable: {error}>")))
+}
+
+/// The error of a user's `Serialize` implementation.
+#[derive(Debug)]
+pub(super) struct EncodeError(String);
+
+impl std::fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for EncodeError {}
+
+impl ser::Error for EncodeError {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+struct Encoder<'a> {
+    depth: usize,
+    left: &'a mut usize,
+}
+
+impl<'a> Encoder<'a> {
+    fn spend(&mut self, bytes: usize) -> bool {
+        let affordable = *self.left >= bytes;
+        *self.left = self.left.saturating_sub(bytes);
+        affordable
+    }
+
+    fn text(mut self, text: &str) -> Value {
+        let max = MAX_TEXT_BYTES.min(*self.left);
+        self.spend(text.len() + 8);
+        match text.len() <= max {
+            true => Value::Text(Cow::Owned(text.to_owned())),
+            false => Value::Text(cut(text, max)),
+        }
+    }
+
+    fn container(mut self, tag: Option<&'static str>) -> Compound<'a> {
+        let open = self.depth < MAX_DEPTH && self.spend(16);
+        Compound { depth: self.depth + 1, left: self.left, open, tag, skipped: 0, key: None, list: vec![], map: vec![] }
+    }
+}
+
+/// Truncates without copying more than what is kept.
+fn cut(text: &str, max: usize) -> Cow<'static, str> {
+    let mut end = max;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    Cow::Owned(format!("{}… [truncated, {} bytes]", &text[..end], text.len()))
+}
+
+macro_rules! scalars {
+    ($($method:ident: $type:ty),*) => {$(
+        fn $method(mut self, value: $type) -> Result<Value, EncodeError> {
+            self.spend(8);
+            Ok(Value::from(value))
+        }
+    )*};
+}
+
+impl<'a> ser::Serializer for Encoder<'a> {
+    type Ok = Value;
+    type Error = EncodeError;
+    type SerializeSeq = Compound<'a>;
+    type SerializeTuple = Compound<'a>;
+    type SerializeTupleStruct = Compound<'a>;
+    type SerializeTupleVariant = Compound<'a>;
+    type SerializeMap = Compound<'a>;
+    type SerializeStruct = Compound<'a>;
+    type SerializeStructVariant = Compound<'a>;
+
+    scalars!(
+        serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32,
+        serialize_i64: i64, serialize_i128: i128, serialize_u8: u8, serialize_u16: u16,
+        serialize_u32: u32, serialize_u64: u64, serialize_u128: u128, serialize_f32: f32,
+        serialize_f64: f64
+    );
+
+    fn serialize_char(self, c: char) -> Result<Value, EncodeError> {
+        Ok(self.text(c.encode_utf8(&mut [0; 4])))
+    }
+
+    fn serialize_str(self, text: &str) -> Result<Value, EncodeError> {
+        Ok(self.text(text))
+    }
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<Value, EncodeError> {
+        Ok(Value::text(format!("<{} bytes>", bytes.len())))
+    }
+
+    fn serialize_none(self) -> Result<Value, EncodeError> {
+        Ok(Value::Null)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Value, EncodeError> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<Value, EncodeError> {
+        Ok(Value::Null)
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<Value, EncodeError> {
+        Ok(Value::Null)
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<Value, EncodeError> {
+        Ok(self.text(variant))
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<Value, EncodeError> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<Value, EncodeError> {
+        let mut entry = self.container(None);
+        entry.entry(Cow::Borrowed(variant), value)?;
+        Ok(entry.finish_map())
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'a>, EncodeError> {
+        Ok(self.container(None))
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Compound<'a>, EncodeError> {
+        Ok(self.container(None))
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Compound<'a>, EncodeError> {
+        Ok(self.container(None))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Compound<'a>, EncodeError> {
+        Ok(self.container(Some(variant)))
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Compound<'a>, EncodeError> {
+        Ok(self.container(None))
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Compound<'a>, EncodeError> {
+        Ok(self.container(None))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Compound<'a>, EncodeError> {
+        Ok(self.container(Some(variant)))
+    }
+}
+
+/// A list or map under construction.
+struct Compound<'a> {
+    depth: usize,
+    left: &'a mut usize,
+    /// False once depth or bytes ran out: entries are then counted, not kept.
+    open: bool,
+    tag: Option<&'static str>,
+    skipped: usize,
+    key: Option<String>,
+    list: Vec<Value>,
+    map: Vec<(Cow<'static, str>, Value)>,
+}
+
+impl Compound<'_> {
+    fn admit(&mut self) -> bool {
+        let admitted = self.open && *self.left > 0 && self.list.len() + self.map.len() < MAX_WIDTH;
+        self.skipped += usize::from(!admitted);
+        admitted
+    }
+
+    fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        if self.admit() {
+            let encoder = Encoder { depth: self.depth, left: self.left };
+            self.list.push(value.serialize(encoder)?);
+        }
+        Ok(())
+    }
+
+    fn entry<T: Serialize + ?Sized>(&mut self, key: Cow<'static, str>, value: &T) -> Result<(), EncodeError> {
+        if !self.admit() {
+            return Ok(());
+        }
+        let value = match is_secret(&key) {
+            true => Value::Text(Cow::Borrowed(MASK)),
+            false => value.serialize(Encoder { depth: self.depth, left: self.left })?,
+        };
+        if !value.is_null() {
+            self.map.push((truncate(key, 256), value));
+        }
+        Ok(())
+    }
+
+    fn finish_list(mut self) -> Value {
+        if self.skipped > 0 {
+            self.list.push(Value::text(format!("… [{} more]", self.skipped)));
+        }
+        let list = Value::List(self.list);
+        tagged(self.tag, list)
+    }
+
+    fn finish_map(mut self) -> Value {
+        if self.skipped > 0 {
+            self.map.push(("…".into(), Value::text(format!("[{} more]", self.skipped))));
+        }
+        tagged(self.tag, Value::Map(self.map))
+    }
+}
+
+fn tagged(tag: Option<&'static str>, value: Value) -> Value {
+    match tag {
+        Some(tag) => Value::Map(vec![(Cow::Borrowed(tag), value)]),
+        None => value,
+    }
+}
+
+macro_rules! list_like {
+    ($($trait:ident :: $method:ident),*) => {$(
+        impl ser::$trait for Compound<'_> {
+            type Ok = Value;
+            type Error = EncodeError;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+                self.item(value)
+            }
+
+            fn end(self) -> Result<Value, EncodeError> {
+                Ok(self.finish_list())
+            }
+        }
+    )*};
+}
+list_like!(
+    SerializeSeq::serialize_element,
+    SerializeTuple::serialize_element,
+    SerializeTupleStruct::serialize_field,
+    SerializeTupleVariant::serialize_field
+);
+
+macro_rules! struct_like {
+    ($($trait:ident),*) => {$(
+        impl ser::$trait for Compound<'_> {
+            type Ok = Value;
+            type Error = EncodeError;
+
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                key: &'static str,
+                value: &T,
+            ) -> Result<(), EncodeError> {
+                self.entry(Cow::Borrowed(key), value)
+            }
+
+            fn end(self) -> Result<Value, EncodeError> {
+                Ok(self.finish_map())
+            }
+        }
+    )*};
+}
+struct_like!(SerializeStruct, SerializeStructVariant);
+
+impl ser::SerializeMap for Compound<'_> {
+    type Ok = Value;
+    type Error = EncodeError;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
+        let mut left = MAX_TEXT_BYTES;
+        let key = key.serialize(Encoder { depth: self.depth, left: &mut left })?;
+        self.key = Some(match key {
+            Value::Text(text) => text.into_owned(),
+            other => other.to_json(),
+        });
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        let key = self.key.take().unwrap_or_default();
+        self.entry(Cow::Owned(key), value)
+    }
+
+    fn end(self) -> Result<Value, EncodeError> {
+        Ok(self.finish_map())
+    }
+}

@@ -1,0 +1,3 @@
+//! Instrumentors.
+
+#![forbid(unsafe_code)]

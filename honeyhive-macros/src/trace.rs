@@ -1,0 +1,59 @@
+//! `#[trace]`: parse → model → expand. On an error the item comes out as it went in, so that one
+//! mistake gives one message.
+
+mod args;
+mod expand;
+mod item;
+mod model;
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::{ImplItem, ItemImpl, Visibility};
+
+use self::{args::Args, item::Item};
+use crate::diag::{Errors, fallback};
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let original = item.clone();
+    match try_expand(args, item) {
+        Ok(out) => out,
+        Err(error) => fallback(&error, original),
+    }
+}
+
+fn try_expand(args: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
+    let mut errors = Errors::default();
+    let args = errors.keep(syn::parse2::<Args>(args));
+    let item = errors.keep(syn::parse2::<Item>(item));
+    let both = args.zip(item);
+    let (args, item) = errors.or_value(both)?;
+    match item {
+        Item::Fn(function) => one(&args, *function, None),
+        Item::Impl(block) => methods(&args, *block),
+    }
+}
+
+fn one(args: &Args, function: item::Function, owner: Option<&str>) -> syn::Result<TokenStream> {
+    let traced = model::Traced::new(args, &function, owner)?;
+    Ok(expand::function(function, &traced))
+}
+
+/// Traces the public methods of a block, and all of a trait implementation.
+fn methods(args: &Args, mut block: ItemImpl) -> syn::Result<TokenStream> {
+    let mut errors = Errors::default();
+    args.refuse_on_impl(&mut errors);
+    let owner = item::type_name(&block.self_ty);
+    let of_trait = block.trait_.is_some();
+    for member in &mut block.items {
+        let ImplItem::Fn(method) = member else { continue };
+        let wanted = of_trait || matches!(method.vis, Visibility::Public(_));
+        if !wanted || method.sig.constness.is_some() || item::is_traced(&method.attrs) {
+            continue;
+        }
+        let function = item::Function::of_method(method);
+        if let Some(traced) = errors.keep(one(args, function, Some(&owner))) {
+            *member = ImplItem::Verbatim(traced);
+        }
+    }
+    errors.or_value(Some(block.into_token_stream()))
+}

@@ -1,0 +1,128 @@
+//! Quotes a traced function. No rules here.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use super::{
+    args::{ErrForm, EventType},
+    item::Function,
+    model::{Shape, Traced},
+};
+use crate::literal::Value;
+
+/// Quotes the function with its traced body.
+pub(super) fn function(function: Function, traced: &Traced<'_>) -> TokenStream {
+    let Function { attrs, prefix, sig, body } = function;
+    let (hh, span) = (&traced.hh, local("span"));
+    let start = start(traced);
+    let outcome = outcome(traced);
+    let run = match traced.shape {
+        Shape::Sync => {
+            let closure = closure(traced, &body);
+            quote!(#hh::run(#span, #closure, #outcome))
+        }
+        Shape::Async => {
+            let edge = edge(traced);
+            quote!(#hh::run_async(#span, async move { #edge #body }, #outcome).await)
+        }
+        Shape::Future { boxed } => {
+            let closure = closure(traced, &body);
+            pin(hh, boxed, quote!(#hh::run_future(#span, #closure, #outcome)))
+        }
+        Shape::Stream { boxed } => {
+            let closure = closure(traced, &body);
+            pin(hh, boxed, quote!(#hh::run_stream(#span, #closure)))
+        }
+    };
+    quote!(#(#attrs)* #prefix #sig { #start #run })
+}
+
+fn pin(hh: &TokenStream, boxed: bool, inner: TokenStream) -> TokenStream {
+    match boxed {
+        true => quote!(#hh::Box::pin(#inner)),
+        false => inner,
+    }
+}
+
+/// A name that no user code can see or hide.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+/// The call site and the span with what the call starts with.
+fn start(traced: &Traced<'_>) -> TokenStream {
+    let Traced { hh, name, .. } = traced;
+    let (span, site, fill) = (local("span"), local("SITE"), local("fill"));
+    let event_type = match traced.event_type {
+        Some(EventType::Word(variant)) => quote!(#hh::Some(#hh::EventType::#variant)),
+        Some(EventType::Path(path)) => quote!(#hh::Some(#path)),
+        None => quote!(#hh::None),
+    };
+    let tracer = traced.tracer.map(|expr| quote_spanned!(expr.span()=> .tracer(&(#expr))));
+    let session = traced.session_id.map(|expr| quote_spanned!(expr.span()=> .session(#expr)));
+    let inputs = traced.captures.iter().map(|ident| {
+        let key = ident.to_string();
+        let key = key.trim_start_matches("r#");
+        quote!(#fill.input(#key, || (&&&#hh::Probe(&#ident)).capture());)
+    });
+    let entries = traced.maps.iter().flat_map(|(bucket, map)| {
+        let bucket = Ident::new(bucket, Span::mixed_site());
+        let (hh, fill) = (hh.clone(), fill.clone());
+        map.0.iter().map(move |(key, value): &(syn::LitStr, Value)| {
+            let value = value.quote(&hh);
+            quote!(#fill.put(#hh::Bucket::#bucket, #key, || #value);)
+        })
+    });
+    let body: TokenStream = inputs.chain(entries).collect();
+    let fill = if body.is_empty() { quote!(_) } else { quote!(#fill) };
+    quote! {
+        #[allow(unused_imports)]
+        use #hh::{SplitPlain as _, SplitResult as _, ViaDebug as _, ViaDisplay as _, ViaSerialize as _, ViaTypeName as _};
+        static #site: #hh::CallSite =
+            #hh::CallSite { name: #name, event_type: #event_type, module: ::core::module_path!(), line: ::core::line!() };
+        let #span = #hh::call(&#site) #tracer #session .start(|#fill| { #body });
+    }
+}
+
+/// The body as a closure of the function's own return type.
+fn closure(traced: &Traced<'_>, body: &TokenStream) -> TokenStream {
+    let returns = match (&traced.returns, traced.shape) {
+        (None, _) => quote!(-> !),
+        (Some(ty), _) => quote_spanned!(ty.span()=> -> #ty),
+    };
+    quote!(move || #returns { #body })
+}
+
+/// Tells the compiler what the async block returns, for `?`, `into()` and `collect()` in it, and lets
+/// its errors point at the user's code.
+fn edge(traced: &Traced<'_>) -> TokenStream {
+    let Some(ty) = &traced.returns else { return TokenStream::new() };
+    let ret = local("ret");
+    quote_spanned! {ty.span()=>
+        #[allow(unreachable_code, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
+        if false { let #ret: #ty = loop {}; return #ret; }
+    }
+}
+
+/// The closure that turns a result into what is recorded.
+fn outcome(traced: &Traced<'_>) -> TokenStream {
+    let (hh, out, good, bad) = (&traced.hh, local("out"), local("good"), local("bad"));
+    let keep = match traced.outputs {
+        true => quote!(#hh::Outcome::Good((&&&#hh::Probe(#good)).capture())),
+        false => quote!(#hh::Outcome::Silent),
+    };
+    let fail = match traced.err {
+        ErrForm::Display => quote!((&&&#hh::Probe(#bad)).error()),
+        ErrForm::Debug => quote!((&&#hh::Probe(#bad)).error()),
+        ErrForm::Off if traced.outputs => return quote!(|#good| #keep),
+        ErrForm::Off => return quote!(|_| #keep),
+    };
+    let good = if traced.outputs { quote!(#good) } else { quote!(_) };
+    quote! {
+        |#out| match (&&#hh::Probe(#out)).split() {
+            #hh::Ok(#good) => #keep,
+            #hh::Err(#bad) => #hh::Outcome::Bad(#fail),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What was annotated: a function or method with its body, or an `impl` block.
+
+use proc_macro2::TokenStream;
+use syn::{
+    Attribute, Block, ImplItemFn, ItemImpl, Signature, Token, Type, Visibility,
+    parse::{Parse, ParseStream},
+};
+
+/// An item that can be traced.
+pub(super) enum Item {
+    Fn(Box<Function>),
+    Impl(Box<ItemImpl>),
+}
+
+/// A function or method. The body stays tokens: it is the user's and is not looked at.
+pub(super) struct Function {
+    pub(super) attrs: Vec<Attribute>,
+    /// Visibility, `default` and the like, as written.
+    pub(super) prefix: TokenStream,
+    pub(super) sig: Signature,
+    pub(super) body: TokenStream,
+}
+
+impl Function {
+    pub(super) fn of_method(method: &ImplItemFn) -> Self {
+        let vis = &method.vis;
+        let statements = &method.block.stmts;
+        Self {
+            attrs: method.attrs.clone(),
+            prefix: quote::quote!(#vis),
+            sig: method.sig.clone(),
+            body: quote::quote!(#(#statements)*),
+        }
+    }
+}
+
+impl Parse for Item {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        if is_impl(input) {
+            let mut block: ItemImpl = input.parse()?;
+            block.attrs.splice(0..0, attrs);
+            return Ok(Self::Impl(Box::new(block)));
+        }
+        if let Some(what) = untraceable(input) {
+            return Err(input.error(format!("#[trace] goes on a function or an `impl` block, not on {what}")));
+        }
+        let vis: Visibility = input.parse()?;
+        let sig: Signature = input.parse()?;
+        if input.peek(Token![;]) {
+            return Err(syn::Error::new(
+                sig.ident.span(),
+                format!("`{}` has no body to trace; put #[trace] on the implementation", sig.ident),
+            ));
+        }
+        let block: Block = input.parse()?;
+        let statements = &block.stmts;
+        Ok(Self::Fn(Box::new(Function {
+            attrs,
+            prefix: quote::quote!(#vis),
+            sig,
+            body: quote::quote!(#(#statements)*),
+        })))
+    }
+}
+
+fn is_impl(input: ParseStream<'_>) -> bool {
+    input.peek(Token![impl]) || (input.peek(Token![unsafe]) && input.peek2(Token![impl]))
+}
+
+/// Names an item that is neither a function nor an `impl` block.
+fn untraceable(input: ParseStream<'_>) -> Option<&'static str> {
+    let fork = input.fork();
+    let _ = fork.parse::<Visibility>();
+    match () {
+        () if fork.peek(Token![struct]) => Some("a struct"),
+        () if fork.peek(Token![enum]) => Some("an enum"),
+        () if fork.peek(Token![trait]) => Some("a trait; put it on the implementation"),
+        () if fork.peek(Token![mod]) => Some("a module"),
+        () if fork.peek(Token![use]) => Some("a `use`"),
+        () if fork.peek(Token![static]) => Some("a static"),
+        () if fork.peek(Token![type]) => Some("a type alias"),
+        () if fork.peek(Token![macro]) || fork.peek2(Token![!]) => Some("a macro"),
+        () if fork.peek(Token![const])
+            && !fork.peek2(Token![fn])
+            && !fork.peek2(Token![unsafe])
+            && !fork.peek2(Token![async]) =>
+        {
+            Some("a constant")
+        }
+        () => None,
+    }
+}
+
+/// Returns whether a method has its own `#[trace]`.
+pub(super) fn is_traced(attrs: &[Attribute]) -> bool {
+    attrs.iter().any(|attr| attr.path().segments.last().is_some_and(|segment| segment.ident == "trace"))
+}
+
+/// Returns the last name of a type, without generics.
+pub(super) fn type_name(ty: &Type) -> String {
+    match ty {
+        Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default(),
+        Type::Reference(reference) => type_name(&reference.elem),
+        other => quote::quote!(#other).to_string(),
+    }
+}

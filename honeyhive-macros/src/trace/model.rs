@@ -1,0 +1,209 @@
+//! What a traced function is, decided: all rules of `#[trace]` are here.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::{
+    Expr, FnArg, GenericArgument, Ident, Pat, PathArguments, ReturnType, Signature, Type, TypeParamBound,
+    visit_mut::VisitMut,
+};
+
+use super::{
+    args::{Args, ErrForm, EventType},
+    item::Function,
+};
+use crate::{diag::Errors, literal::Map};
+
+/// How the body runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Sync,
+    Async,
+    Future { boxed: bool },
+    Stream { boxed: bool },
+}
+
+/// A function to be traced.
+pub(super) struct Traced<'a> {
+    /// Path of the runtime.
+    pub(super) hh: TokenStream,
+    pub(super) name: String,
+    pub(super) event_type: Option<&'a EventType>,
+    pub(super) captures: Vec<Ident>,
+    pub(super) shape: Shape,
+    pub(super) outputs: bool,
+    pub(super) err: ErrForm,
+    pub(super) tracer: Option<&'a Expr>,
+    pub(super) session_id: Option<&'a Expr>,
+    pub(super) maps: Vec<(&'static str, &'a Map)>,
+    /// Return type as an annotation, with `_` for what cannot be named there.
+    pub(super) returns: Option<Type>,
+}
+
+impl<'a> Traced<'a> {
+    pub(super) fn new(args: &'a Args, function: &Function, owner: Option<&str>) -> syn::Result<Self> {
+        let mut errors = Errors::default();
+        let sig = &function.sig;
+        if let Some(constness) = &sig.constness {
+            errors.at(
+                constness.span,
+                "a `const fn` runs at compile time and cannot be traced; remove `const` or #[trace]",
+            );
+        }
+        let params = params(sig);
+        for skipped in &args.skip {
+            if !params.contains(skipped) {
+                errors.at(skipped.span(), unknown_param(skipped, &params));
+            }
+        }
+        let record = args.inputs.as_ref().is_none_or(|inputs| inputs.value);
+        if !record && let Some(first) = args.skip.first() {
+            errors.at(first.span(), "`inputs = false` records no argument at all; remove `skip(…)`");
+        }
+        let captures = params.into_iter().filter(|param| record && !args.skip.contains(param)).collect();
+        let never = matches!(&sig.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)));
+        let name = sig.ident.to_string().trim_start_matches("r#").to_owned();
+        let traced = Self {
+            hh: runtime(args),
+            name: match (&args.event_name, owner) {
+                (Some(literal), _) => literal.value(),
+                (None, Some(owner)) => format!("{owner}::{name}"),
+                (None, None) => name,
+            },
+            event_type: args.event_type.as_ref(),
+            captures,
+            shape: shape(sig),
+            outputs: args.outputs.as_ref().is_none_or(|outputs| outputs.value) && !never,
+            err: if never { ErrForm::Off } else { args.err.map(|(form, _)| form).unwrap_or_default() },
+            tracer: args.tracer.as_ref(),
+            session_id: args.session_id.as_ref(),
+            maps: [("Metadata", &args.metadata), ("Config", &args.config)]
+                .into_iter()
+                .filter_map(|(bucket, map)| Some((bucket, map.as_ref()?)))
+                .collect(),
+            returns: annotation(&sig.output),
+        };
+        errors.or_value(Some(traced))
+    }
+}
+
+fn runtime(args: &Args) -> TokenStream {
+    match &args.crate_path {
+        Some(path) => quote!(#path::__private),
+        None => quote!(::honeyhive::__private),
+    }
+}
+
+/// Names every argument that can be recorded: each name that a pattern binds, but not `self`.
+fn params(sig: &Signature) -> Vec<Ident> {
+    let mut names = vec![];
+    for input in &sig.inputs {
+        if let FnArg::Typed(typed) = input {
+            bound_names(&typed.pat, &mut names);
+        }
+    }
+    names
+}
+
+fn bound_names(pat: &Pat, names: &mut Vec<Ident>) {
+    match pat {
+        Pat::Ident(ident) => names.push(ident.ident.clone()),
+        Pat::Tuple(tuple) => tuple.elems.iter().for_each(|pat| bound_names(pat, names)),
+        Pat::TupleStruct(tuple) => tuple.elems.iter().for_each(|pat| bound_names(pat, names)),
+        Pat::Struct(fields) => fields.fields.iter().for_each(|field| bound_names(&field.pat, names)),
+        Pat::Slice(slice) => slice.elems.iter().for_each(|pat| bound_names(pat, names)),
+        Pat::Reference(reference) => bound_names(&reference.pat, names),
+        Pat::Paren(paren) => bound_names(&paren.pat, names),
+        Pat::Type(typed) => bound_names(&typed.pat, names),
+        _ => {}
+    }
+}
+
+fn unknown_param(name: &Ident, params: &[Ident]) -> String {
+    let known: Vec<String> = params.iter().map(Ident::to_string).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    match known.is_empty() {
+        true => format!("the function has no argument `{name}`, and none at all to skip"),
+        false => crate::diag::choices("argument", &name.to_string(), &known),
+    }
+}
+
+/// Tells by the return type how the body runs. An `async fn` is async whatever it returns.
+fn shape(sig: &Signature) -> Shape {
+    if sig.asyncness.is_some() {
+        return Shape::Async;
+    }
+    let ReturnType::Type(_, ty) = &sig.output else { return Shape::Sync };
+    classify(ty).unwrap_or(Shape::Sync)
+}
+
+fn classify(ty: &Type) -> Option<Shape> {
+    match ty {
+        Type::ImplTrait(opaque) => of_bounds(opaque.bounds.iter(), false),
+        Type::Paren(paren) => classify(&paren.elem),
+        Type::Path(path) => {
+            let last = path.path.segments.last()?;
+            match last.ident.to_string().as_str() {
+                "BoxFuture" | "LocalBoxFuture" => Some(Shape::Future { boxed: true }),
+                "BoxStream" | "LocalBoxStream" => Some(Shape::Stream { boxed: true }),
+                "Pin" => pinned(generic(&last.arguments)?),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Looks into `Pin<Box<dyn …>>`.
+fn pinned(ty: &Type) -> Option<Shape> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last()?;
+    match (last.ident == "Box", generic(&last.arguments)?) {
+        (true, Type::TraitObject(object)) => of_bounds(object.bounds.iter(), true),
+        _ => None,
+    }
+}
+
+fn generic(arguments: &PathArguments) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+fn of_bounds<'b>(bounds: impl Iterator<Item = &'b TypeParamBound>, boxed: bool) -> Option<Shape> {
+    bounds.into_iter().find_map(|bound| {
+        let TypeParamBound::Trait(bound) = bound else { return None };
+        match bound.path.segments.last()?.ident.to_string().as_str() {
+            "Future" => Some(Shape::Future { boxed }),
+            "Stream" => Some(Shape::Stream { boxed }),
+            _ => None,
+        }
+    })
+}
+
+/// Makes the return type fit for an annotation inside the body. `None` for none and for `!`.
+fn annotation(output: &ReturnType) -> Option<Type> {
+    struct Opaque;
+    impl VisitMut for Opaque {
+        fn visit_type_mut(&mut self, ty: &mut Type) {
+            match ty {
+                Type::ImplTrait(_) => *ty = syn::parse_quote!(_),
+                _ => syn::visit_mut::visit_type_mut(self, ty),
+            }
+        }
+    }
+    match output {
+        ReturnType::Default => Some(Type::Tuple(syn::TypeTuple {
+            attrs: vec![],
+            paren_token: syn::token::Paren(Span::mixed_site()),
+            elems: Default::default(),
+        })),
+        ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)) => None,
+        ReturnType::Type(_, ty) => {
+            let mut ty = (**ty).clone();
+            Opaque.visit_type_mut(&mut ty);
+            Some(ty)
+        }
+    }
+}

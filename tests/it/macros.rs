@@ -1,0 +1,528 @@
+//! `#[trace]` on every shape of function, seen as trees and attributes.
+
+use std::{fmt::Display, future::Future, pin::Pin, time::Duration};
+
+use expect_test::{Expect, expect};
+use futures::{Stream, StreamExt, stream};
+use honeyhive::{EventType, HoneyHiveTracer, enrich_span, testing::Recorder, trace};
+use serde_json::json;
+
+#[track_caller]
+fn check(recorder: &Recorder, expected: Expect) {
+    expected.assert_eq(&recorder.tree());
+}
+
+/// Shows the inputs, outputs, metadata and errors of all spans, in order of their start.
+fn details(recorder: &Recorder) -> String {
+    let mut spans = recorder.spans();
+    spans.sort_by_key(|span| span.start_time());
+    let mut out = String::new();
+    for span in spans {
+        out += span.name();
+        for (key, value) in span.attributes() {
+            if let Some(key) = key.strip_prefix("honeyhive_")
+                && key != "duration_ms"
+                && key != "event_type"
+            {
+                out += &format!("\n  {key} = {value}");
+            }
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn setup() -> (Recorder, HoneyHiveTracer) {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    (recorder, tracer)
+}
+
+#[trace(tracer = tracer, skip(tracer))]
+fn add(tracer: &HoneyHiveTracer, a: u32, b: u32) -> u32 {
+    a + b
+}
+
+#[test]
+fn a_sync_function_records_inputs_and_output() {
+    let (recorder, tracer) = setup();
+    assert_eq!(add(&tracer, 1, 2), 3);
+    expect![[r#"
+        add
+          inputs.a = 1
+          inputs.b = 2
+          outputs.result = 3
+    "#]]
+    .assert_eq(&details(&recorder));
+}
+
+#[trace]
+fn untraced(n: u32) -> u32 {
+    let evaluate = || -> u8 { panic!("evaluated without a span") };
+    assert!(!enrich_span!({ "never": evaluate() }));
+    n + 1
+}
+
+#[test]
+fn without_a_tracer_the_function_runs_untouched() {
+    assert_eq!(std::thread::spawn(|| untraced(1)).join().unwrap(), 2);
+}
+
+#[trace(event_type = "chain")]
+async fn outer(n: u32) -> Result<String, MyError> {
+    tokio::task::yield_now().await;
+    enrich_span!({ "n": n, "nested": { "list": [1, "two", null_of()] } });
+    let got = inner(n).await?;
+    Ok(format!("got {got}"))
+}
+
+fn null_of() -> Option<u8> {
+    None
+}
+
+#[trace(event_type = EventType::Model, event_name = "the model")]
+async fn inner(n: u32) -> Result<u32, std::num::ParseIntError> {
+    tokio::task::yield_now().await;
+    if n > 1 { "x".parse() } else { Ok(n) }
+}
+
+impl From<std::num::ParseIntError> for MyError {
+    fn from(error: std::num::ParseIntError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "read through Debug")]
+struct MyError(String);
+
+#[trace]
+async fn converts(n: u32) -> Result<u32, MyError> {
+    Ok(inner(n).await?)
+}
+
+#[test]
+fn async_functions_nest_across_await_and_record_errors() {
+    let (recorder, tracer) = setup();
+    let root = tracer.start_span("root");
+    block_on(root.instrument(async {
+        assert_eq!(outer(1).await.unwrap(), "got 1");
+        assert!(converts(2).await.is_err());
+    }));
+    check(
+        &recorder,
+        expect![[r#"
+            tool root
+              chain outer
+                model the model
+              tool converts ! MyError("invalid digit found in string")
+                model the model ! invalid digit found in string
+        "#]],
+    );
+    let outer = recorder.span("outer").unwrap();
+    assert_eq!(outer.attribute("honeyhive_metadata.n"), Some(json!(1)));
+    assert_eq!(outer.attribute("honeyhive_metadata.nested.list"), Some(json!(r#"[1,"two",null]"#)));
+    let failed = recorder.spans().into_iter().find(|span| span.status().0 == "ERROR").unwrap();
+    assert_eq!(failed.events().len(), 1, "one exception event");
+    assert_eq!(failed.attribute("honeyhive_error_type"), Some(json!("core::num::error::ParseIntError")));
+}
+
+#[trace(outputs = false)]
+fn generic<T: Display, U>(shown: T, hidden: U) -> impl Display + use<T, U> {
+    drop(hidden);
+    shown
+}
+
+#[trace]
+fn lifetimes<'a>(first: &'a str, _second: &str) -> &'a str {
+    first
+}
+
+#[trace]
+fn by_impl(text: impl AsRef<str> + serde::Serialize) -> usize {
+    text.as_ref().len()
+}
+
+#[trace]
+fn patterns((a, b): (u8, u8), mut c: u8, [d, ..]: [u8; 2], Point { x, .. }: Point) -> u8 {
+    c += 1;
+    a + b + c + d + x
+}
+
+#[derive(Clone, Copy)]
+struct Point {
+    x: u8,
+    #[expect(dead_code, reason = "a field that the pattern leaves out")]
+    y: u8,
+}
+
+#[trace]
+fn infers(words: &str) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
+    let numbers: Vec<_> = words.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+    if numbers.is_empty() {
+        return Err("none".into());
+    }
+    Ok(numbers)
+}
+
+#[trace]
+fn secrets(api_key: &str, password: String, max_tokens: u32) -> Option<u32> {
+    assert!(!api_key.is_empty() && !password.is_empty());
+    Some(max_tokens)
+}
+
+#[trace]
+#[expect(unsafe_code, reason = "the shape under test")]
+unsafe fn unsafe_fn(p: *const u8) -> u8 {
+    // SAFETY: the only caller passes a reference.
+    unsafe { *p }
+}
+
+#[trace]
+extern "C" fn extern_fn(n: i32) -> i32 {
+    n * 2
+}
+
+#[trace(inputs = false, err = false)]
+fn silent(_secret: &str) -> Result<u8, u8> {
+    Err(7)
+}
+
+#[trace(metadata = { "tier": tier, "fixed": [1, 2] }, config = { "model": "gpt-4", "api_key": "hidden" })]
+fn with_maps(tier: &str) {}
+
+#[test]
+#[expect(unsafe_code, reason = "calls the shape under test")]
+fn every_shape_of_sync_function() {
+    let (recorder, tracer) = setup();
+    let _root = tracer.start_span("root").enter();
+    let _ = generic("shown", std::marker::PhantomData::<u8>);
+    lifetimes("a", "b");
+    by_impl("four");
+    patterns((1, 2), 3, [4, 5], Point { x: 6, y: 7 });
+    infers("1 2").unwrap();
+    infers("x").unwrap_err();
+    secrets("sk-123", "hunter2".into(), 5);
+    // SAFETY: the pointer comes from a reference.
+    unsafe { unsafe_fn(&9) };
+    extern_fn(4);
+    silent("x").unwrap_err();
+    with_maps("premium");
+    drop(_root);
+    expect![[r#"
+        root
+        generic
+          inputs.shown = "<&str>"
+          inputs.hidden = "<core::marker::PhantomData<u8>>"
+        lifetimes
+          inputs.first = "a"
+          inputs._second = "b"
+          outputs.result = "a"
+        by_impl
+          inputs.text = "four"
+          outputs.result = 4
+        patterns
+          inputs.a = 1
+          inputs.b = 2
+          inputs.c = 3
+          inputs.d = 4
+          inputs.x = 6
+          outputs.result = 17
+        infers
+          inputs.words = "1 2"
+          outputs.result.0 = 1
+          outputs.result.1 = 2
+        infers
+          error = "invalid digit found in string"
+          error_type = "alloc::boxed::Box<dyn core::error::Error>"
+          inputs.words = "x"
+        secrets
+          inputs.api_key = "[masked]"
+          inputs.password = "[masked]"
+          inputs.max_tokens = 5
+          outputs.result = 5
+        unsafe_fn
+          inputs.p = "0x0"
+          outputs.result = 9
+        extern_fn
+          inputs.n = 4
+          outputs.result = 8
+        silent
+          outputs.result.Err = 7
+        with_maps
+          inputs.tier = "premium"
+          metadata.tier = "premium"
+          metadata.fixed.0 = 1
+          metadata.fixed.1 = 2
+          config.model = "gpt-4"
+          config.api_key = "[masked]"
+    "#]]
+    .assert_eq(&pointer_free(&details(&recorder)));
+}
+
+/// Replaces addresses, which differ from run to run.
+fn pointer_free(text: &str) -> String {
+    let mut out = String::new();
+    let mut parts = text.split("\"0x");
+    out += parts.next().unwrap_or_default();
+    for part in parts {
+        out += "\"0x0";
+        out += part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    }
+    out
+}
+
+struct Store {
+    rows: Vec<u8>,
+}
+
+#[trace(event_type = "tool")]
+impl Store {
+    pub fn first(&mut self) -> Option<&mut u8> {
+        self.rows.first_mut()
+    }
+
+    pub async fn sum(&self, start: u32) -> u32 {
+        self.helper() + start
+    }
+
+    pub fn into_rows(self) -> Vec<u8> {
+        self.rows
+    }
+
+    #[trace(event_name = "named by itself")]
+    pub fn named(&self) {}
+
+    #[expect(unreachable_pub, reason = "the method of the block that cannot be traced")]
+    pub const fn constant() -> u8 {
+        7
+    }
+
+    fn helper(&self) -> u32 {
+        self.rows.iter().map(|row| u32::from(*row)).sum()
+    }
+}
+
+trait Ask {
+    async fn ask(&self, question: &str) -> String;
+}
+
+impl Ask for Store {
+    #[trace]
+    async fn ask(&self, question: &str) -> String {
+        tokio::task::yield_now().await;
+        question.to_uppercase()
+    }
+}
+
+#[async_trait::async_trait]
+trait DynAsk {
+    async fn ask_dyn(&self, question: &str) -> Result<String, MyError>;
+}
+
+#[async_trait::async_trait]
+impl DynAsk for Store {
+    #[trace]
+    async fn ask_dyn(&self, question: &str) -> Result<String, MyError> {
+        tokio::task::yield_now().await;
+        Err(MyError(question.into()))
+    }
+}
+
+#[test]
+fn methods_and_traits() {
+    let (recorder, tracer) = setup();
+    let mut store = Store { rows: vec![1, 2] };
+    let root = tracer.start_span("root");
+    block_on(root.instrument(async {
+        *store.first().unwrap() = 5;
+        assert_eq!(store.sum(1).await, 8);
+        store.named();
+        assert_eq!(Store::constant(), 7);
+        store.ask("q").await;
+        let dynamic: &dyn DynAsk = &store;
+        dynamic.ask_dyn("why").await.unwrap_err();
+        store.into_rows();
+    }));
+    check(
+        &recorder,
+        expect![[r#"
+            tool root
+              tool Store::first
+              tool Store::sum
+              tool named by itself
+              tool ask
+              tool ask_dyn ! MyError("why")
+              tool Store::into_rows
+        "#]],
+    );
+    assert_eq!(recorder.span("ask_dyn").unwrap().attribute("honeyhive_inputs.question"), Some(json!("why")));
+}
+
+#[trace]
+fn returns_future(n: u8) -> impl Future<Output = u8> {
+    async move {
+        tokio::task::yield_now().await;
+        n
+    }
+}
+
+#[trace]
+fn returns_boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
+    Box::pin(async move { text.len() })
+}
+
+#[trace]
+fn returns_stream(n: u32) -> impl Stream<Item = u32> {
+    stream::iter(0..n).inspect(|item| {
+        enrich_span!({ "last": item });
+    })
+}
+
+#[trace]
+fn returns_boxed_stream(n: u32) -> futures::stream::BoxStream<'static, u32> {
+    stream::iter(0..n).boxed()
+}
+
+#[test]
+fn futures_and_streams_end_their_span_when_they_end() {
+    let (recorder, tracer) = setup();
+    let root = tracer.start_span("root");
+    block_on(root.instrument(async {
+        assert_eq!(returns_future(3).await, 3);
+        assert_eq!(returns_boxed("four").await, 4);
+        assert_eq!(returns_stream(3).count().await, 3);
+        let mut left = returns_boxed_stream(3);
+        left.next().await;
+    }));
+    expect![[r#"
+        root
+        returns_future
+          inputs.n = 3
+          outputs.result = 3
+        returns_boxed
+          inputs.text = "four"
+          outputs.result = 4
+        returns_stream
+          inputs.n = 3
+          metrics.time_to_first_item_ms = 0
+          metadata.last = 2
+          outputs.items = 3
+        returns_boxed_stream
+          inputs.n = 3
+          metrics.time_to_first_item_ms = 0
+          outputs.items = 1
+          metadata.cancelled = true
+    "#]]
+    .assert_eq(&times_free(&details(&recorder)));
+}
+
+fn times_free(text: &str) -> String {
+    let zero = |line: &str| match line.split_once("_ms = ") {
+        Some((key, _)) => format!("{key}_ms = 0\n"),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(zero).collect()
+}
+
+#[trace]
+fn panics(n: u8) -> u8 {
+    assert!(n == 0, "boom {n}");
+    n
+}
+
+#[trace]
+async fn waits() {
+    std::future::pending::<()>().await;
+}
+
+#[test]
+fn panics_are_recorded_and_go_on_and_cancellation_is_marked() {
+    let (recorder, tracer) = setup();
+    let _root = tracer.start_span("root").enter();
+    let caught = std::panic::catch_unwind(|| panics(1)).unwrap_err();
+    assert_eq!(caught.downcast_ref::<String>().unwrap(), "boom 1");
+    block_on(async {
+        assert!(tokio::time::timeout(Duration::from_millis(5), waits()).await.is_err());
+    });
+    drop(_root);
+    check(
+        &recorder,
+        expect![[r#"
+            tool root
+              tool panics ! boom 1
+              tool waits
+        "#]],
+    );
+    assert_eq!(recorder.span("waits").unwrap().attribute("honeyhive_metadata.cancelled"), Some(json!(true)));
+}
+
+#[test]
+fn traced_futures_stay_send() {
+    fn is_send<T: Send>(_: T) {}
+    is_send(outer(1));
+    is_send(returns_boxed("x"));
+    is_send(waits());
+}
+
+#[trace(session_id = session)]
+fn in_session(session: &str) {
+    nested();
+}
+
+#[trace]
+fn nested() {}
+
+#[test]
+fn a_session_given_to_a_call_holds_for_what_it_encloses() {
+    let (recorder, tracer) = setup();
+    let _root = tracer.start_span("root").enter();
+    let id = "8f14e45f-ceea-467f-ab1e-2c3d4e5f6a7b";
+    in_session(id);
+    in_session("not a uuid");
+    nested();
+    drop(_root);
+    let session = |span: &honeyhive::SpanRecord| span.attribute("honeyhive.session_id").unwrap();
+    let spans = recorder.spans();
+    let nested: Vec<_> = spans.iter().filter(|span| span.name() == "nested").map(session).collect();
+    assert_eq!(nested[0], json!(id));
+    assert_ne!(nested[1], nested[2], "mapped to a UUID of its own");
+    assert_eq!(nested[2], json!(tracer.session().id()));
+}
+
+#[test]
+fn enrichment_covers_every_namespace_and_masks_secrets() {
+    let (recorder, tracer) = setup();
+    let span = tracer.start_span("work").enter();
+    let user = json!({ "id": "u1", "token": "t" });
+    assert!(enrich_span!(
+        { "plain": 1 },
+        metrics = { "score": 0.5, "nested": { "p": 1 } },
+        feedback = { "rating": 5 },
+        inputs = { "q": "hi" },
+        outputs = json!({ "a": ["x"] }),
+        config = { "temperature": 0.2 },
+        user_properties = user,
+        error = MyError("soft".into()),
+    ));
+    drop(span);
+    expect![[r#"
+        work
+          error = "MyError(\"soft\")"
+          metadata.plain = 1
+          metrics.score = 0.5
+          metrics.nested.p = 1
+          feedback.rating = 5
+          inputs.q = "hi"
+          outputs.a.0 = "x"
+          config.temperature = 0.2
+          user_properties.id = "u1"
+          user_properties.token = "[masked]"
+    "#]]
+    .assert_eq(&details(&recorder));
+    assert_eq!(recorder.span("work").unwrap().status().0, "UNSET", "a soft error leaves the status");
+}
