@@ -1,3 +1,43 @@
-//! Instrumentors.
-
+//! Instrumentors of honeyhive for Rust: they turn the traffic of model clients into spans.
+//!
+//! ```text
+//! hook (one per client) ─ exchange: bytes in, bytes out, never delayed
+//!   └► Provider: bytes → LlmCall            N of them
+//!        └► Convention: LlmCall → span      M of them: N + M, never N × M
+//! ```
+//!
+//! A client is built once with [`WithHoneyHive::with_honeyhive`]; no call site changes. Which APIs are
+//! traced, in which convention and by which tracer, is decided at run time by the instrumentors that
+//! are active; with none active a hook passes everything through.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use honeyhive_instrument::{openinference, traceloop};
+//!
+//! # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+//! traceloop::OpenAIInstrumentor::new().instrument(tracer.provider())?;
+//! openinference::AnthropicInstrumentor::new().instrument(tracer.provider())?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | feature | hook for |
+//! |---|---|
+//! | `async-openai` | the async-openai client, for OpenAI and every service that speaks its API |
+//! | `reqwest` | reqwest 0.13 clients, as reqwest-middleware |
 #![forbid(unsafe_code)]
+
+pub mod convention;
+mod exchange;
+#[cfg(feature = "reqwest")]
+pub mod hook;
+mod instrumentor;
+pub mod model;
+pub mod provider;
+mod redact;
+mod registry;
+pub mod wire;
+
+#[cfg(feature = "reqwest")]
+pub use self::hook::WithHoneyHive;
+pub use self::instrumentor::{InstrumentError, openinference, traceloop};

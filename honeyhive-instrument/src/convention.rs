@@ -1,0 +1,98 @@
+//! Conventions: [`LlmCall`] → name, kind, status, attributes and events of a span. Without I/O and
+//! infallible. They read the record and nothing else.
+//!
+//! Adding one is a file and a line in [`CONVENTIONS`].
+
+mod openinference;
+mod traceloop;
+
+use std::fmt::Debug;
+
+use opentelemetry::{Key, KeyValue, Value as OtelValue, trace::SpanKind};
+use serde_json::{Number, Value as Json};
+
+pub use self::openinference::OpenInference;
+pub use self::traceloop::Traceloop;
+use crate::model::LlmCall;
+
+/// Verdict of a convention on a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Says nothing.
+    Unset,
+    /// Says that it worked.
+    Ok,
+    /// Says that it failed, and why.
+    Error(String),
+}
+
+/// Writes calls in one vocabulary.
+pub trait Convention: Debug + Send + Sync {
+    /// Returns the name, such as `openinference`.
+    fn name(&self) -> &'static str;
+
+    /// Returns the name of the instrumentation scope for an API.
+    fn scope(&self, api: &str) -> String;
+
+    /// Returns name and kind of the span, known when the call starts.
+    fn head(&self, call: &LlmCall) -> (String, SpanKind);
+
+    /// Writes the attributes, known when the call has ended.
+    fn write(&self, call: &LlmCall, sink: &mut Sink);
+
+    /// Returns the status.
+    fn verdict(&self, call: &LlmCall) -> Verdict;
+
+    /// Returns the name of the event that marks the piece of a stream with this number, from 0.
+    fn piece_event(&self, call: &LlmCall, number: usize) -> Option<&'static str>;
+}
+
+/// All conventions.
+pub static CONVENTIONS: &[&dyn Convention] = &[&OpenInference, &Traceloop];
+
+/// Collects attributes.
+#[derive(Debug, Default)]
+pub struct Sink(Vec<KeyValue>);
+
+impl Sink {
+    /// Writes an attribute.
+    pub fn put(&mut self, key: impl Into<Key>, value: impl Into<OtelValue>) {
+        self.0.push(KeyValue::new(key, value));
+    }
+
+    /// Writes an attribute if there is a value.
+    pub fn maybe<V: Into<OtelValue>>(&mut self, key: impl Into<Key>, value: Option<V>) {
+        if let Some(value) = value {
+            self.put(key, value);
+        }
+    }
+
+    /// Writes a text if there is one that is not empty.
+    pub fn text(&mut self, key: impl Into<Key>, text: Option<&str>) {
+        self.maybe(key, text.filter(|text| !text.is_empty()).map(str::to_owned));
+    }
+
+    /// Writes a count.
+    pub fn count(&mut self, key: impl Into<Key>, count: Option<u64>) {
+        self.maybe(key, count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)));
+    }
+
+    /// Writes a number, an integer where it is one.
+    pub fn number(&mut self, key: impl Into<Key>, number: Option<&Number>) {
+        let Some(number) = number else { return };
+        match number.as_i64() {
+            Some(int) => self.put(key, int),
+            None => self.maybe(key, number.as_f64()),
+        }
+    }
+
+    /// Writes JSON as text.
+    pub fn json(&mut self, key: impl Into<Key>, json: Option<&Json>) {
+        self.maybe(key, json.map(Json::to_string));
+    }
+
+    /// Returns what was written.
+    pub fn into_attributes(self) -> Vec<KeyValue> {
+        self.0
+    }
+}

@@ -1,0 +1,206 @@
+//! OpenInference, as its Python instrumentors of OpenAI 0.1.54 and Anthropic 1.1.2 write it: messages
+//! flattened into attributes, the whole request and answer as JSON.
+//!
+//! Source: `openinference-semantic-conventions` 0.1.32, `SpanAttributes` and `MessageAttributes`.
+//! Attributes that matter most come first, so that a limit cuts messages and not the call.
+
+use opentelemetry::trace::SpanKind;
+use serde_json::{Value as Json, json};
+
+use super::{Convention, Sink, Verdict};
+use crate::model::{Ending, LlmCall, Message, Output, Part, Request, ToolCall};
+
+const SPAN_KIND: &str = "openinference.span.kind";
+const PROVIDER: &str = "llm.provider";
+const SYSTEM: &str = "llm.system";
+const INPUT_VALUE: &str = "input.value";
+const INPUT_MIME: &str = "input.mime_type";
+const OUTPUT_VALUE: &str = "output.value";
+const OUTPUT_MIME: &str = "output.mime_type";
+const JSON_MIME: &str = "application/json";
+const MODEL: &str = "llm.model_name";
+const PARAMETERS: &str = "llm.invocation_parameters";
+const FINISH_REASON: &str = "llm.finish_reason";
+const TOKENS_TOTAL: &str = "llm.token_count.total";
+const TOKENS_PROMPT: &str = "llm.token_count.prompt";
+const TOKENS_COMPLETION: &str = "llm.token_count.completion";
+const TOKENS_CACHE_READ: &str = "llm.token_count.prompt_details.cache_read";
+const TOKENS_CACHE_WRITE: &str = "llm.token_count.prompt_details.cache_write";
+const TOKENS_PROMPT_AUDIO: &str = "llm.token_count.prompt_details.audio";
+const TOKENS_REASONING: &str = "llm.token_count.completion_details.reasoning";
+const TOKENS_COMPLETION_AUDIO: &str = "llm.token_count.completion_details.audio";
+const FIRST_TOKEN: &str = "First Token Stream Event";
+const REDACTED: &str = "__REDACTED__";
+
+/// The OpenInference convention.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenInference;
+
+impl Convention for OpenInference {
+    fn name(&self) -> &'static str {
+        "openinference"
+    }
+
+    fn scope(&self, api: &str) -> String {
+        format!("openinference.instrumentation.{api}")
+    }
+
+    fn head(&self, call: &LlmCall) -> (String, SpanKind) {
+        (call.method.to_owned(), SpanKind::Internal)
+    }
+
+    fn write(&self, call: &LlmCall, sink: &mut Sink) {
+        sink.put(SPAN_KIND, "LLM");
+        sink.maybe(PROVIDER, call.provider);
+        sink.put(SYSTEM, call.api);
+        sink.maybe(MODEL, model(call));
+        tokens(call, sink);
+        sink.text(FINISH_REASON, first_finish_reason(call));
+        whole(sink, call.content_hidden, (INPUT_VALUE, INPUT_MIME), call.request.json.as_ref());
+        whole(sink, call.content_hidden, (OUTPUT_VALUE, OUTPUT_MIME), call.response.json.as_ref());
+        if call.request.json.is_some() || call.content_hidden {
+            sink.put(PARAMETERS, Json::Object(call.request.params.clone()).to_string());
+        }
+        for (index, tool) in call.request.tools.iter().enumerate() {
+            sink.json(format!("llm.tools.{index}.tool.json_schema"), tool.raw.as_ref());
+        }
+        input_messages(&call.request, sink);
+        for Output { index, message, .. } in &call.response.outputs {
+            write_message(sink, &format!("llm.output_messages.{index}.message"), message);
+        }
+    }
+
+    fn verdict(&self, call: &LlmCall) -> Verdict {
+        match &call.ending {
+            Ending::Complete => Verdict::Ok,
+            Ending::Dropped => Verdict::Unset,
+            Ending::Failed(error) => Verdict::Error(format!("{}: {}", error.kind, error.message)),
+        }
+    }
+
+    fn piece_event(&self, call: &LlmCall, number: usize) -> Option<&'static str> {
+        // Only the OpenAI instrumentor marks the first token.
+        (call.api == "openai" && number == 0).then_some(FIRST_TOKEN)
+    }
+}
+
+/// The model that answered; Anthropic's instrumentor starts from the one that was asked for.
+fn model(call: &LlmCall) -> Option<String> {
+    let asked = || call.request.model.clone().filter(|_| call.api == "anthropic");
+    call.response.model.clone().or_else(asked)
+}
+
+fn first_finish_reason(call: &LlmCall) -> Option<&str> {
+    call.response.outputs.iter().find(|output| output.index == 0)?.finish_reason.as_deref()
+}
+
+/// Token counts; Anthropic's instrumentor leaves zeros out.
+fn tokens(call: &LlmCall, sink: &mut Sink) {
+    let keep = |count: Option<u64>| count.filter(|count| *count > 0 || call.api != "anthropic");
+    let usage = &call.response.usage;
+    sink.count(TOKENS_TOTAL, keep(usage.total));
+    sink.count(TOKENS_PROMPT, keep(usage.input));
+    sink.count(TOKENS_COMPLETION, keep(usage.output));
+    sink.count(TOKENS_CACHE_READ, keep(usage.cache_read));
+    sink.count(TOKENS_CACHE_WRITE, keep(usage.cache_write));
+    sink.count(TOKENS_PROMPT_AUDIO, keep(usage.input_audio));
+    sink.count(TOKENS_REASONING, keep(usage.reasoning));
+    sink.count(TOKENS_COMPLETION_AUDIO, keep(usage.output_audio));
+}
+
+fn whole(sink: &mut Sink, hidden: bool, (value, mime): (&'static str, &'static str), json: Option<&Json>) {
+    match json {
+        _ if hidden => sink.put(value, REDACTED),
+        Some(json) => {
+            sink.put(value, json.to_string());
+            sink.put(mime, JSON_MIME);
+        }
+        None => {}
+    }
+}
+
+/// The system prompt, where it stands apart, is message 0.
+fn input_messages(request: &Request, sink: &mut Sink) {
+    let system = request.system.as_ref().map(|content| Message {
+        role: "system".to_owned(),
+        content: content.clone(),
+        ..Message::default()
+    });
+    for (index, message) in system.iter().chain(&request.messages).enumerate() {
+        write_message(sink, &format!("llm.input_messages.{index}.message"), message);
+    }
+}
+
+fn write_message(sink: &mut Sink, prefix: &str, message: &Message) {
+    sink.text(format!("{prefix}.role"), Some(&message.role));
+    sink.text(format!("{prefix}.tool_call_id"), message.tool_call_id.as_deref());
+    sink.text(format!("{prefix}.name"), message.name.as_deref());
+    sink.text(format!("{prefix}.content"), message.content.text());
+    let mut calls = 0;
+    for (index, part) in message.content.parts().iter().enumerate() {
+        write_part(sink, prefix, index, part, &mut calls);
+    }
+    for call in &message.tool_calls {
+        write_tool_call(sink, &format!("{prefix}.tool_calls.{calls}"), call);
+        calls += 1;
+    }
+    if let Some(function) = &message.function_call {
+        sink.text(format!("{prefix}.function_call_name"), function.name.as_deref());
+        sink.text(format!("{prefix}.function_call_arguments_json"), function.arguments.as_deref());
+    }
+}
+
+fn write_part(sink: &mut Sink, message: &str, index: usize, part: &Part, calls: &mut usize) {
+    let prefix = format!("{message}.contents.{index}");
+    let content = format!("{prefix}.message_content");
+    let mut kind = |kind: &'static str| sink.put(format!("{content}.type"), kind);
+    match part {
+        Part::Text(text) => {
+            kind("text");
+            sink.put(format!("{content}.text"), text.clone());
+        }
+        Part::ImageUrl(url) => {
+            kind("image");
+            sink.put(format!("{content}.image.image.url"), url.clone());
+        }
+        Part::ImageData { mime_type, base64 } => {
+            kind("image");
+            sink.put(format!("{content}.image.image.url"), format!("data:{mime_type};base64,{base64}"));
+        }
+        Part::Reasoning { text, signature } => {
+            kind("reasoning");
+            sink.put(format!("{content}.text"), text.clone());
+            sink.text(format!("{content}.signature"), signature.as_deref());
+        }
+        Part::HiddenReasoning(data) => {
+            kind("reasoning");
+            sink.put(format!("{content}.data"), data.clone());
+        }
+        Part::ToolCall(call) => {
+            kind("tool_use");
+            write_tool_call(sink, &prefix, call);
+            write_tool_call(sink, &format!("{message}.tool_calls.{calls}"), call);
+            *calls += 1;
+        }
+        Part::ToolResult { id, content } => {
+            sink.text(format!("{message}.tool_call_id"), id.as_deref());
+            sink.text(format!("{message}.content"), Some(&plain(content)));
+        }
+        Part::Other(_) => {}
+    }
+}
+
+fn write_tool_call(sink: &mut Sink, prefix: &str, call: &ToolCall) {
+    sink.text(format!("{prefix}.tool_call.id"), call.id.as_deref());
+    sink.text(format!("{prefix}.tool_call.function.name"), call.name.as_deref());
+    sink.text(format!("{prefix}.tool_call.function.arguments"), call.arguments.as_deref());
+}
+
+/// Text as it is, anything else as JSON.
+fn plain(content: &Json) -> String {
+    match content {
+        Json::String(text) => text.clone(),
+        Json::Null => String::new(),
+        other => json!(other).to_string(),
+    }
+}

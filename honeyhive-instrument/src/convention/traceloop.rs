@@ -1,0 +1,271 @@
+//! Traceloop (OpenLLMetry), as its Python instrumentors 0.62 write it: the GenAI attributes of
+//! OpenTelemetry with messages as JSON, and some keys of its own.
+//!
+//! Source: `opentelemetry-semantic-conventions-ai` 0.5.2 and the instrumentors' span utilities.
+
+use opentelemetry::{Array, StringValue, Value as OtelValue, trace::SpanKind};
+use serde_json::{Map, Value as Json, json};
+
+use super::{Convention, Sink, Verdict};
+use crate::model::{Content, Ending, LlmCall, Message, Operation, Output, Part, Request, ToolCall};
+
+const OPERATION: &str = "gen_ai.operation.name";
+const PROVIDER: &str = "gen_ai.provider.name";
+const REQUEST_MODEL: &str = "gen_ai.request.model";
+const MAX_TOKENS: &str = "gen_ai.request.max_tokens";
+const TEMPERATURE: &str = "gen_ai.request.temperature";
+const TOP_P: &str = "gen_ai.request.top_p";
+const FREQUENCY_PENALTY: &str = "gen_ai.request.frequency_penalty";
+const PRESENCE_PENALTY: &str = "gen_ai.request.presence_penalty";
+const REASONING_EFFORT: &str = "gen_ai.request.reasoning_effort";
+const OUTPUT_SCHEMA: &str = "gen_ai.request.structured_output_schema";
+const USER: &str = "gen_ai.user";
+const STREAMING: &str = "gen_ai.is_streaming";
+const API_BASE: &str = "gen_ai.openai.api_base";
+const REQUEST_TIER: &str = "openai.request.service_tier";
+const SYSTEM_INSTRUCTIONS: &str = "gen_ai.system_instructions";
+const INPUT_MESSAGES: &str = "gen_ai.input.messages";
+const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
+const TOOLS: &str = "gen_ai.tool.definitions";
+const RESPONSE_MODEL: &str = "gen_ai.response.model";
+const RESPONSE_ID: &str = "gen_ai.response.id";
+const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+const FINGERPRINT: &str = "gen_ai.openai.response.system_fingerprint";
+const RESPONSE_TIER: &str = "openai.response.service_tier";
+const PROMPT_FILTER: &str = "gen_ai.prompt.prompt_filter_results";
+const TOKENS_TOTAL: &str = "gen_ai.usage.total_tokens";
+const TOKENS_INPUT: &str = "gen_ai.usage.input_tokens";
+const TOKENS_OUTPUT: &str = "gen_ai.usage.output_tokens";
+const TOKENS_CACHE_READ: &str = "gen_ai.usage.cache_read.input_tokens";
+const TOKENS_CACHE_WRITE: &str = "gen_ai.usage.cache_creation.input_tokens";
+const TOKENS_REASONING: &str = "gen_ai.usage.reasoning_tokens";
+const ERROR_TYPE: &str = "error.type";
+const CHUNK: &str = "gen_ai.content.completion.chunk";
+
+/// The Traceloop convention.
+#[derive(Clone, Copy, Debug)]
+pub struct Traceloop;
+
+impl Convention for Traceloop {
+    fn name(&self) -> &'static str {
+        "traceloop"
+    }
+
+    fn scope(&self, api: &str) -> String {
+        let version = if api == "openai" { ".v1" } else { "" };
+        format!("opentelemetry.instrumentation.{api}{version}")
+    }
+
+    fn head(&self, call: &LlmCall) -> (String, SpanKind) {
+        (format!("{}.{}", call.api, operation(call.operation)), SpanKind::Client)
+    }
+
+    fn write(&self, call: &LlmCall, sink: &mut Sink) {
+        sink.put(OPERATION, operation(call.operation));
+        sink.put(PROVIDER, provider(call));
+        request(call, sink);
+        response(call, sink);
+        sink.maybe(ERROR_TYPE, call.error().map(|error| error.kind.clone()));
+        if !call.content_hidden {
+            input_content(&call.request, sink);
+            output_content(call, sink);
+        }
+    }
+
+    /// OpenAI's instrumentor says Ok of streams only, Anthropic's of every call.
+    fn verdict(&self, call: &LlmCall) -> Verdict {
+        match &call.ending {
+            Ending::Failed(error) => Verdict::Error(error.message.clone()),
+            Ending::Dropped => Verdict::Unset,
+            Ending::Complete if call.api == "openai" && !call.streamed => Verdict::Unset,
+            Ending::Complete => Verdict::Ok,
+        }
+    }
+
+    fn piece_event(&self, call: &LlmCall, _: usize) -> Option<&'static str> {
+        // Only the OpenAI instrumentor marks pieces.
+        (call.api == "openai").then_some(CHUNK)
+    }
+}
+
+fn operation(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Chat => "chat",
+    }
+}
+
+/// Names the service by Traceloop's list, on which a host that speaks OpenAI's API counts as OpenAI.
+fn provider(call: &LlmCall) -> &'static str {
+    match call.provider {
+        Some("azure") => "azure.ai.openai",
+        Some("google") => "gcp.vertex_ai",
+        Some("openrouter") => "openrouter",
+        _ => call.api,
+    }
+}
+
+fn request(call: &LlmCall, sink: &mut Sink) {
+    let Request { model, user, service_tier, reasoning_effort, output_schema, .. } = &call.request;
+    sink.text(REQUEST_MODEL, model.as_deref());
+    sink.number(MAX_TOKENS, call.request.max_tokens.as_ref());
+    sink.number(TEMPERATURE, call.request.temperature.as_ref());
+    sink.number(TOP_P, call.request.top_p.as_ref());
+    sink.number(FREQUENCY_PENALTY, call.request.frequency_penalty.as_ref());
+    sink.number(PRESENCE_PENALTY, call.request.presence_penalty.as_ref());
+    sink.text(USER, user.as_deref());
+    sink.text(REQUEST_TIER, service_tier.as_deref());
+    sink.text(REASONING_EFFORT, reasoning_effort.as_deref());
+    sink.json(OUTPUT_SCHEMA, output_schema.as_ref());
+    sink.maybe(STREAMING, call.request.stream);
+    if call.api == "openai" {
+        sink.put(API_BASE, call.api_base.clone());
+    }
+}
+
+fn response(call: &LlmCall, sink: &mut Sink) {
+    let response = &call.response;
+    sink.text(RESPONSE_MODEL, response.model.as_deref());
+    sink.text(RESPONSE_ID, response.id.as_deref());
+    let reasons: Vec<StringValue> = response
+        .outputs
+        .iter()
+        .filter_map(|output| Some(finish_reason(output.finish_reason.as_deref()?).into()))
+        .collect();
+    if !reasons.is_empty() {
+        sink.put(FINISH_REASONS, OtelValue::Array(Array::String(reasons)));
+    }
+    sink.json(PROMPT_FILTER, response.prompt_filter.as_ref());
+    sink.count(TOKENS_TOTAL, response.usage.total);
+    sink.count(TOKENS_INPUT, response.usage.input);
+    sink.count(TOKENS_OUTPUT, response.usage.output);
+    sink.count(TOKENS_CACHE_READ, response.usage.cache_read);
+    sink.count(TOKENS_CACHE_WRITE, response.usage.cache_write);
+    // The originals read these from answers that are no stream only.
+    if !call.streamed {
+        sink.text(FINGERPRINT, response.system_fingerprint.as_deref());
+        sink.text(RESPONSE_TIER, response.service_tier.as_deref());
+        sink.count(TOKENS_REASONING, response.usage.reasoning);
+    }
+}
+
+/// Maps the providers' words to Traceloop's; a word that is not on the list stays.
+fn finish_reason(reason: &str) -> String {
+    match reason {
+        "tool_calls" | "function_call" | "tool_use" => "tool_call",
+        "end_turn" | "stop_sequence" => "stop",
+        "max_tokens" => "length",
+        other => other,
+    }
+    .to_owned()
+}
+
+fn input_content(request: &Request, sink: &mut Sink) {
+    if let Some(system) = &request.system {
+        sink.put(SYSTEM_INSTRUCTIONS, Json::Array(content_parts(system)).to_string());
+    }
+    let messages: Vec<Json> =
+        request.messages.iter().filter(|message| message.role != "function").map(input_message).collect();
+    if request.json.is_some() {
+        sink.put(INPUT_MESSAGES, Json::Array(messages).to_string());
+    }
+    let tools: Vec<Json> = request.tools.iter().filter_map(|tool| tool.definition.clone()).collect();
+    if !tools.is_empty() {
+        sink.put(TOOLS, Json::Array(tools).to_string());
+    }
+}
+
+fn input_message(message: &Message) -> Json {
+    let mut parts = match &message.tool_call_id {
+        Some(id) => vec![tool_result(Some(id), &raw_content(&message.content))],
+        None => content_parts(&message.content),
+    };
+    parts.extend(message.tool_calls.iter().map(tool_call));
+    parts.extend(
+        message
+            .function_call
+            .iter()
+            .map(|call| tool_call(&ToolCall { id: None, name: call.name.clone(), arguments: call.arguments.clone() })),
+    );
+    json!({ "role": message.role, "parts": parts })
+}
+
+fn output_content(call: &LlmCall, sink: &mut Sink) {
+    let answered = call.response.json.is_some() || (call.streamed && call.error().is_none());
+    if answered {
+        let messages: Vec<Json> = call.response.outputs.iter().map(|output| output_message(output, call)).collect();
+        sink.put(OUTPUT_MESSAGES, Json::Array(messages).to_string());
+    }
+}
+
+fn output_message(output: &Output, call: &LlmCall) -> Json {
+    let message = &output.message;
+    let mut parts: Vec<Json> = vec![];
+    parts.extend(message.reasoning.as_ref().map(|text| json!({ "type": "reasoning", "content": text })));
+    match &message.content {
+        // The original starts the text of a stream empty and keeps it so.
+        Content::Absent if call.streamed && call.api == "openai" => {
+            parts.push(json!({ "type": "text", "content": "" }))
+        }
+        Content::Parts(known) => {
+            parts.extend(known.iter().filter(|part| !matches!(part, Part::Other(_))).filter_map(part))
+        }
+        content => parts.extend(content_parts(content)),
+    }
+    parts.extend(message.refusal.as_ref().map(|text| json!({ "type": "refusal", "content": text })));
+    parts.extend(message.tool_calls.iter().map(tool_call));
+    parts.extend(
+        message
+            .function_call
+            .iter()
+            .map(|call| tool_call(&ToolCall { id: None, name: call.name.clone(), arguments: call.arguments.clone() })),
+    );
+    let reason = output.finish_reason.as_deref().map(finish_reason).unwrap_or_default();
+    let mut out = json!({ "role": message.role, "parts": parts, "finish_reason": reason });
+    if let Some(filter) = &output.content_filter {
+        out["content_filter_results"] = filter.clone();
+    }
+    out
+}
+
+fn content_parts(content: &Content) -> Vec<Json> {
+    match content {
+        Content::Absent => vec![],
+        Content::Text(text) => vec![json!({ "type": "text", "content": text })],
+        Content::Parts(parts) => parts.iter().filter_map(part).collect(),
+    }
+}
+
+/// Hidden reasoning has no part; what has no form here stays as it was sent.
+fn part(part: &Part) -> Option<Json> {
+    Some(match part {
+        Part::Text(text) => json!({ "type": "text", "content": text }),
+        Part::ImageUrl(url) => json!({ "type": "uri", "modality": "image", "uri": url }),
+        Part::ImageData { mime_type, base64 } => {
+            json!({ "type": "blob", "modality": "image", "mime_type": mime_type, "content": base64 })
+        }
+        Part::Reasoning { text, .. } => json!({ "type": "reasoning", "content": text }),
+        Part::HiddenReasoning(_) => return None,
+        Part::ToolCall(call) => tool_call(call),
+        Part::ToolResult { id, content } => tool_result(id.as_deref(), content),
+        Part::Other(other) => other.clone(),
+    })
+}
+
+fn tool_call(call: &ToolCall) -> Json {
+    let mut out = Map::from_iter([("type".to_owned(), "tool_call".into())]);
+    out.extend(call.name.clone().map(|name| ("name".to_owned(), name.into())));
+    out.extend(call.id.clone().map(|id| ("id".to_owned(), id.into())));
+    out.extend(call.parsed_arguments().map(|arguments| ("arguments".to_owned(), arguments)));
+    Json::Object(out)
+}
+
+fn tool_result(id: Option<&str>, content: &Json) -> Json {
+    json!({ "type": "tool_call_response", "id": id, "response": content })
+}
+
+fn raw_content(content: &Content) -> Json {
+    match content {
+        Content::Text(text) => text.clone().into(),
+        content => Json::Array(content_parts(content)),
+    }
+}

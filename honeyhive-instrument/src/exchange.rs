@@ -1,0 +1,214 @@
+//! One request and its answer, as bytes go by. Ends its span exactly once: at the last frame, at the
+//! end of the body, at an error, or when it is dropped, with what came until then.
+//! Keeps a bounded copy of an answer and never touches, delays or fails the caller's own bytes.
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{Status, TraceContextExt, Tracer},
+};
+
+use crate::{
+    convention::{Sink, Verdict},
+    model::{CallError, Ending, LlmCall},
+    provider::{PROVIDERS, Provider, RequestHead, Step},
+    redact,
+    registry::{self, Active},
+    wire::{Frame, SseDecoder},
+};
+
+/// Most bytes of an answer that are kept.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+
+const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
+
+/// Marks a context in which a model call is traced: a hook further down opens no second span.
+#[derive(Debug)]
+struct ModelCall;
+
+/// A traced request.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    active: Arc<Active>,
+    call: LlmCall,
+    context: Context,
+    started: Instant,
+    status: u16,
+    body: Body,
+    pieces: usize,
+    settled: bool,
+}
+
+#[derive(Debug)]
+enum Body {
+    Plain(Vec<u8>),
+    Stream(SseDecoder),
+}
+
+impl Exchange {
+    /// Starts a span, if anybody traces such a request here.
+    pub(crate) fn begin(head: &RequestHead<'_>, body: Option<&[u8]>) -> Option<Self> {
+        if registry::is_empty() {
+            return None;
+        }
+        let parent = Context::current();
+        if parent.get::<ModelCall>().is_some() || parent.is_telemetry_suppressed() {
+            return None;
+        }
+        let (provider, mut call) = claim(head)?;
+        let active = registry::find(provider.name())?;
+        provider.request(body.unwrap_or_default(), &mut call);
+        let (name, kind) = active.convention.head(&call);
+        let builder = active.tracer.span_builder(name).with_kind(kind);
+        let span = active.tracer.build_with_context(builder, &parent);
+        Some(Self {
+            context: parent.with_span(span).with_value(ModelCall),
+            active,
+            call,
+            started: Instant::now(),
+            status: 0,
+            body: Body::Plain(vec![]),
+            pieces: 0,
+            settled: false,
+        })
+    }
+
+    /// Returns the context in which the request is to be sent.
+    pub(crate) fn context(&self) -> Context {
+        self.context.clone()
+    }
+
+    /// Takes the head of the answer.
+    pub(crate) fn head(&mut self, status: u16, content_type: Option<&str>) {
+        self.status = status;
+        if content_type.is_some_and(|content_type| content_type.starts_with("text/event-stream")) {
+            self.call.streamed = true;
+            self.body = Body::Stream(SseDecoder::default());
+        }
+    }
+
+    /// Takes bytes of the answer.
+    pub(crate) fn data(&mut self, bytes: &[u8]) {
+        if self.settled {
+            return;
+        }
+        match &mut self.body {
+            Body::Plain(body) => {
+                let room = MAX_BODY.saturating_sub(body.len());
+                body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+            Body::Stream(decoder) => {
+                let mut frames = vec![];
+                decoder.feed(bytes, |frame| frames.push(frame));
+                self.frames(&frames);
+            }
+        }
+    }
+
+    fn frames(&mut self, frames: &[Frame]) {
+        for frame in frames {
+            match self.active.provider.frame(frame, &mut self.call) {
+                Step::Piece => self.piece(),
+                Step::Other => {}
+                Step::Last => return self.settle(),
+            }
+        }
+    }
+
+    fn piece(&mut self) {
+        let span = self.context.span();
+        if self.pieces == 0 {
+            let millis = self.started.elapsed().as_secs_f64() * 1e3;
+            span.set_attribute(KeyValue::new(TIME_TO_FIRST_TOKEN, millis));
+        }
+        if let Some(event) = self.active.convention.piece_event(&self.call, self.pieces) {
+            span.add_event(event, vec![]);
+        }
+        self.pieces += 1;
+    }
+
+    /// Takes the end of the answer.
+    pub(crate) fn end(&mut self) {
+        if self.settled {
+            return;
+        }
+        if let Body::Stream(decoder) = &mut self.body {
+            let mut frames = vec![];
+            decoder.finish(|frame| frames.push(frame));
+            self.frames(&frames);
+        }
+        self.settle();
+    }
+
+    /// Takes an error of the transport.
+    pub(crate) fn fail(&mut self, kind: &'static str, message: &str) {
+        if !self.settled {
+            self.call.ending = Ending::Failed(CallError { kind: kind.into(), message: message.to_owned() });
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let ended = SystemTime::now();
+        self.read();
+        if !self.active.capture_content {
+            redact::hide_content(&mut self.call);
+        }
+        self.write();
+        self.context.span().end_with_timestamp(ended);
+    }
+
+    /// Reads what came into the record.
+    fn read(&mut self) {
+        let Self { active, call, status, body, .. } = self;
+        match body {
+            Body::Stream(_) => active.provider.finish(call),
+            Body::Plain(body) if *status >= 400 => {
+                call.ending = Ending::Failed(active.provider.error(*status, body));
+            }
+            Body::Plain(body) => active.provider.reply(body, call),
+        }
+    }
+
+    /// Writes the record onto the span.
+    fn write(&self) {
+        let span = self.context.span();
+        let mut sink = Sink::default();
+        self.active.convention.write(&self.call, &mut sink);
+        span.set_attributes(sink.into_attributes());
+        if let Some(error) = self.call.error() {
+            span.add_event(
+                "exception",
+                vec![
+                    KeyValue::new("exception.type", format!("{}.{}", self.call.api, error.kind)),
+                    KeyValue::new("exception.message", error.message.clone()),
+                ],
+            );
+        }
+        match self.active.convention.verdict(&self.call) {
+            Verdict::Unset => {}
+            Verdict::Ok => span.set_status(Status::Ok),
+            Verdict::Error(why) => span.set_status(Status::error(why)),
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.call.ending = Ending::Dropped;
+            self.settle();
+        }
+    }
+}
+
+fn claim(head: &RequestHead<'_>) -> Option<(&'static dyn Provider, LlmCall)> {
+    PROVIDERS.iter().find_map(|provider| Some((*provider, provider.claim(head)?)))
+}

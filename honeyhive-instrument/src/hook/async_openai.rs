@@ -1,0 +1,91 @@
+//! Hook for async-openai: a tower layer outside of its retry layer, so one span is one call.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{self, Poll},
+};
+
+use async_openai::{
+    Client,
+    config::Config,
+    middleware::{HttpRequestFactory, ReqwestService, retry::OpenAIRetryLayer},
+};
+use opentelemetry::context::FutureExt;
+use reqwest::Response;
+use tower::{Layer, Service, ServiceBuilder};
+
+use super::{
+    WithHoneyHive,
+    reqwest::{begin, fail, tee},
+};
+
+/// Traces the requests of an async-openai client.
+///
+/// For a tower stack of one's own; otherwise [`WithHoneyHive::with_honeyhive`] builds the usual one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenAiLayer;
+
+impl<S> Layer<S> for OpenAiLayer {
+    type Service = OpenAiService<S>;
+
+    fn layer(&self, inner: S) -> OpenAiService<S> {
+        OpenAiService { inner }
+    }
+}
+
+/// The service of [`OpenAiLayer`].
+#[derive(Clone, Debug)]
+pub struct OpenAiService<S> {
+    inner: S,
+}
+
+impl<S> Service<HttpRequestFactory> for OpenAiService<S>
+where
+    S: Service<HttpRequestFactory, Response = Response> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: fmt::Display + Send,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, factory: HttpRequestFactory) -> Self::Future {
+        // The ready service is the one to call; its clone may not be ready.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        Box::pin(async move {
+            let exchange = factory.build().await.ok().and_then(|request| begin(&request));
+            let Some(mut exchange) = exchange else { return inner.call(factory).await };
+            match inner.call(factory).with_context(exchange.context()).await {
+                Ok(response) => Ok(tee(response, exchange)),
+                Err(error) => {
+                    fail(&mut exchange, false);
+                    Err(error)
+                }
+            }
+        })
+    }
+}
+
+impl<C: Config> WithHoneyHive for Client<C> {
+    type Traced = Self;
+
+    /// Keeps async-openai's retries. The client gets a new `reqwest::Client`; to keep one of your own
+    /// use [`traced_with`]. Call it last: `with_http_client` after it would take the tracing out.
+    fn with_honeyhive(self) -> Self {
+        traced_with(self, reqwest::Client::new())
+    }
+}
+
+/// Like [`WithHoneyHive::with_honeyhive`], on an HTTP client of your own.
+pub fn traced_with<C: Config>(client: Client<C>, http: reqwest::Client) -> Client<C> {
+    let stack =
+        ServiceBuilder::new().layer(OpenAiLayer).layer(OpenAIRetryLayer::default()).service(ReqwestService::new(http));
+    client.with_http_service(stack)
+}

@@ -1,0 +1,173 @@
+//! One call to a model, as every convention reads it and no convention has written it.
+//! Plain data: providers fill it, conventions read it, neither sees the other. A field that a provider
+//! did not send is absent, never a default.
+
+mod message;
+mod usage;
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Number, Value as Json};
+
+pub use self::message::{Content, FunctionCall, Message, Part, ToolCall};
+pub use self::usage::Usage;
+
+/// What a call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// A conversation: messages in, a message out.
+    Chat,
+}
+
+/// A tool that the model may call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tool {
+    /// The tool as it was sent; absent for the older `functions` of OpenAI.
+    pub raw: Option<Json>,
+    /// Name, description and schema under the provider's own names; absent for a tool without a name.
+    pub definition: Option<Json>,
+}
+
+/// What was asked.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The whole body.
+    pub json: Option<Json>,
+    /// Model that was asked for.
+    pub model: Option<String>,
+    /// System prompt, where the provider keeps it apart from the messages.
+    pub system: Option<Content>,
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// Tools that were offered.
+    pub tools: Vec<Tool>,
+    /// Everything that is neither message nor tool, as the provider's own tracing reports it.
+    pub params: Map<String, Json>,
+    /// Whether a stream was asked for; absent where nothing was said.
+    pub stream: Option<bool>,
+    /// Most tokens to make.
+    pub max_tokens: Option<Number>,
+    /// Sampling temperature.
+    pub temperature: Option<Number>,
+    /// Nucleus sampling.
+    pub top_p: Option<Number>,
+    /// Frequency penalty.
+    pub frequency_penalty: Option<Number>,
+    /// Presence penalty.
+    pub presence_penalty: Option<Number>,
+    /// End user, as the application names them.
+    pub user: Option<String>,
+    /// Service tier that was asked for.
+    pub service_tier: Option<String>,
+    /// Reasoning effort that was asked for.
+    pub reasoning_effort: Option<String>,
+    /// Schema that the answer has to follow.
+    pub output_schema: Option<Json>,
+}
+
+/// One answer of several that a provider may give.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// Position among the answers.
+    pub index: usize,
+    /// The message.
+    pub message: Message,
+    /// Why it ended, in the provider's own word.
+    pub finish_reason: Option<String>,
+    /// Verdict of a content filter.
+    pub content_filter: Option<Json>,
+}
+
+/// What came back.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    /// The whole body; for a stream what it adds up to.
+    pub json: Option<Json>,
+    /// Id of the answer.
+    pub id: Option<String>,
+    /// Model that answered.
+    pub model: Option<String>,
+    /// The answers.
+    pub outputs: Vec<Output>,
+    /// Token counts.
+    pub usage: Usage,
+    /// Fingerprint of the back end.
+    pub system_fingerprint: Option<String>,
+    /// Service tier that was used.
+    pub service_tier: Option<String>,
+    /// Verdicts of a content filter on the prompt.
+    pub prompt_filter: Option<Json>,
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallError {
+    /// Class of the error, named as the provider's clients name it, such as `RateLimitError`.
+    pub kind: Cow<'static, str>,
+    /// What was said.
+    pub message: String,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// The answer is whole.
+    #[default]
+    Complete,
+    /// The caller stopped reading; what came until then is recorded.
+    Dropped,
+    /// It failed.
+    Failed(CallError),
+}
+
+/// A call to a model.
+#[derive(Clone, Debug)]
+pub struct LlmCall {
+    /// Whose service answers, such as `openai`, `azure` or `groq`; absent for an unknown host.
+    pub provider: Option<&'static str>,
+    /// Whose API is spoken, such as `openai` or `anthropic`.
+    pub api: &'static str,
+    /// What the API calls the call: the type of its answer, or its path.
+    pub method: &'static str,
+    /// What the call does.
+    pub operation: Operation,
+    /// Base URL of the API, with a slash at its end.
+    pub api_base: String,
+    /// What was asked.
+    pub request: Request,
+    /// What came back.
+    pub response: Response,
+    /// Whether the answer came as a stream.
+    pub streamed: bool,
+    /// How it ended.
+    pub ending: Ending,
+    /// Whether messages, tools and texts were taken out of this record on purpose.
+    pub content_hidden: bool,
+}
+
+impl LlmCall {
+    /// Makes a record of which only the identity is known.
+    pub fn new(api: &'static str, method: &'static str, operation: Operation, api_base: String) -> Self {
+        Self {
+            provider: None,
+            api,
+            method,
+            operation,
+            api_base,
+            request: Request::default(),
+            response: Response::default(),
+            streamed: false,
+            ending: Ending::Complete,
+            content_hidden: false,
+        }
+    }
+
+    /// Returns the error of a call that failed.
+    pub fn error(&self) -> Option<&CallError> {
+        match &self.ending {
+            Ending::Failed(error) => Some(error),
+            Ending::Complete | Ending::Dropped => None,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Token counts, normalised: `input` counts all tokens of the prompt, cached ones included, whatever
+//! the provider's own field leaves out.
+
+/// Token counts of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt, cached ones included.
+    pub input: Option<u64>,
+    /// Tokens of the answer, reasoning included.
+    pub output: Option<u64>,
+    /// All tokens.
+    pub total: Option<u64>,
+    /// Tokens of the prompt that came from a cache.
+    pub cache_read: Option<u64>,
+    /// Tokens of the prompt that were put in a cache.
+    pub cache_write: Option<u64>,
+    /// Tokens of the answer that were reasoning.
+    pub reasoning: Option<u64>,
+    /// Audio tokens of the prompt.
+    pub input_audio: Option<u64>,
+    /// Audio tokens of the answer.
+    pub output_audio: Option<u64>,
+}

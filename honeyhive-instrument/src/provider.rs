@@ -1,0 +1,101 @@
+//! Providers: bytes on the wire → [`LlmCall`]. Without I/O and infallible: what is unknown is skipped.
+//!
+//! Adding one is a file, a line in [`PROVIDERS`], and a fixture folder.
+
+mod anthropic;
+mod host;
+mod json;
+mod openai;
+
+use std::fmt::Debug;
+
+pub use self::anthropic::Anthropic;
+pub use self::openai::OpenAi;
+use crate::{
+    model::{CallError, LlmCall},
+    wire::Frame,
+};
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub struct RequestHead<'a> {
+    /// Method, such as `POST`.
+    pub method: &'a str,
+    /// Address, as the caller gave it.
+    pub url: &'a url::Url,
+}
+
+impl RequestHead<'_> {
+    /// Returns the host, without the port.
+    pub fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    /// Returns the path.
+    pub fn path(&self) -> &str {
+        self.url.path()
+    }
+
+    /// Returns the URL up to `endpoint`, which the path ends with, with a slash at its end.
+    pub(crate) fn base_before(&self, endpoint: &str) -> String {
+        let path = self.path().strip_suffix(endpoint).unwrap_or(self.path());
+        format!("{}{path}/", self.url.origin().ascii_serialization())
+    }
+}
+
+/// What a frame of a stream was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A piece of the answer.
+    Piece,
+    /// Something beside it.
+    Other,
+    /// The last frame: the answer is whole, or the stream says that it failed.
+    Last,
+}
+
+/// Reads the wire of one provider's API.
+pub trait Provider: Debug + Send + Sync {
+    /// Returns the name of the API, such as `openai`.
+    fn name(&self) -> &'static str;
+
+    /// Returns the record of a request to this API, with its identity only; `None` for any other.
+    fn claim(&self, head: &RequestHead<'_>) -> Option<LlmCall>;
+
+    /// Reads the body of the request.
+    fn request(&self, body: &[u8], call: &mut LlmCall);
+
+    /// Reads the body of an answer that is no stream.
+    fn reply(&self, body: &[u8], call: &mut LlmCall);
+
+    /// Reads one frame of a stream.
+    fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step;
+
+    /// Reads what the frames of a stream add up to, at its end or where it broke off.
+    fn finish(&self, call: &mut LlmCall);
+
+    /// Names the error of an answer with this status.
+    fn error(&self, status: u16, body: &[u8]) -> CallError;
+}
+
+/// All providers. A request belongs to the first that claims it.
+pub static PROVIDERS: &[&dyn Provider] = &[&OpenAi, &Anthropic];
+
+/// Most bytes of an error's body that are kept.
+const MAX_ERROR_BODY: usize = 4 * 1024;
+
+/// Says what an error answer said: `Error code: 429 - {…}`, with the body as compact JSON.
+fn error_message(status: u16, body: &[u8]) -> String {
+    let text = match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(json) => json.to_string(),
+        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+    };
+    let mut end = text.len().min(MAX_ERROR_BODY);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    match text.is_empty() {
+        true => format!("Error code: {status}"),
+        false => format!("Error code: {status} - {}", &text[..end]),
+    }
+}

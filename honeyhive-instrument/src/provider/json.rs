@@ -1,0 +1,88 @@
+//! Reading JSON whose shape is not to be trusted: every step may find nothing.
+
+use serde_json::{Map, Number, Value as Json};
+
+/// Returns a text that is not null.
+pub(super) fn text(json: &Json, key: &str) -> Option<String> {
+    json.get(key)?.as_str().map(str::to_owned)
+}
+
+/// Returns a number.
+pub(super) fn number(json: &Json, key: &str) -> Option<Number> {
+    json.get(key)?.as_number().cloned()
+}
+
+/// Returns a count.
+pub(super) fn count(json: &Json, key: &str) -> Option<u64> {
+    json.get(key)?.as_u64()
+}
+
+/// Returns a value that is not null.
+pub(super) fn present(json: &Json, key: &str) -> Option<Json> {
+    json.get(key).filter(|value| !value.is_null()).cloned()
+}
+
+/// Returns the items of a list.
+pub(super) fn items<'a>(json: &'a Json, key: &str) -> impl Iterator<Item = &'a Json> {
+    json.get(key).and_then(Json::as_array).into_iter().flatten()
+}
+
+/// Returns the entries of an object without some keys.
+pub(super) fn without(json: &Json, keys: &[&str]) -> Map<String, Json> {
+    let entries = json.as_object().into_iter().flatten();
+    entries.filter(|(key, _)| !keys.contains(&key.as_str())).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Appends `piece` to the text at `key`; always true, as an answer to [`merge`].
+pub(super) fn append(object: &mut Map<String, Json>, key: &str, piece: &str) -> bool {
+    match object.get_mut(key) {
+        Some(Json::String(text)) => text.push_str(piece),
+        _ => {
+            object.insert(key.to_owned(), piece.into());
+        }
+    }
+    true
+}
+
+/// Returns the object at `key`, making it where there is none.
+pub(super) fn object<'a>(json: &'a mut Map<String, Json>, key: &str) -> Option<&'a mut Map<String, Json>> {
+    let slot = json.entry(key).or_insert(Json::Null);
+    if !slot.is_object() {
+        *slot = Json::Object(Map::new());
+    }
+    slot.as_object_mut()
+}
+
+/// Returns the list at `key`, making it where there is none.
+pub(super) fn list<'a>(json: &'a mut Map<String, Json>, key: &str) -> Option<&'a mut Vec<Json>> {
+    let slot = json.entry(key).or_insert(Json::Null);
+    if !slot.is_array() {
+        *slot = Json::Array(vec![]);
+    }
+    slot.as_array_mut()
+}
+
+/// Returns the object in `list` whose `index` is that of `piece`, adding one where there is none.
+pub(super) fn indexed<'a>(list: &'a mut Vec<Json>, piece: &Json) -> Option<&'a mut Map<String, Json>> {
+    let index = |json: &Json| json.get("index").and_then(Json::as_u64).unwrap_or(0);
+    let wanted = index(piece);
+    let position = list.iter().position(|entry| entry.is_object() && index(entry) == wanted);
+    let position = position.unwrap_or_else(|| {
+        list.push(Json::Object(Map::new()));
+        list.len() - 1
+    });
+    list.get_mut(position)?.as_object_mut()
+}
+
+/// Copies what is not null, except for the keys that `special` takes.
+pub(super) fn merge(
+    into: &mut Map<String, Json>,
+    from: &Json,
+    mut special: impl FnMut(&mut Map<String, Json>, &str, &Json) -> bool,
+) {
+    for (key, value) in from.as_object().into_iter().flatten() {
+        if !value.is_null() && !special(into, key, value) {
+            into.insert(key.clone(), value.clone());
+        }
+    }
+}

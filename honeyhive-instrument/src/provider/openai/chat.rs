@@ -1,0 +1,179 @@
+//! Chat completions: request, answer, and the chunks of a stream, which are merged into one answer.
+
+use serde_json::{Map, Value as Json};
+
+use super::super::json::{append, count, indexed, items, list, merge, number, object, present, text, without};
+use crate::model::{Content, FunctionCall, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
+
+pub(super) fn request(json: Json, request: &mut Request) {
+    request.model = text(&json, "model");
+    request.messages = items(&json, "messages").map(message).collect();
+    request.tools = tools(&json);
+    request.params = without(&json, &["messages", "functions", "tools"]);
+    request.stream = Some(json.get("stream").and_then(Json::as_bool).unwrap_or(false));
+    request.max_tokens = number(&json, "max_tokens");
+    request.temperature = number(&json, "temperature");
+    request.top_p = number(&json, "top_p");
+    request.frequency_penalty = number(&json, "frequency_penalty");
+    request.presence_penalty = number(&json, "presence_penalty");
+    request.user = text(&json, "user");
+    request.service_tier = text(&json, "service_tier");
+    request.reasoning_effort = text(&json, "reasoning_effort");
+    request.output_schema = output_schema(&json);
+    request.json = Some(json);
+}
+
+fn output_schema(json: &Json) -> Option<Json> {
+    let format = present(json, "response_format")?;
+    let schema = format.pointer("/json_schema/schema").cloned();
+    Some(schema.unwrap_or(format))
+}
+
+fn tools(json: &Json) -> Vec<Tool> {
+    let tools = items(json, "tools")
+        .map(|raw| Tool { raw: Some(raw.clone()), definition: raw.get("function").map(definition) });
+    let functions = items(json, "functions").map(|raw| Tool { raw: None, definition: Some(definition(raw)) });
+    tools.chain(functions).collect()
+}
+
+fn definition(function: &Json) -> Json {
+    let mut out = Map::from_iter([("type".to_owned(), "function".into())]);
+    for key in ["name", "description", "parameters"] {
+        out.extend(present(function, key).map(|value| (key.to_owned(), value)));
+    }
+    Json::Object(out)
+}
+
+fn message(json: &Json) -> Message {
+    Message {
+        role: text(json, "role").unwrap_or_default(),
+        content: content(json.get("content")),
+        name: text(json, "name"),
+        tool_calls: items(json, "tool_calls").map(tool_call).collect(),
+        tool_call_id: text(json, "tool_call_id"),
+        function_call: json
+            .get("function_call")
+            .filter(|call| call.is_object())
+            .map(|call| FunctionCall { name: text(call, "name"), arguments: text(call, "arguments") }),
+        refusal: text(json, "refusal"),
+        reasoning: text(json, "reasoning_content"),
+    }
+}
+
+fn content(json: Option<&Json>) -> Content {
+    match json {
+        Some(Json::String(text)) => Content::Text(text.clone()),
+        Some(Json::Array(parts)) => Content::Parts(parts.iter().map(part).collect()),
+        _ => Content::Absent,
+    }
+}
+
+fn part(json: &Json) -> Part {
+    let of_type = json["type"].as_str();
+    let url = json["image_url"]["url"].as_str().or(json["image_url"].as_str());
+    match (of_type, json["text"].as_str(), url) {
+        (Some("text"), Some(text), _) => Part::Text(text.to_owned()),
+        (Some("image_url"), _, Some(url)) => image(url),
+        _ => Part::Other(json.clone()),
+    }
+}
+
+fn image(url: &str) -> Part {
+    let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+    match data {
+        Some((mime_type, base64)) => Part::ImageData { mime_type: mime_type.to_owned(), base64: base64.to_owned() },
+        None => Part::ImageUrl(url.to_owned()),
+    }
+}
+
+fn tool_call(json: &Json) -> ToolCall {
+    let function = &json["function"];
+    ToolCall { id: text(json, "id"), name: text(function, "name"), arguments: text(function, "arguments") }
+}
+
+pub(super) fn response(json: Json, response: &mut Response) {
+    response.id = text(&json, "id");
+    response.model = text(&json, "model");
+    response.system_fingerprint = text(&json, "system_fingerprint");
+    response.service_tier = text(&json, "service_tier");
+    response.prompt_filter = present(&json, "prompt_filter_results");
+    response.outputs = items(&json, "choices").enumerate().map(output).collect();
+    response.usage = usage(&json["usage"]);
+    response.json = Some(json);
+}
+
+fn output((position, choice): (usize, &Json)) -> Output {
+    Output {
+        index: count(choice, "index").and_then(|index| index.try_into().ok()).unwrap_or(position),
+        message: message(&choice["message"]),
+        finish_reason: text(choice, "finish_reason"),
+        content_filter: present(choice, "content_filter_results"),
+    }
+}
+
+fn usage(json: &Json) -> Usage {
+    let (input, output) = (&json["prompt_tokens_details"], &json["completion_tokens_details"]);
+    Usage {
+        input: count(json, "prompt_tokens"),
+        output: count(json, "completion_tokens"),
+        total: count(json, "total_tokens"),
+        cache_read: count(input, "cached_tokens"),
+        cache_write: count(input, "cache_write_tokens"),
+        reasoning: count(output, "reasoning_tokens"),
+        input_audio: count(input, "audio_tokens"),
+        output_audio: count(output, "audio_tokens"),
+    }
+}
+
+/// Merges a chunk into what the stream adds up to.
+pub(super) fn chunk(chunk: &Json, call: &mut LlmCall) {
+    let mut whole = match call.response.json.take() {
+        Some(Json::Object(whole)) => whole,
+        _ => Map::new(),
+    };
+    merge(&mut whole, chunk, |whole, key, value| key == "choices" && merge_choices(whole, value));
+    call.response.json = Some(Json::Object(whole));
+}
+
+fn merge_choices(whole: &mut Map<String, Json>, chunk: &Json) -> bool {
+    let Some(choices) = list(whole, "choices") else { return true };
+    for choice in chunk.as_array().into_iter().flatten() {
+        if let Some(merged) = indexed(choices, choice) {
+            merge(merged, choice, |merged, key, value| key == "delta" && merge_delta(merged, value));
+        }
+    }
+    true
+}
+
+/// Texts of a delta that grow; any other is replaced.
+const GROWING: [&str; 3] = ["content", "reasoning_content", "refusal"];
+
+fn merge_delta(choice: &mut Map<String, Json>, delta: &Json) -> bool {
+    let Some(message) = object(choice, "message") else { return true };
+    merge(message, delta, |message, key, value| match (key, value) {
+        (key, Json::String(piece)) if GROWING.contains(&key) => append(message, key, piece),
+        ("function_call", call) => merge_function(message, "function_call", call),
+        ("tool_calls", Json::Array(calls)) => merge_tool_calls(message, calls),
+        _ => false,
+    });
+    true
+}
+
+fn merge_tool_calls(message: &mut Map<String, Json>, calls: &[Json]) -> bool {
+    let Some(merged) = list(message, "tool_calls") else { return true };
+    for call in calls {
+        if let Some(merged) = indexed(merged, call) {
+            merge(merged, call, |merged, key, value| key == "function" && merge_function(merged, key, value));
+        }
+    }
+    true
+}
+
+fn merge_function(owner: &mut Map<String, Json>, key: &str, function: &Json) -> bool {
+    let Some(merged) = object(owner, key) else { return true };
+    merge(merged, function, |merged, key, value| match value {
+        Json::String(piece) if key == "arguments" => append(merged, key, piece),
+        _ => false,
+    });
+    true
+}

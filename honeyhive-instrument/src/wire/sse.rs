@@ -1,0 +1,138 @@
+//! Server-sent events, by the HTML standard: lines end with LF, CRLF or CR; several `data` lines are
+//! one payload; comments and unknown fields are skipped. A frame that never ends is given up at
+//! [`MAX_FRAME`] bytes.
+
+use super::Frame;
+
+/// Most bytes of one frame.
+const MAX_FRAME: usize = 4 * 1024 * 1024;
+
+/// Decodes server-sent events.
+#[derive(Debug, Default)]
+pub struct SseDecoder {
+    line: Vec<u8>,
+    event: Option<String>,
+    data: Option<String>,
+    after_cr: bool,
+    skipping: bool,
+}
+
+impl SseDecoder {
+    /// Takes bytes and hands every frame that they complete to `each`.
+    pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Frame)) {
+        for &byte in bytes {
+            match byte {
+                b'\n' if std::mem::take(&mut self.after_cr) => {}
+                b'\n' | b'\r' => {
+                    self.after_cr = byte == b'\r';
+                    self.end_line(&mut each);
+                }
+                _ => {
+                    self.after_cr = false;
+                    self.push(byte);
+                }
+            }
+        }
+    }
+
+    /// Takes the end of the stream: a last frame without its blank line still counts.
+    pub fn finish(&mut self, mut each: impl FnMut(Frame)) {
+        if !self.line.is_empty() {
+            self.end_line(&mut each);
+        }
+        self.end_frame(&mut each);
+    }
+
+    fn push(&mut self, byte: u8) {
+        if self.line.len() + self.data.as_ref().map_or(0, String::len) >= MAX_FRAME {
+            self.skipping = true;
+            self.line.clear();
+            self.data = None;
+        }
+        if !self.skipping {
+            self.line.push(byte);
+        }
+    }
+
+    fn end_line(&mut self, each: &mut impl FnMut(Frame)) {
+        let line = std::mem::take(&mut self.line);
+        if line.is_empty() && !self.skipping {
+            return self.end_frame(each);
+        }
+        self.skipping = false;
+        let line = String::from_utf8_lossy(&line);
+        let (field, value) = line.split_once(':').unwrap_or((&line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "event" => self.event = Some(value.to_owned()),
+            "data" => match &mut self.data {
+                Some(data) => {
+                    data.push('\n');
+                    data.push_str(value);
+                }
+                None => self.data = Some(value.to_owned()),
+            },
+            _ => {}
+        }
+    }
+
+    fn end_frame(&mut self, each: &mut impl FnMut(Frame)) {
+        let event = self.event.take();
+        if let Some(data) = self.data.take() {
+            each(Frame { event, data });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decode(pieces: &[&[u8]]) -> Vec<Frame> {
+        let (mut decoder, mut frames) = (SseDecoder::default(), vec![]);
+        for piece in pieces {
+            decoder.feed(piece, |frame| frames.push(frame));
+        }
+        decoder.finish(|frame| frames.push(frame));
+        frames
+    }
+
+    const STREAM: &str =
+        ": hello\r\n\r\nevent: a\ndata: {\"x\":\ndata: 1}\r\rdata:no space\nid: 7\n\ndata: é\r\n\r\ndata: last";
+
+    #[test]
+    fn all_line_ends_comments_and_an_open_last_frame() {
+        let frames: Vec<_> = decode(&[STREAM.as_bytes()]).into_iter().map(|f| (f.event, f.data)).collect();
+        let expected = [(Some("a"), "{\"x\":\n1}"), (None, "no space"), (None, "é"), (None, "last")];
+        let expected: Vec<_> = expected.map(|(e, d)| (e.map(str::to_owned), d.to_owned())).into();
+        assert_eq!(frames, expected);
+    }
+
+    #[test]
+    fn an_endless_frame_is_given_up_and_the_next_one_is_read() {
+        let mut stream = b"data: ".to_vec();
+        stream.resize(MAX_FRAME + 100, b'x');
+        stream.extend_from_slice(b"\n\ndata: next\n\n");
+        let frames = decode(&[&stream]);
+        assert_eq!(frames.last().unwrap().data, "next");
+        assert!(frames.iter().all(|frame| frame.data.len() < MAX_FRAME));
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_frames(cuts in proptest::collection::vec(0..STREAM.len(), 0..8)) {
+            let mut cuts = cuts;
+            cuts.extend([0, STREAM.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<_> = cuts.windows(2).map(|cut| &STREAM.as_bytes()[cut[0]..cut[1]]).collect();
+            prop_assert_eq!(decode(&pieces), decode(&[STREAM.as_bytes()]));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            decode(&[&bytes]);
+        }
+    }
+}

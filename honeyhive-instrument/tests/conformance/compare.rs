@@ -1,0 +1,112 @@
+//! How an original span and ours are compared. The rules:
+//!
+//! - JSON inside text is compared parsed; a null entry equals an absent one; numbers by value.
+//! - Integers and floats of attributes are kept apart.
+//! - HoneyHive's own attributes (`honeyhive*`, `traceloop.association.properties.*`) are left out.
+//! - Of an exception, type and message are compared; the stack trace and `exception.escaped` are Python's.
+//! - Error texts: Python shows an answer's body as its own literals, we show JSON; both are parsed.
+//!   A leading class name in a status description (`RateLimitError: …`) may be there or not, since the
+//!   original has it in some wrappers and not in others.
+//! - The scope is compared by name, not by version.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::python;
+
+/// A place where the two differ.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    pub key: String,
+    pub expected: Json,
+    pub got: Json,
+}
+
+pub fn spans(expected: &[Json], got: &[Json]) -> Vec<Difference> {
+    let mut out = vec![];
+    if expected.len() != got.len() {
+        out.push(Difference { key: "spans".into(), expected: expected.len().into(), got: got.len().into() });
+    }
+    for (expected, got) in expected.iter().zip(got) {
+        span(expected, got, &mut out);
+    }
+    out
+}
+
+fn span(expected: &Json, got: &Json, out: &mut Vec<Difference>) {
+    let mut check = |key: &str, expected: Json, got: Json| {
+        if expected != got {
+            out.push(Difference { key: key.into(), expected, got });
+        }
+    };
+    check("name", expected["name"].clone(), got["name"].clone());
+    check("kind", expected["kind"].clone(), got["kind"].clone());
+    check("scope", expected["scope"]["name"].clone(), got["scope"].clone());
+    check("status", expected["status"]["code"].clone(), got["status"]["code"].clone());
+    check(
+        "status.description",
+        error_text(&expected["status"]["description"]),
+        error_text(&got["status"]["description"]),
+    );
+    check("events", events(&expected["events"]), events(&got["events"]));
+    let (expected, got) = (attributes(&expected["attributes"]), attributes(&got["attributes"]));
+    let keys: std::collections::BTreeSet<_> = expected.keys().chain(got.keys()).collect();
+    for key in keys {
+        let find = |map: &Map<String, Json>| map.get(key).cloned().unwrap_or_default();
+        check(key, find(&expected), find(&got));
+    }
+}
+
+fn attributes(attributes: &Json) -> Map<String, Json> {
+    let ours = |key: &str| key.starts_with("honeyhive") || key.starts_with("traceloop.association.properties.");
+    let kept = attributes.as_object().into_iter().flatten().filter(|(key, value)| !ours(key) && !value.is_null());
+    kept.map(|(key, value)| (key.clone(), normal(value))).collect()
+}
+
+fn events(events: &Json) -> Json {
+    let events = events.as_array().into_iter().flatten().map(|event| {
+        let attributes = event["attributes"].as_object().into_iter().flatten();
+        let kept = attributes.filter(|(key, _)| !matches!(key.as_str(), "exception.stacktrace" | "exception.escaped"));
+        let kept: Map<_, _> = kept.map(|(key, value)| (key.clone(), error_text(value))).collect();
+        json!({ "name": event["name"], "attributes": kept })
+    });
+    events.collect()
+}
+
+/// Parses JSON inside text and drops nulls.
+fn normal(value: &Json) -> Json {
+    match value {
+        Json::String(text) if text.starts_with(['{', '[']) => match serde_json::from_str::<Json>(text) {
+            Ok(inner) => json!({ "json": without_nulls(&inner) }),
+            Err(_) => value.clone(),
+        },
+        other => other.clone(),
+    }
+}
+
+fn without_nulls(json: &Json) -> Json {
+    match json {
+        Json::Object(map) => map
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key.clone(), without_nulls(value)))
+            .collect(),
+        Json::Array(items) => items.iter().map(without_nulls).collect(),
+        Json::Number(number) => json!(number.as_f64()),
+        other => other.clone(),
+    }
+}
+
+/// Parses the body inside an error text, and leaves out a leading class name.
+fn error_text(text: &Json) -> Json {
+    let Some(text) = text.as_str().filter(|text| !text.is_empty()) else { return Json::Null };
+    let text = match text.split_once(": ") {
+        Some((class, rest)) if class.ends_with("Error") && class.chars().all(char::is_alphanumeric) => rest,
+        _ => text,
+    };
+    let Some(brace) = text.find('{') else { return text.into() };
+    let (before, body) = text.split_at(brace);
+    match serde_json::from_str(body).ok().or_else(|| python::parse(body)) {
+        Some(body) => json!([before, without_nulls(&body)]),
+        None => text.into(),
+    }
+}

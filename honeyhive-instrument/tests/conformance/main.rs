@@ -1,0 +1,57 @@
+//! Replays recorded exchanges through the hook and compares the spans with those that the original
+//! Python instrumentors made of them.
+//!
+//! The hook sees the recorded URL; below it the transport is pointed at a loopback server that answers
+//! the recorded bytes. The corpus is read from `HONEYHIVE_CORPUS`, by default `../shared/corpus` beside
+//! the repository; where it is absent the test says so and passes. With `HONEYHIVE_CORPUS_REPORT=path` a
+//! JSON report is written. How spans are compared is in `compare`, deliberate differences are in
+//! `deviations`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod case;
+mod compare;
+mod deviations;
+mod python;
+mod replay;
+mod report;
+
+use std::{io::Write, path::PathBuf};
+
+use self::{case::Case, replay::Replay, report::Report};
+
+/// Operations that are instrumented, as folders of the corpus.
+const OPERATIONS: [&str; 2] = ["openai/chat_completions", "anthropic/messages"];
+/// Least share of identical cases of an operation, deliberate differences counted apart.
+const LEAST_IDENTICAL: f64 = 0.95;
+
+fn say(text: &str) {
+    // Not `print!`: the harness would swallow it.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+#[test]
+fn recorded_exchanges_give_the_spans_of_the_originals() {
+    let corpus = std::env::var_os("HONEYHIVE_CORPUS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"), PathBuf::from);
+    if !corpus.is_dir() {
+        return say(&format!("conformance: SKIPPED, no corpus at {} (set HONEYHIVE_CORPUS)\n", corpus.display()));
+    }
+    let replay = Replay::start();
+    let mut report = Report::default();
+    for operation in OPERATIONS {
+        for case in Case::all(&corpus.join(operation)) {
+            for convention in ["openinference", "traceloop"] {
+                let expected = case.expected(convention);
+                let got = replay.run(&case, convention);
+                let differences = compare::spans(&expected, &got);
+                report.add(&case, convention, deviations::explain(&case, convention, differences));
+            }
+        }
+    }
+    say(&report.table());
+    if let Some(path) = std::env::var_os("HONEYHIVE_CORPUS_REPORT") {
+        std::fs::write(path, report.json()).unwrap();
+    }
+    let poor = report.below(LEAST_IDENTICAL);
+    assert!(poor.is_empty(), "below {LEAST_IDENTICAL}: {poor:?}");
+}

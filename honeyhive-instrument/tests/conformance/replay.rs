@@ -1,0 +1,122 @@
+//! Sends a recorded request through the hook and records the spans.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
+use honeyhive_instrument::{hook::HoneyHiveMiddleware, openinference, traceloop};
+use reqwest_middleware::{ClientBuilder, Middleware, Next};
+use serde_json::{Value as Json, json};
+
+use crate::case::Case;
+
+type Replies = Arc<Mutex<HashMap<String, Reply>>>;
+
+pub struct Replay {
+    server: LoopbackServer,
+    replies: Replies,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// Points the transport at the loopback server, below the hook.
+struct Redirect(String);
+
+#[async_trait::async_trait]
+impl Middleware for Redirect {
+    async fn handle(
+        &self,
+        mut request: reqwest::Request,
+        extensions: &mut http::Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        *request.url_mut() = self.0.parse().unwrap();
+        next.run(request, extensions).await
+    }
+}
+
+impl Replay {
+    pub fn start() -> Self {
+        let replies = Replies::default();
+        let shared = Arc::clone(&replies);
+        let server = LoopbackServer::start(move |request| {
+            shared.lock().unwrap().get(request.path()).cloned().unwrap_or_else(|| Reply::status(404))
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Self { server: server.unwrap(), replies, runtime: runtime.unwrap() }
+    }
+
+    pub fn run(&self, case: &Case, convention: &str) -> Vec<Json> {
+        let recorder = Recorder::new();
+        let tracer = recorder.tracer();
+        let uninstrument = instrument(case.provider(), convention, tracer.provider());
+        self.send(case);
+        uninstrument();
+        recorder.spans().iter().map(span_json).collect()
+    }
+
+    fn send(&self, case: &Case) {
+        let mut reply =
+            Reply::status(case.status()).chunk(Duration::ZERO, case.text("/exchange/response/body/text").to_owned());
+        for (name, value) in case.headers("response") {
+            reply = reply.header(&name, &value);
+        }
+        let path = format!("/{}", case.name());
+        self.replies.lock().unwrap().insert(path.clone(), reply);
+        let client = ClientBuilder::new(reqwest::Client::new())
+            .with(HoneyHiveMiddleware)
+            .with(Redirect(format!("{}{path}", self.server.url())))
+            .build();
+        self.runtime.block_on(async {
+            let mut request = client.post(case.text("/exchange/request/url")).body(case.request_body().to_owned());
+            for (name, value) in case.headers("request") {
+                request = request.header(name, value);
+            }
+            let response = request.send().await.unwrap();
+            let body = response.bytes().await.unwrap();
+            assert_eq!(body, case.text("/exchange/response/body/text").as_bytes(), "the caller's bytes are unchanged");
+        });
+    }
+}
+
+fn instrument(
+    provider: &str,
+    convention: &str,
+    tracers: &opentelemetry_sdk::trace::SdkTracerProvider,
+) -> Box<dyn Fn()> {
+    macro_rules! with {
+        ($instrumentor:expr) => {{
+            let instrumentor = $instrumentor;
+            instrumentor.instrument(tracers).unwrap();
+            Box::new(move || instrumentor.uninstrument())
+        }};
+    }
+    match (provider, convention) {
+        ("openai", "openinference") => with!(openinference::OpenAIInstrumentor::new()),
+        ("openai", "traceloop") => with!(traceloop::OpenAIInstrumentor::new()),
+        ("anthropic", "openinference") => with!(openinference::AnthropicInstrumentor::new()),
+        ("anthropic", "traceloop") => with!(traceloop::AnthropicInstrumentor::new()),
+        other => panic!("no instrumentor for {other:?}"),
+    }
+}
+
+/// Shows a span in the form of the corpus.
+fn span_json(span: &honeyhive_core::SpanRecord) -> Json {
+    let pairs = |pairs: Vec<(String, Json)>| pairs.into_iter().collect::<serde_json::Map<_, _>>();
+    let (code, description) = span.status();
+    let events: Vec<_> = span
+        .events()
+        .into_iter()
+        .map(|(name, attributes)| json!({ "name": name, "attributes": pairs(attributes) }))
+        .collect();
+    json!({
+        "name": span.name(),
+        "kind": span.kind(),
+        "status": { "code": code, "description": description },
+        "attributes": pairs(span.attributes()),
+        "events": events,
+        "scope": span.scope().0,
+    })
+}
