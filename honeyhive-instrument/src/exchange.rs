@@ -85,7 +85,12 @@ impl Exchange {
     /// Takes the head of the answer.
     pub(crate) fn head(&mut self, status: u16, content_type: Option<&str>) {
         self.status = status;
-        if content_type.is_some_and(|content_type| content_type.starts_with("text/event-stream")) {
+        let streams = match content_type {
+            Some(content_type) => content_type.starts_with("text/event-stream"),
+            // Some gateways leave the header out: then the request tells.
+            None => status < 400 && self.call.request.stream == Some(true),
+        };
+        if streams {
             self.call.streamed = true;
             self.body = Body::Stream(SseDecoder::default());
         }

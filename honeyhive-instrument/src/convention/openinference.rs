@@ -31,6 +31,8 @@ const TOKENS_REASONING: &str = "llm.token_count.completion_details.reasoning";
 const TOKENS_COMPLETION_AUDIO: &str = "llm.token_count.completion_details.audio";
 const FIRST_TOKEN: &str = "First Token Stream Event";
 const REDACTED: &str = "__REDACTED__";
+/// Longest data URL of an image that is written, as OpenInference's `BASE64_IMAGE_MAX_LENGTH`.
+const MAX_IMAGE: usize = 32_000;
 
 /// The OpenInference convention.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +58,7 @@ impl Convention for OpenInference {
         sink.maybe(MODEL, model(call));
         tokens(call, sink);
         sink.text(FINISH_REASON, first_finish_reason(call));
-        whole(sink, call.content_hidden, (INPUT_VALUE, INPUT_MIME), call.request.json.as_ref());
+        whole(sink, call.content_hidden, (INPUT_VALUE, INPUT_MIME), input_value(call).as_ref());
         whole(sink, call.content_hidden, (OUTPUT_VALUE, OUTPUT_MIME), call.response.json.as_ref());
         if call.request.json.is_some() || call.content_hidden {
             sink.put(PARAMETERS, Json::Object(call.request.params.clone()).to_string());
@@ -119,6 +121,23 @@ fn whole(sink: &mut Sink, hidden: bool, (value, mime): (&'static str, &'static s
     }
 }
 
+/// The body; the OpenAI instrumentor leaves long images out of it.
+fn input_value(call: &LlmCall) -> Option<Json> {
+    let mut json = call.request.json.clone()?;
+    if call.api == "openai" {
+        for message in json["messages"].as_array_mut().into_iter().flatten() {
+            for part in message["content"].as_array_mut().into_iter().flatten() {
+                if let Some(url) = part.pointer_mut("/image_url/url")
+                    && url.as_str().is_some_and(|url| url.starts_with("data:") && url.len() > MAX_IMAGE)
+                {
+                    *url = REDACTED.into();
+                }
+            }
+        }
+    }
+    Some(json)
+}
+
 /// The system prompt, where it stands apart, is message 0.
 fn input_messages(request: &Request, sink: &mut Sink) {
     let system = request.system.as_ref().map(|content| Message {
@@ -165,7 +184,11 @@ fn write_part(sink: &mut Sink, message: &str, index: usize, part: &Part, calls: 
         }
         Part::ImageData { mime_type, base64 } => {
             kind("image");
-            sink.put(format!("{content}.image.image.url"), format!("data:{mime_type};base64,{base64}"));
+            let url = format!("data:{mime_type};base64,{base64}");
+            sink.put(
+                format!("{content}.image.image.url"),
+                if url.len() > MAX_IMAGE { REDACTED.to_owned() } else { url },
+            );
         }
         Part::Reasoning { text, signature } => {
             kind("reasoning");

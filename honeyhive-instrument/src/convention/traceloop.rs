@@ -176,7 +176,7 @@ fn input_content(request: &Request, sink: &mut Sink) {
 
 fn input_message(message: &Message) -> Json {
     let mut parts = match &message.tool_call_id {
-        Some(id) => vec![tool_result(Some(id), &raw_content(&message.content))],
+        Some(id) => vec![tool_result(Some(id), message.tool_result.as_ref().unwrap_or(&Json::Null))],
         None => content_parts(&message.content),
     };
     parts.extend(message.tool_calls.iter().map(tool_call));
@@ -200,7 +200,6 @@ fn output_content(call: &LlmCall, sink: &mut Sink) {
 fn output_message(output: &Output, call: &LlmCall) -> Json {
     let message = &output.message;
     let mut parts: Vec<Json> = vec![];
-    parts.extend(message.reasoning.as_ref().map(|text| json!({ "type": "reasoning", "content": text })));
     match &message.content {
         // The original starts the text of a stream empty and keeps it so.
         Content::Absent if call.streamed && call.api == "openai" => {
@@ -212,6 +211,7 @@ fn output_message(output: &Output, call: &LlmCall) -> Json {
         content => parts.extend(content_parts(content)),
     }
     parts.extend(message.refusal.as_ref().map(|text| json!({ "type": "refusal", "content": text })));
+    parts.extend(message.reasoning.as_ref().map(|text| json!({ "type": "reasoning", "content": text })));
     parts.extend(message.tool_calls.iter().map(tool_call));
     parts.extend(
         message
@@ -261,11 +261,4 @@ fn tool_call(call: &ToolCall) -> Json {
 
 fn tool_result(id: Option<&str>, content: &Json) -> Json {
     json!({ "type": "tool_call_response", "id": id, "response": content })
-}
-
-fn raw_content(content: &Content) -> Json {
-    match content {
-        Content::Text(text) => text.clone().into(),
-        content => Json::Array(content_parts(content)),
-    }
 }

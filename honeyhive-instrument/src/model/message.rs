@@ -109,6 +109,8 @@ pub struct Message {
     pub tool_calls: Vec<ToolCall>,
     /// Call that this message answers.
     pub tool_call_id: Option<String>,
+    /// What a tool said, as it was sent, in a message that answers a call.
+    pub tool_result: Option<Json>,
     /// OpenAI's older form of a tool call.
     pub function_call: Option<FunctionCall>,
     /// Why the model will not answer.

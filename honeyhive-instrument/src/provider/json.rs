@@ -22,6 +22,11 @@ pub(super) fn present(json: &Json, key: &str) -> Option<Json> {
     json.get(key).filter(|value| !value.is_null()).cloned()
 }
 
+/// Returns a value that is neither null nor an empty text.
+pub(super) fn filled(json: &Json, key: &str) -> Option<Json> {
+    present(json, key).filter(|value| value.as_str() != Some(""))
+}
+
 /// Returns the items of a list.
 pub(super) fn items<'a>(json: &'a Json, key: &str) -> impl Iterator<Item = &'a Json> {
     json.get(key).and_then(Json::as_array).into_iter().flatten()

@@ -4,13 +4,13 @@ use std::{fs, path::Path};
 
 use serde_json::Value as Json;
 
-pub struct Case {
+pub(crate) struct Case {
     json: Json,
 }
 
 impl Case {
     /// Reads every case of a folder, in order of their names.
-    pub fn all(folder: &Path) -> Vec<Self> {
+    pub(crate) fn all(folder: &Path) -> Vec<Self> {
         let Ok(entries) = fs::read_dir(folder) else { return vec![] };
         let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
@@ -19,41 +19,41 @@ impl Case {
         paths.iter().map(|path| Self { json: read(path) }).collect()
     }
 
-    pub fn text(&self, pointer: &str) -> &str {
+    pub(crate) fn text(&self, pointer: &str) -> &str {
         self.json.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
     }
 
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.text("/case")
     }
 
-    pub fn provider(&self) -> &str {
+    pub(crate) fn provider(&self) -> &str {
         self.text("/provider")
     }
 
-    pub fn operation(&self) -> &str {
+    pub(crate) fn operation(&self) -> &str {
         self.text("/operation")
     }
 
-    pub fn streaming(&self) -> bool {
+    pub(crate) fn streaming(&self) -> bool {
         self.json["streaming"] == true
     }
 
-    pub fn request_body(&self) -> &str {
+    pub(crate) fn request_body(&self) -> &str {
         self.text("/exchange/request/body/text")
     }
 
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.json["exchange"]["response"]["status"].as_u64().unwrap().try_into().unwrap()
     }
 
-    pub fn headers(&self, of: &str) -> Vec<(String, String)> {
+    pub(crate) fn headers(&self, of: &str) -> Vec<(String, String)> {
         let headers = self.json["exchange"][of]["headers"].as_object().unwrap();
         headers.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
     }
 
     /// Returns the spans of the original.
-    pub fn expected(&self, convention: &str) -> Vec<Json> {
+    pub(crate) fn expected(&self, convention: &str) -> Vec<Json> {
         self.json[convention]["spans"].as_array().cloned().unwrap_or_default()
     }
 }

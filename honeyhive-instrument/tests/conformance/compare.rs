@@ -15,13 +15,13 @@ use crate::python;
 
 /// A place where the two differ.
 #[derive(Debug, Clone)]
-pub struct Difference {
-    pub key: String,
-    pub expected: Json,
-    pub got: Json,
+pub(crate) struct Difference {
+    pub(crate) key: String,
+    pub(crate) expected: Json,
+    pub(crate) got: Json,
 }
 
-pub fn spans(expected: &[Json], got: &[Json]) -> Vec<Difference> {
+pub(crate) fn spans(expected: &[Json], got: &[Json]) -> Vec<Difference> {
     let mut out = vec![];
     if expected.len() != got.len() {
         out.push(Difference { key: "spans".into(), expected: expected.len().into(), got: got.len().into() });

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-pub fn parse(text: &str) -> Option<Json> {
+pub(crate) fn parse(text: &str) -> Option<Json> {
     let mut parser = Parser { rest: text };
     let value = parser.value()?;
     parser.space();

@@ -15,7 +15,7 @@ use crate::case::Case;
 
 type Replies = Arc<Mutex<HashMap<String, Reply>>>;
 
-pub struct Replay {
+pub(crate) struct Replay {
     server: LoopbackServer,
     replies: Replies,
     runtime: tokio::runtime::Runtime,
@@ -38,7 +38,7 @@ impl Middleware for Redirect {
 }
 
 impl Replay {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let replies = Replies::default();
         let shared = Arc::clone(&replies);
         let server = LoopbackServer::start(move |request| {
@@ -48,7 +48,7 @@ impl Replay {
         Self { server: server.unwrap(), replies, runtime: runtime.unwrap() }
     }
 
-    pub fn run(&self, case: &Case, convention: &str) -> Vec<Json> {
+    pub(crate) fn run(&self, case: &Case, convention: &str) -> Vec<Json> {
         let recorder = Recorder::new();
         let tracer = recorder.tracer();
         let uninstrument = instrument(case.provider(), convention, tracer.provider());

@@ -25,14 +25,14 @@ impl Count {
 type Group = (String, String, bool, &'static str);
 
 #[derive(Default)]
-pub struct Report {
+pub(crate) struct Report {
     groups: BTreeMap<Group, Count>,
     differences: Vec<Json>,
     lines: Vec<String>,
 }
 
 impl Report {
-    pub fn add(&mut self, case: &Case, convention: &'static str, differences: Vec<Explained>) {
+    pub(crate) fn add(&mut self, case: &Case, convention: &'static str, differences: Vec<Explained>) {
         let group = (case.provider().to_owned(), case.operation().to_owned(), case.streaming(), convention);
         let count = self.groups.entry(group).or_default();
         count.cases += 1;
@@ -59,7 +59,7 @@ impl Report {
     }
 
     /// Names the groups of one operation and convention with too few identical cases.
-    pub fn below(&self, least: f64) -> Vec<String> {
+    pub(crate) fn below(&self, least: f64) -> Vec<String> {
         let mut merged: BTreeMap<_, (usize, usize)> = BTreeMap::new();
         for ((provider, operation, _, convention), count) in &self.groups {
             let sums = merged.entry(format!("{provider} {operation} {convention}")).or_default();
@@ -70,7 +70,7 @@ impl Report {
         merged.into_iter().filter(|(_, sums)| poor(*sums)).map(|(name, (i, n))| format!("{name}: {i}/{n}")).collect()
     }
 
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let mut out = String::new();
         for line in &self.lines {
             let _ = writeln!(out, "mismatch: {line}");
@@ -97,7 +97,7 @@ impl Report {
         out
     }
 
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         let operations: Vec<_> = self.groups.iter().map(|((provider, operation, streaming, convention), count)| json!({
             "provider": provider, "operation": operation, "streaming": streaming, "convention": convention,
             "cases": count.cases, "identical": count.identical, "deviating": count.deviating, "mismatched": count.mismatched(),

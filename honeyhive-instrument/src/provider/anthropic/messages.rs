@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use super::super::{
     Step,
-    json::{append, count, items, list, merge, number, object, present, text, without},
+    json::{append, count, filled, items, list, merge, number, object, present, text, without},
 };
 use crate::model::{
     CallError, Content, Ending, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage,
@@ -13,7 +13,7 @@ use crate::model::{
 
 pub(super) fn request(json: Json, request: &mut Request) {
     request.model = text(&json, "model");
-    request.system = json.get("system").map(|system| content(Some(system))).filter(|c| *c != Content::Absent);
+    request.system = filled(&json, "system").map(|system| content(Some(&system)));
     request.messages = items(&json, "messages").map(message).collect();
     request.tools = items(&json, "tools").map(tool).collect();
     request.params = without(&json, &["model", "output_format", "system", "messages", "tools"]);
@@ -28,7 +28,7 @@ pub(super) fn request(json: Json, request: &mut Request) {
 fn tool(raw: &Json) -> Tool {
     let mut definition = Map::new();
     for key in ["name", "description", "input_schema"] {
-        definition.extend(present(raw, key).map(|value| (key.to_owned(), value)));
+        definition.extend(filled(raw, key).map(|value| (key.to_owned(), value)));
     }
     Tool { raw: Some(raw.clone()), definition: Some(Json::Object(definition)) }
 }

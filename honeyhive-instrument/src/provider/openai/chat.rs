@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::super::json::{append, count, indexed, items, list, merge, number, object, present, text, without};
+use super::super::json::{append, count, filled, indexed, items, list, merge, number, object, present, text, without};
 use crate::model::{Content, FunctionCall, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
 pub(super) fn request(json: Json, request: &mut Request) {
@@ -39,7 +39,7 @@ fn tools(json: &Json) -> Vec<Tool> {
 fn definition(function: &Json) -> Json {
     let mut out = Map::from_iter([("type".to_owned(), "function".into())]);
     for key in ["name", "description", "parameters"] {
-        out.extend(present(function, key).map(|value| (key.to_owned(), value)));
+        out.extend(filled(function, key).map(|value| (key.to_owned(), value)));
     }
     Json::Object(out)
 }
@@ -51,6 +51,7 @@ fn message(json: &Json) -> Message {
         name: text(json, "name"),
         tool_calls: items(json, "tool_calls").map(tool_call).collect(),
         tool_call_id: text(json, "tool_call_id"),
+        tool_result: json.get("tool_call_id").and_then(|_| present(json, "content")),
         function_call: json
             .get("function_call")
             .filter(|call| call.is_object())
