@@ -61,7 +61,7 @@ impl Exchange {
         }
         let (provider, mut call) = claim(head)?;
         let active = registry::find(provider.name())?;
-        provider.request(body.unwrap_or_default(), &mut call);
+        contained(|| provider.request(body.unwrap_or_default(), &mut call));
         let (name, kind) = active.convention.head(&call);
         let builder = active.tracer.span_builder(name).with_kind(kind);
         let span = active.tracer.build_with_context(builder, &parent);
@@ -116,7 +116,8 @@ impl Exchange {
 
     fn frames(&mut self, frames: &[Frame]) {
         for frame in frames {
-            match self.active.provider.frame(frame, &mut self.call) {
+            let step = contained(|| self.active.provider.frame(frame, &mut self.call));
+            match step.unwrap_or(Step::Other) {
                 Step::Piece => self.piece(),
                 Step::Other => {}
                 Step::Last => return self.settle(),
@@ -162,11 +163,11 @@ impl Exchange {
             return;
         }
         let ended = SystemTime::now();
-        self.read();
+        contained(|| self.read());
         if !self.active.capture_content {
             redact::hide_content(&mut self.call);
         }
-        self.write();
+        contained(|| self.write());
         self.context.span().end_with_timestamp(ended);
     }
 
@@ -212,6 +213,11 @@ impl Drop for Exchange {
             self.settle();
         }
     }
+}
+
+/// A mistake of ours in reading or writing must not reach the caller.
+fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
 }
 
 fn claim(head: &RequestHead<'_>) -> Option<(&'static dyn Provider, LlmCall)> {

@@ -7,13 +7,14 @@ mod usage;
 
 use std::borrow::Cow;
 
+use serde::Serialize;
 use serde_json::{Map, Number, Value as Json};
 
 pub use self::message::{Content, FunctionCall, Message, Part, ToolCall};
 pub use self::usage::Usage;
 
 /// What a call does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub enum Operation {
     /// A conversation: messages in, a message out.
@@ -21,7 +22,7 @@ pub enum Operation {
 }
 
 /// A tool that the model may call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Tool {
     /// The tool as it was sent; absent for the older `functions` of OpenAI.
     pub raw: Option<Json>,
@@ -30,7 +31,7 @@ pub struct Tool {
 }
 
 /// What was asked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Request {
     /// The whole body.
     pub json: Option<Json>,
@@ -67,7 +68,7 @@ pub struct Request {
 }
 
 /// One answer of several that a provider may give.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Output {
     /// Position among the answers.
     pub index: usize,
@@ -80,7 +81,7 @@ pub struct Output {
 }
 
 /// What came back.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Response {
     /// The whole body; for a stream what it adds up to.
     pub json: Option<Json>,
@@ -101,7 +102,7 @@ pub struct Response {
 }
 
 /// Why a call failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CallError {
     /// Class of the error, named as the provider's clients name it, such as `RateLimitError`.
     pub kind: Cow<'static, str>,
@@ -110,7 +111,7 @@ pub struct CallError {
 }
 
 /// How a call ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Ending {
     /// The answer is whole.
     #[default]
@@ -122,7 +123,7 @@ pub enum Ending {
 }
 
 /// A call to a model.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct LlmCall {
     /// Whose service answers, such as `openai`, `azure` or `groq`; absent for an unknown host.
     pub provider: Option<&'static str>,

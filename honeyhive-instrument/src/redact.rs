@@ -4,11 +4,14 @@
 
 use crate::model::{Ending, LlmCall, Message, Output, Request, Response};
 
+/// Parameters whose text is a setting, not content. Numbers and booleans are kept in any case.
+const HARMLESS: [&str; 5] = ["model", "reasoning_effort", "service_tier", "tool_choice", "verbosity"];
+
 /// Takes every text of the caller and of the model out of a record.
 pub(crate) fn hide_content(call: &mut LlmCall) {
     let Request { model, params, stream, max_tokens, temperature, top_p, .. } = std::mem::take(&mut call.request);
     let mut params = params;
-    params.retain(|_, value| !value.is_object() && !value.is_array());
+    params.retain(|key, value| value.is_number() || value.is_boolean() || HARMLESS.contains(&key.as_str()));
     call.request = Request { model, params, stream, max_tokens, temperature, top_p, ..Request::default() };
     let Response { id, model, outputs, usage, system_fingerprint, service_tier, .. } =
         std::mem::take(&mut call.response);

@@ -125,17 +125,23 @@ fn whole(sink: &mut Sink, hidden: bool, (value, mime): (&'static str, &'static s
 fn input_value(call: &LlmCall) -> Option<Json> {
     let mut json = call.request.json.clone()?;
     if call.api == "openai" {
-        for message in json["messages"].as_array_mut().into_iter().flatten() {
-            for part in message["content"].as_array_mut().into_iter().flatten() {
-                if let Some(url) = part.pointer_mut("/image_url/url")
-                    && url.as_str().is_some_and(|url| url.starts_with("data:") && url.len() > MAX_IMAGE)
-                {
+        for message in list_mut(&mut json, "messages") {
+            for part in list_mut(message, "content") {
+                if let Some(url) = part.pointer_mut("/image_url/url").filter(|url| is_long_image(url)) {
                     *url = REDACTED.into();
                 }
             }
         }
     }
     Some(json)
+}
+
+fn is_long_image(url: &Json) -> bool {
+    url.as_str().is_some_and(|url| url.starts_with("data:") && url.len() > MAX_IMAGE)
+}
+
+fn list_mut<'a>(json: &'a mut Json, key: &str) -> &'a mut [Json] {
+    json.get_mut(key).and_then(Json::as_array_mut).map_or(&mut [], Vec::as_mut_slice)
 }
 
 /// The system prompt, where it stands apart, is message 0.

@@ -1,9 +1,10 @@
 //! Messages and their parts.
 
+use serde::Serialize;
 use serde_json::Value as Json;
 
 /// A call of a tool that the model asks for.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ToolCall {
     /// Id that the result refers to.
     pub id: Option<String>,
@@ -22,7 +23,7 @@ impl ToolCall {
 }
 
 /// OpenAI's older form of a tool call, without an id.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct FunctionCall {
     /// Name of the function.
     pub name: Option<String>,
@@ -31,7 +32,7 @@ pub struct FunctionCall {
 }
 
 /// A piece of a message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Part {
     /// Text.
     Text(String),
@@ -67,7 +68,7 @@ pub enum Part {
 }
 
 /// What a message says.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub enum Content {
     /// Nothing.
     #[default]
@@ -97,7 +98,7 @@ impl Content {
 }
 
 /// A message of a conversation.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Message {
     /// Who speaks.
     pub role: String,

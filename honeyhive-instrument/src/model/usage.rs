@@ -1,8 +1,10 @@
 //! Token counts, normalised: `input` counts all tokens of the prompt, cached ones included, whatever
 //! the provider's own field leaves out.
 
+use serde::Serialize;
+
 /// Token counts of a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// Tokens of the prompt, cached ones included.
     pub input: Option<u64>,

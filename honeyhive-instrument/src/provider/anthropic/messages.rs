@@ -176,7 +176,7 @@ fn merge_delta(block: &mut Map<String, Json>, delta: &Json) {
 
 /// Turns the inputs of tools, which arrive as pieces of text, into JSON.
 pub(super) fn parse_inputs(message: &mut Json) {
-    for block in message["content"].as_array_mut().into_iter().flatten() {
+    for block in message.get_mut("content").and_then(Json::as_array_mut).into_iter().flatten() {
         if let Some(input) = block.get_mut("input")
             && let Some(text) = input.as_str()
         {

@@ -1,0 +1,8 @@
+//! Providers, conventions and hooks, each by itself and together.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod conventions;
+mod fixture;
+mod hooks;
+mod instrumentors;
+mod providers;

@@ -1,0 +1,131 @@
+//! Bytes of recorded exchanges → records.
+
+use expect_test::expect_file;
+use honeyhive_instrument::provider::{PROVIDERS, RequestHead};
+use proptest::prelude::*;
+
+use crate::fixture::Fixture;
+
+#[test]
+fn recorded_exchanges_give_their_records() {
+    for fixture in Fixture::all() {
+        let json = serde_json::to_value(fixture.call(usize::MAX)).unwrap();
+        expect_file![fixture.path.join("call.json")].assert_eq(&format!("{json:#}\n"));
+    }
+}
+
+#[test]
+fn every_provider_has_a_fixture() {
+    let all: Vec<_> = Fixture::all().iter().map(|fixture| fixture.call(usize::MAX).api).collect();
+    for provider in PROVIDERS {
+        assert!(all.contains(&provider.name()), "no fixture folder for {}", provider.name());
+    }
+}
+
+#[test]
+fn a_stream_reads_the_same_however_it_is_split() {
+    for fixture in Fixture::all().iter().filter(|fixture| fixture.stream().is_some()) {
+        let whole = serde_json::to_value(fixture.call(usize::MAX)).unwrap();
+        for piece in [1, 7, 100] {
+            assert_eq!(serde_json::to_value(fixture.call(piece)).unwrap(), whole);
+        }
+    }
+}
+
+#[test]
+fn other_requests_are_not_claimed() {
+    for (method, url) in [
+        ("GET", "https://api.openai.com/v1/chat/completions"),
+        ("POST", "https://api.openai.com/v1/files"),
+        ("POST", "https://api.anthropic.com/v1/messages/count_tokens"),
+        ("POST", "https://api.anthropic.com/v1/messages/batches"),
+    ] {
+        let url = url.parse().unwrap();
+        let head = RequestHead { method, url: &url };
+        assert!(PROVIDERS.iter().all(|provider| provider.claim(&head).is_none()), "{method} {url}");
+    }
+}
+
+#[test]
+fn services_that_speak_openai_are_named() {
+    for (url, name) in [
+        ("https://api.groq.com/openai/v1/chat/completions", Some("groq")),
+        ("https://me.openai.azure.com/openai/deployments/d/chat/completions?api-version=1", Some("azure")),
+        ("https://evil-api.groq.com.example/v1/chat/completions", None),
+        ("http://localhost:11434/v1/chat/completions", None),
+    ] {
+        let url = url.parse().unwrap();
+        let head = RequestHead { method: "POST", url: &url };
+        let call = PROVIDERS.iter().find_map(|provider| provider.claim(&head)).unwrap();
+        assert_eq!(call.provider, name, "{url}");
+    }
+}
+
+/// JSON of no particular shape, with the words of the wire among its keys.
+fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    let words = [
+        "choices",
+        "delta",
+        "message",
+        "content",
+        "tool_calls",
+        "index",
+        "function",
+        "arguments",
+        "usage",
+        "type",
+        "content_block",
+        "input",
+        "text",
+        "role",
+        "model",
+        "messages",
+        "tools",
+        "system",
+        "message_start",
+        "text_delta",
+        "content_block_delta",
+        "content_block_start",
+        "message_delta",
+        "prompt_tokens_details",
+    ];
+    let word = proptest::sample::select(words.to_vec());
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        word.clone().prop_map(Into::into),
+    ];
+    leaf.prop_recursive(4, 40, 5, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
+            proptest::collection::vec((word.clone(), inner), 0..6).prop_map(|entries| entries
+                .into_iter()
+                .map(|(k, v)| (k.to_owned(), v))
+                .collect::<serde_json::Map<_, _>>()
+                .into()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_json_makes_a_provider_or_a_convention_panic(bodies in proptest::collection::vec(any_json(), 1..6)) {
+        use honeyhive_instrument::{convention::{CONVENTIONS, Sink}, wire::Frame};
+        for url in ["https://api.openai.com/v1/chat/completions", "https://api.anthropic.com/v1/messages"] {
+            let url = url.parse().unwrap();
+            let head = RequestHead { method: "POST", url: &url };
+            let (provider, mut call) =
+                PROVIDERS.iter().find_map(|provider| Some((provider, provider.claim(&head)?))).unwrap();
+            for body in &bodies {
+                provider.request(body.to_string().as_bytes(), &mut call);
+                provider.frame(&Frame { event: None, data: body.to_string() }, &mut call);
+            }
+            provider.finish(&mut call);
+            provider.reply(bodies[0].to_string().as_bytes(), &mut call);
+            for convention in CONVENTIONS {
+                convention.write(&call, &mut Sink::default());
+            }
+        }
+    }
+}
