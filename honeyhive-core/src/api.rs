@@ -14,6 +14,8 @@ use crate::{Bucket, Value, config::Config, session::SessionTag};
 pub(crate) enum Call {
     SessionStart(SessionStart),
     UpdateEvent(EventUpdate),
+    /// A call that local mode kept: method, path and body.
+    Kept(&'static str, &'static str, serde_json::Value),
 }
 
 impl Call {
@@ -21,6 +23,7 @@ impl Call {
         match self {
             Self::SessionStart(_) => "POST",
             Self::UpdateEvent(_) => "PUT",
+            Self::Kept(method, ..) => method,
         }
     }
 
@@ -28,6 +31,7 @@ impl Call {
         match self {
             Self::SessionStart(_) => "/session/start",
             Self::UpdateEvent(_) => "/events",
+            Self::Kept(_, path, _) => path,
         }
     }
 
@@ -35,6 +39,7 @@ impl Call {
         match self {
             Self::SessionStart(start) => json!({ "session": start }),
             Self::UpdateEvent(update) => json!(update.0),
+            Self::Kept(_, _, body) => body.clone(),
         }
     }
 }

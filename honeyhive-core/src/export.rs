@@ -3,6 +3,7 @@
 //! bounded in bytes and never blocks; one worker thread with its own runtime does the rest, so
 //! nothing of ours runs on the host's runtime.
 
+mod forward;
 pub(crate) mod http;
 pub(crate) mod local;
 pub(crate) mod otlp;
@@ -14,8 +15,12 @@ use std::{fmt::Debug, future::Future, pin::Pin, time::Duration};
 
 use opentelemetry_sdk::Resource;
 
+pub use self::forward::Forwarded;
 pub use self::report::Report;
 use crate::SpanRecord;
+
+/// Path of OTLP traces below a server's base URL.
+pub(crate) const TRACES_PATH: &str = "/opentelemetry/v1/traces";
 
 /// A group of ended spans on its way out.
 #[derive(Debug)]

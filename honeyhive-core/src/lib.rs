@@ -40,7 +40,7 @@ pub use self::default::{default_tracer, set_default_tracer};
 pub use self::enrich::{Enricher, SessionEnricher};
 pub use self::error::ConfigError;
 pub use self::event::{EventType, UnknownEventType};
-pub use self::export::{Batch, Exporter, Exporting, Report, Sent};
+pub use self::export::{Batch, Exporter, Exporting, Forwarded, Report, Sent};
 pub use self::init::{Guard, init};
 pub use self::instrumented::InContext;
 pub use self::record::SpanRecord;

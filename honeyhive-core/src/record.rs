@@ -170,6 +170,11 @@ fn duration(data: &SpanData) -> KeyValue {
     KeyValue::new(attr::DURATION_MS, elapsed.as_secs_f64() * 1e3)
 }
 
+/// Tells whether the parent is in another process, or there is none.
+pub(crate) fn is_local_root(data: &SpanData) -> bool {
+    data.parent_span_id == SpanId::INVALID || data.parent_span_is_remote
+}
+
 /// Estimates the memory of a span: fixed parts plus text.
 pub(crate) fn data_bytes(data: &SpanData) -> usize {
     let pairs = |attributes: &[KeyValue]| -> usize {
@@ -233,7 +238,7 @@ impl SpanRecord {
 
     /// Returns whether the parent is in another process, or there is none.
     pub fn is_local_root(&self) -> bool {
-        self.data.parent_span_id == SpanId::INVALID || self.data.parent_span_is_remote
+        is_local_root(&self.data)
     }
 
     /// Returns the OpenTelemetry span kind in upper case, such as `CLIENT`.

@@ -23,6 +23,11 @@ impl Errors {
         result.map_err(|error| self.add(error)).ok()
     }
 
+    /// Stops if anything went wrong so far.
+    pub(crate) fn check(self) -> syn::Result<()> {
+        self.0.map_or(Ok(()), Err)
+    }
+
     /// Returns the value if nothing went wrong.
     pub(crate) fn or_value<T>(self, value: Option<T>) -> syn::Result<T> {
         match (self.0, value) {

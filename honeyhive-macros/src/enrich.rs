@@ -57,10 +57,8 @@ impl Parts {
         let mut errors = Errors::default();
         let mut out = Self { crate_path: None, parts: vec![] };
         if input.is_empty() {
-            return Err(input.error(format!(
-                "nothing to write: pass a map `{{ \"key\": value }}` or {}",
-                listed(target.namespaces)
-            )));
+            let message = format!("nothing to write: pass a map `{{ \"key\": value }}` or {}", listed(target.namespaces));
+            return Err(syn::Error::new(Span::call_site(), message));
         }
         while !input.is_empty() {
             if let Err(error) = out.part(input, target) {

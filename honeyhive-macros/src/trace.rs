@@ -8,7 +8,7 @@ mod model;
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{ImplItem, ItemImpl, Visibility};
+use syn::{ImplItem, ItemImpl, Meta, Visibility};
 
 use self::{args::Args, item::Item};
 use crate::diag::{Errors, fallback};
@@ -38,20 +38,32 @@ fn one(args: &Args, function: item::Function, owner: Option<&str>) -> syn::Resul
     Ok(expand::function(function, &traced))
 }
 
-/// Traces the public methods of a block, and all of a trait implementation.
+/// Traces the public methods of a block, and all of a trait implementation. A method's own `#[trace]`
+/// takes the place of the block's.
 fn methods(args: &Args, mut block: ItemImpl) -> syn::Result<TokenStream> {
     let mut errors = Errors::default();
     args.refuse_on_impl(&mut errors);
+    errors.check()?;
+    let mut errors = Errors::default();
     let owner = item::type_name(&block.self_ty);
     let of_trait = block.trait_.is_some();
     for member in &mut block.items {
         let ImplItem::Fn(method) = member else { continue };
-        let wanted = of_trait || matches!(method.vis, Visibility::Public(_));
-        if !wanted || method.sig.constness.is_some() || item::is_traced(&method.attrs) {
+        let own = item::take_trace(&mut method.attrs);
+        let public = of_trait || matches!(method.vis, Visibility::Public(_));
+        if own.is_none() && (!public || method.sig.constness.is_some()) {
             continue;
         }
+        let own_args = own.map(|attr| match attr.meta {
+            Meta::Path(_) => Ok(Args::default()),
+            _ => attr.parse_args(),
+        });
         let function = item::Function::of_method(method);
-        if let Some(traced) = errors.keep(one(args, function, Some(&owner))) {
+        let traced = match own_args.transpose() {
+            Ok(own) => one(own.as_ref().unwrap_or(args), function, Some(&owner)),
+            Err(error) => Err(error),
+        };
+        if let Some(traced) = errors.keep(traced) {
             *member = ImplItem::Verbatim(traced);
         }
     }

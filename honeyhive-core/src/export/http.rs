@@ -13,7 +13,7 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{Batch, Exporter, Exporting, Sent, local::CallLog, otlp::Encoder};
+use super::{Batch, Exporter, Exporting, Sent, TRACES_PATH, local::CallLog, otlp::Encoder};
 use crate::{api::Call, config::Config, diag, secret::Secret};
 
 /// How often a REST call is tried.
@@ -88,7 +88,7 @@ impl HoneyHive {
             Ok(body) => body,
             Err(reason) => return Sent::Refused { reason },
         };
-        let request = self.server.request("POST", "/opentelemetry/v1/traces");
+        let request = self.server.request("POST", TRACES_PATH);
         let request = request.header(CONTENT_TYPE, self.encoder.content_type());
         let request = match gzip(&body) {
             Some(smaller) => request.header(CONTENT_ENCODING, "gzip").body(smaller),
@@ -153,13 +153,18 @@ fn decide(status: StatusCode, after: Option<Duration>, rejected: usize, host: &s
     }
 }
 
+/// Reads the count of a partial success. JSON has it as a number or, as 64-bit integers are, as text.
 fn rejected_spans(body: &[u8], json: bool) -> usize {
-    let response: Option<ExportTraceServiceResponse> = match json {
-        true => serde_json::from_slice(body).ok(),
-        false => ExportTraceServiceResponse::decode(body).ok(),
+    let rejected = match json {
+        true => serde_json::from_slice::<serde_json::Value>(body).ok().and_then(|json| {
+            let count = json.pointer("/partialSuccess/rejectedSpans")?;
+            count.as_u64().or_else(|| count.as_str()?.parse().ok())
+        }),
+        false => ExportTraceServiceResponse::decode(body)
+            .ok()
+            .and_then(|response| u64::try_from(response.partial_success?.rejected_spans).ok()),
     };
-    let partial = response.and_then(|response| response.partial_success);
-    partial.map_or(0, |partial| usize::try_from(partial.rejected_spans).unwrap_or(0))
+    rejected.and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
 }
 
 /// Names a transport error without the URL, which users may have put more into than they should.
@@ -193,7 +198,7 @@ impl Rest {
 async fn make_call(server: &Server, call: &Call) -> bool {
     let mut wait = Duration::from_millis(200);
     let mut trouble = String::new();
-    for _ in 0..CALL_TRIES {
+    for tries_left in (0..CALL_TRIES).rev() {
         match server.request(call.method(), call.path()).json(&call.body()).send().await {
             Ok(response) if response.status().is_success() => return true,
             Ok(response) => {
@@ -204,8 +209,10 @@ async fn make_call(server: &Server, call: &Call) -> bool {
             }
             Err(error) => trouble = plain(&error),
         }
-        tokio::time::sleep(wait).await;
-        wait *= 4;
+        if tries_left > 0 {
+            tokio::time::sleep(wait).await;
+            wait *= 4;
+        }
     }
     diag::warn("call failed", &format!("{} {} failed ({trouble}); spans are not affected", call.method(), call.path()));
     false

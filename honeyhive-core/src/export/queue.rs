@@ -21,7 +21,7 @@ use crate::{
     SpanRecord,
     api::Call,
     diag,
-    record::{OpenRecord, data_bytes},
+    record::{OpenRecord, data_bytes, is_local_root},
 };
 
 /// Most session and event calls that wait.
@@ -92,6 +92,8 @@ pub(crate) struct Queue {
     wake: Notify,
     max_bytes: usize,
     batch_size: usize,
+    /// Whether somebody watches: then the end of a trace wakes the worker.
+    watched: bool,
     destination: String,
     /// Taken by the thread when it starts.
     idle: Mutex<Option<Worker>>,
@@ -101,12 +103,14 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn new(worker: Worker, max_bytes: usize, batch_size: usize) -> Arc<Self> {
         let destination = worker.destination();
+        let watched = worker.console.is_some();
         let report = Report { destination: destination.clone(), local: worker.is_local(), ..Report::default() };
         Arc::new(Self {
             state: Mutex::new(State { report, ..State::default() }),
             wake: Notify::new(),
             max_bytes,
             batch_size,
+            watched,
             destination,
             idle: Mutex::new(Some(worker)),
             started: OnceCell::new(),
@@ -119,15 +123,17 @@ impl Queue {
 
     pub(crate) fn push_own(self: &Arc<Self>, record: Box<OpenRecord>) {
         let bytes = record.bytes();
-        self.push(Ended::Own(record), bytes);
+        let root = is_local_root(&record.data);
+        self.push(Ended::Own(record), bytes, root);
     }
 
     pub(crate) fn push_foreign(self: &Arc<Self>, data: SpanData) {
         let bytes = data_bytes(&data);
-        self.push(Ended::Foreign(Box::new(data)), bytes);
+        let root = is_local_root(&data);
+        self.push(Ended::Foreign(Box::new(data)), bytes, root);
     }
 
-    fn push(self: &Arc<Self>, ended: Ended, bytes: usize) {
+    fn push(self: &Arc<Self>, ended: Ended, bytes: usize, root: bool) {
         let full_batch = {
             let mut state = self.lock();
             state.report.ended += 1;
@@ -145,7 +151,7 @@ impl Queue {
             state.spans.len() % self.batch_size == 0
         };
         self.ensure_worker();
-        if full_batch {
+        if full_batch || (root && self.watched) {
             self.wake.notify_one();
         }
     }

@@ -12,7 +12,7 @@ use std::{
 
 use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
-use tokio::{task::JoinSet, time};
+use tokio::{sync::Semaphore, task::JoinSet, time};
 
 use super::{
     Batch, Exporter, Exporting, Report, Sent,
@@ -23,6 +23,8 @@ use crate::{SpanRecord, api::Call, console::Printer, diag, export::http::Rest};
 /// First wait before a retry; doubles up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// Most session and event calls under way at once.
+const MAX_CALLS_AT_ONCE: usize = 4;
 /// Most batches that wait for a destination that is down.
 const MAX_WAITING: usize = 256;
 
@@ -55,8 +57,14 @@ pub(super) fn run(queue: &Arc<Queue>) {
     let Ok(runtime) = runtime else {
         return diag::warn("no runtime", "no runtime can be started for sending; spans wait in the queue");
     };
-    let mut line =
-        Line { worker, queue: Arc::clone(queue), waiting: VecDeque::new(), retry: None, calls: JoinSet::new() };
+    let mut line = Line {
+        worker,
+        queue: Arc::clone(queue),
+        waiting: VecDeque::new(),
+        retry: None,
+        calls: JoinSet::new(),
+        slots: Arc::new(Semaphore::new(MAX_CALLS_AT_ONCE)),
+    };
     while std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(line.work()))).is_err() {
         let lost = line.waiting.pop_front().map_or(0, |batch| batch.spans.len() as u64);
         queue.account(|report| report.refused += lost);
@@ -77,6 +85,7 @@ struct Line {
     waiting: VecDeque<Batch>,
     retry: Option<Backoff>,
     calls: JoinSet<bool>,
+    slots: Arc<Semaphore>,
 }
 
 impl Line {
@@ -194,8 +203,11 @@ impl Line {
     }
 
     fn spawn_call(&mut self, call: Call) {
-        let rest = self.worker.rest.clone();
-        self.calls.spawn(async move { rest.make(call).await });
+        let (rest, slots) = (self.worker.rest.clone(), Arc::clone(&self.slots));
+        self.calls.spawn(async move {
+            let _slot = slots.acquire().await;
+            rest.make(call).await
+        });
     }
 
     fn reap_calls(&mut self) {

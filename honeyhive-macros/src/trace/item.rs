@@ -92,9 +92,11 @@ fn untraceable(input: ParseStream<'_>) -> Option<&'static str> {
     }
 }
 
-/// Returns whether a method has its own `#[trace]`.
-pub(super) fn is_traced(attrs: &[Attribute]) -> bool {
-    attrs.iter().any(|attr| attr.path().segments.last().is_some_and(|segment| segment.ident == "trace"))
+/// Removes a method's own `#[trace]`.
+pub(super) fn take_trace(attrs: &mut Vec<Attribute>) -> Option<Attribute> {
+    let at =
+        attrs.iter().position(|attr| attr.path().segments.last().is_some_and(|segment| segment.ident == "trace"))?;
+    Some(attrs.remove(at))
 }
 
 /// Returns the last name of a type, without generics.

@@ -1,0 +1,233 @@
+//! From ended spans to the server: both encodings, headers, batching, retries, and accounts that are true.
+
+use std::time::{Duration, Instant};
+
+use honeyhive::{Batch, Exporter, Exporting, HoneyHiveTracer, Protocol, Report, Sent, testing::Reply};
+
+use crate::{LIMIT, backend};
+
+fn end(tracer: &HoneyHiveTracer, count: usize) {
+    for index in 0..count {
+        tracer.start_span("work").set_attribute("index", index);
+    }
+}
+
+#[track_caller]
+fn check_accounts(report: &Report) {
+    assert_eq!(report.ended(), report.delivered() + report.rejected() + report.dropped() + report.pending());
+}
+
+fn otlp_requests(backend: &honeyhive::testing::FakeBackend) -> Vec<honeyhive::testing::Request> {
+    let received = backend.received();
+    received.requests().iter().filter(|request| request.path().ends_with("/traces")).cloned().collect()
+}
+
+#[test]
+fn both_encodings_arrive_with_honeyhives_headers() {
+    for (protocol, content_type) in
+        [(Protocol::HttpProtobuf, "application/x-protobuf"), (Protocol::HttpJson, "application/json")]
+    {
+        let (backend, tracer) = backend(|builder| builder.protocol(protocol).source("prod"));
+        end(&tracer, 20);
+        let report = tracer.flush(LIMIT);
+        assert!(report.is_complete(), "{report}");
+        assert_eq!(backend.received().events().len(), 20);
+        let request = &otlp_requests(&backend)[0];
+        for (name, value) in [
+            ("content-type", content_type),
+            ("content-encoding", "gzip"),
+            ("authorization", "Bearer canary-key"),
+            ("x-source", "prod"),
+            ("hh-client-language", "rust"),
+            ("hh-client-package", "honeyhive"),
+        ] {
+            assert_eq!(request.header(name), Some(value), "{name}");
+        }
+    }
+}
+
+#[test]
+fn batches_hold_at_most_what_was_set() {
+    let (backend, tracer) = backend(|builder| builder.batch_size(10));
+    end(&tracer, 95);
+    assert!(tracer.flush(LIMIT).is_complete());
+    assert!(otlp_requests(&backend).len() >= 10);
+    assert_eq!(backend.received().events().len(), 95);
+}
+
+#[test]
+fn spans_leave_by_themselves_after_the_interval() {
+    let (backend, tracer) = backend(|builder| builder.flush_interval(Duration::from_millis(20)));
+    end(&tracer, 1);
+    let deadline = Instant::now() + LIMIT;
+    while backend.received().events().is_empty() {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_server_that_is_busy_gets_the_spans_later() {
+    let (backend, tracer) = backend(|builder| builder);
+    for status in [503, 429, 500] {
+        backend.then_answer(Reply::status(status));
+    }
+    end(&tracer, 3);
+    let report = tracer.flush(LIMIT);
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(backend.received().events().len(), 3);
+    assert_eq!(otlp_requests(&backend).len(), 4);
+}
+
+#[test]
+fn retry_after_is_kept() {
+    let (backend, tracer) = backend(|builder| builder);
+    backend.then_answer(Reply::status(503).header("retry-after", "1"));
+    let started = Instant::now();
+    end(&tracer, 1);
+    assert!(tracer.flush(LIMIT).is_complete());
+    assert!(started.elapsed() >= Duration::from_secs(1));
+}
+
+#[test]
+fn refusals_are_reported_with_their_fix_and_without_the_key() {
+    for (status, fix) in [
+        (401, "HH_API_KEY"),
+        (403, "HH_API_KEY"),
+        (404, "HH_API_URL"),
+        (302, "HH_API_URL"),
+        (413, "HH_BATCH_SIZE"),
+        (400, "400"),
+    ] {
+        let (backend, tracer) = backend(|builder| builder);
+        backend.then_answer(Reply::status(status).header("location", "http://127.0.0.1:9/"));
+        end(&tracer, 2);
+        let report = tracer.flush(LIMIT);
+        check_accounts(&report);
+        assert_eq!((report.delivered(), report.dropped()), (0, 2), "{report}");
+        let text = report.to_string();
+        assert!(text.contains(fix) && !text.contains("canary"), "{text}");
+        assert_eq!(otlp_requests(&backend).len(), 1, "redirects are not followed, refusals not retried");
+    }
+}
+
+#[test]
+fn a_partial_success_is_counted() {
+    let (backend, tracer) = backend(|builder| builder.protocol(Protocol::HttpJson));
+    backend.then_answer(Reply::json(200, r#"{"partialSuccess":{"rejectedSpans":"2","errorMessage":"no"}}"#));
+    end(&tracer, 5);
+    let report = tracer.flush(LIMIT);
+    check_accounts(&report);
+    assert_eq!((report.delivered(), report.rejected()), (3, 2), "{report}");
+}
+
+#[test]
+fn a_server_that_hangs_holds_up_neither_flush_nor_shutdown_past_their_limit() {
+    let (backend, tracer) = backend(|builder| builder);
+    for _ in 0..4 {
+        backend.then_answer(Reply::status(200).delay(Duration::from_secs(60)));
+    }
+    end(&tracer, 2);
+    let started = Instant::now();
+    let report = tracer.flush(Duration::from_millis(100));
+    assert_eq!((report.delivered(), report.pending()), (0, 2), "{report}");
+    let report = tracer.shutdown(Duration::from_millis(200));
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    check_accounts(&report);
+    assert_eq!((report.delivered(), report.dropped()), (0, 2), "{report}");
+    assert!(report.to_string().contains("not delivered in time"), "{report}");
+}
+
+#[test]
+fn what_ends_after_shutdown_is_counted() {
+    let (_backend, tracer) = backend(|builder| builder);
+    end(&tracer, 1);
+    assert!(tracer.shutdown(LIMIT).is_complete());
+    end(&tracer, 2);
+    let report = tracer.shutdown(LIMIT);
+    check_accounts(&report);
+    assert_eq!((report.delivered(), report.dropped()), (1, 2));
+    assert!(report.to_string().contains("after shutdown"));
+}
+
+#[test]
+fn a_full_queue_drops_and_counts_and_never_blocks() {
+    let (backend, tracer) = backend(|builder| builder.queue_bytes(64 << 10).flush_interval(Duration::from_secs(3600)));
+    backend.then_answer(Reply::status(503).delay(Duration::from_millis(300)));
+    let started = Instant::now();
+    for _ in 0..2_000 {
+        tracer.start_span("work").set_attribute("text", "x".repeat(500));
+    }
+    assert!(started.elapsed() < Duration::from_secs(2));
+    let report = tracer.flush(LIMIT);
+    check_accounts(&report);
+    assert!(report.dropped() > 0 && report.delivered() > 0, "{report}");
+    assert_eq!(report.pending(), 0);
+}
+
+#[tokio::test]
+async fn flush_works_on_a_current_thread_runtime() {
+    let (backend, tracer) = backend(|builder| builder);
+    end(&tracer, 3);
+    assert!(tracer.flush_async(LIMIT).await.is_complete());
+    end(&tracer, 3);
+    assert!(tracer.flush(LIMIT).is_complete());
+    assert_eq!(backend.received().events().len(), 6);
+}
+
+#[test]
+fn nothing_listens_and_building_does_not_wait() {
+    let started = Instant::now();
+    let tracer = HoneyHiveTracer::init().api_key("k").server_url("http://127.0.0.1:9").build().unwrap();
+    end(&tracer, 1);
+    assert!(started.elapsed() < Duration::from_secs(1));
+    let report = tracer.shutdown(Duration::from_millis(300));
+    check_accounts(&report);
+    assert!(report.to_string().contains("cannot connect"), "{report}");
+}
+
+#[derive(Debug)]
+struct Panics(bool);
+
+impl Exporter for Panics {
+    fn destination(&self) -> String {
+        "a panic".into()
+    }
+
+    fn export<'a>(&'a mut self, _: &'a Batch) -> Exporting<'a> {
+        assert!(std::mem::replace(&mut self.0, true), "exporter panics once");
+        Box::pin(std::future::ready(Sent::Done { rejected: 0 }))
+    }
+}
+
+#[test]
+fn a_panicking_exporter_costs_its_batch_and_not_the_pipeline() {
+    let tracer = HoneyHiveTracer::init().exporter(Panics(false)).build().unwrap();
+    end(&tracer, 1);
+    let _ = tracer.flush(Duration::from_secs(2));
+    end(&tracer, 1);
+    let report = tracer.flush(LIMIT);
+    check_accounts(&report);
+    assert_eq!((report.delivered(), report.dropped()), (1, 1), "{report}");
+}
+
+#[test]
+fn limits_on_attributes_and_events_hold_and_core_fields_survive() {
+    let (backend, tracer) = backend(|builder| builder.max_attributes(20).max_events(3).project("p"));
+    let span = tracer.start_span("full");
+    for index in 0..200 {
+        span.set_attribute(format!("key.{index}"), index);
+        span.add_event("event");
+    }
+    span.set_attribute("key.0", "last write wins");
+    span.record_error("late");
+    drop(span);
+    assert!(tracer.flush(LIMIT).is_complete());
+    let event = backend.received().event("full").unwrap().clone();
+    assert_eq!(event["project"], "p");
+    assert_eq!(event["error"], "late");
+    assert!(event["session_id"].is_string());
+    assert_eq!(event["metadata"]["key.0"], "last write wins");
+    let kept = event["metadata"].as_object().unwrap().keys().filter(|key| key.starts_with("key.")).count();
+    assert_eq!(kept, 20);
+}

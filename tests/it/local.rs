@@ -1,0 +1,111 @@
+//! Local mode: what is kept, in which form, and how it gets to HoneyHive later.
+
+use std::{fs, path::PathBuf};
+
+use honeyhive::{Console, HoneyHiveTracer, enrich_session, testing::FakeBackend};
+use serde_json::Value;
+
+use crate::LIMIT;
+
+/// A directory of its own for one test, removed with it.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("honeyhive-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    fn lines(&self, prefix: &str) -> Vec<Value> {
+        let mut paths: Vec<_> = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix));
+        let text: String = paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn local(dir: &Dir) -> HoneyHiveTracer {
+    HoneyHiveTracer::init().api_key("").local_dir(&dir.0).console(Console::Off).session_name("kept").build().unwrap()
+}
+
+fn work(tracer: &HoneyHiveTracer) {
+    tracer.in_span("kept span", |span| {
+        span.set_attribute("n", 1);
+        assert!(enrich_session!({ "done": true }));
+    });
+    assert!(tracer.flush(LIMIT).is_complete());
+}
+
+#[test]
+fn each_batch_is_a_line_of_otlp_json_that_only_the_owner_reads() {
+    let dir = Dir::new("lines");
+    let tracer = local(&dir);
+    work(&tracer);
+    work(&tracer);
+    let lines = dir.lines("traces-");
+    assert_eq!(lines.len(), 2);
+    let span = &lines[0]["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    assert_eq!(span["name"], "kept span");
+    assert_eq!(span["kind"], 1, "enums are numbers");
+    assert!(span["startTimeUnixNano"].is_string(), "64-bit integers are text");
+    let calls = dir.lines("calls-");
+    assert!(calls.iter().any(|call| call["path"] == "/session/start"));
+    assert!(calls.iter().any(|call| call["path"] == "/events" && call["body"]["metadata"]["done"] == true));
+    #[cfg(unix)]
+    for path in fs::read_dir(&dir.0).unwrap() {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(path.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn what_was_kept_is_forwarded_and_removed() {
+    let dir = Dir::new("forward");
+    let tracer = local(&dir);
+    work(&tracer);
+    let session = tracer.session().id().to_owned();
+    let backend = FakeBackend::start().unwrap();
+    let sender = HoneyHiveTracer::init().api_key("k").server_url(backend.url()).build().unwrap();
+    let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
+    assert_eq!((forwarded.files(), forwarded.kept()), (2, 0));
+    let received = backend.received();
+    assert_eq!(received.event("kept span").unwrap()["session_id"], session.as_str());
+    assert_eq!(received.updates()[0]["event_id"], session.as_str());
+    assert!(fs::read_dir(&dir.0).unwrap().next().is_none());
+}
+
+#[test]
+fn what_does_not_arrive_stays() {
+    let dir = Dir::new("stays");
+    work(&local(&dir));
+    fs::write(dir.0.join("traces-0-0.jsonl"), "not json\n").unwrap();
+    let backend = FakeBackend::start().unwrap();
+    let sender = HoneyHiveTracer::init().api_key("k").server_url(backend.url()).build().unwrap();
+    let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
+    assert_eq!((forwarded.files(), forwarded.kept()), (2, 1));
+    work(&local(&dir));
+    drop(backend);
+    let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
+    assert_eq!((forwarded.files(), forwarded.kept()), (0, 3));
+    assert!(local(&dir).forward(&dir.0, LIMIT).unwrap_err().to_string().contains("HH_API_KEY"));
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_reported_and_hurts_nobody() {
+    let file = Dir::new("blocked");
+    fs::write(&file.0, "in the way").unwrap();
+    let tracer =
+        HoneyHiveTracer::init().api_key("").local_dir(file.0.join("sub")).console(Console::Off).build().unwrap();
+    drop(tracer.start_span("work"));
+    let report = tracer.flush(LIMIT);
+    assert_eq!((report.delivered(), report.dropped()), (0, 1), "{report}");
+    assert!(report.to_string().contains("cannot write to"), "{report}");
+    fs::remove_file(&file.0).unwrap();
+}

@@ -1,0 +1,103 @@
+//! Sessions: told to the server in the background, on every span, and really over when they are over.
+
+use honeyhive::{enrich_session, enrich_span};
+use serde_json::json;
+
+use crate::{LIMIT, backend};
+
+fn session_of(received: &honeyhive::testing::Received, name: &str) -> serde_json::Value {
+    received.event(name).unwrap()["session_id"].clone()
+}
+
+#[test]
+fn the_tracers_session_is_started_in_the_background_with_its_inputs() {
+    let (backend, tracer) = backend(|builder| builder.project("proj").source("dev").session_inputs(json!({ "q": 1 })));
+    drop(tracer.start_span("work"));
+    assert!(tracer.flush(LIMIT).is_complete());
+    let received = backend.received();
+    let expected = json!({ "session": {
+        "session_id": tracer.session().id(), "session_name": "s1", "source": "dev", "project": "proj", "inputs": { "q": 1 },
+    }});
+    assert_eq!(received.sessions(), [expected]);
+    let event = received.event("work").unwrap();
+    assert_eq!(event["session_id"], tracer.session().id());
+    assert_eq!(event["session_auto_create"], true);
+    assert_eq!(event["session_name"], "s1");
+}
+
+#[test]
+fn a_resumed_session_is_not_started_again() {
+    let id = "8f14e45f-ceea-467f-ab1e-2c3d4e5f6a7b";
+    let (backend, tracer) = backend(|builder| builder.session_id(id));
+    drop(tracer.start_span("work"));
+    assert!(tracer.flush(LIMIT).is_complete());
+    assert!(backend.received().sessions().is_empty());
+    assert_eq!(session_of(&backend.received(), "work"), id);
+}
+
+#[tokio::test]
+async fn a_session_per_request_ends_with_its_scope() {
+    let (backend, tracer) = backend(|builder| builder);
+    let request = tracer.new_session_with("request", json!({ "path": "/chat" }));
+    request
+        .scope(async {
+            drop(tracer.start_span("before await"));
+            tokio::task::yield_now().await;
+            drop(tracer.start_span("after await"));
+            assert!(enrich_span!({ "x": 1 }) == false);
+            assert!(enrich_session!({ "user": "u1" }, metrics = { "score": 0.5 }, user_properties = { "plan": "pro" }));
+        })
+        .await;
+    {
+        let _guard = request.enter();
+        let outer = tracer.start_span("outer").enter();
+        let other = tracer.new_session("other");
+        other.in_scope(|| drop(tracer.start_span("in other")));
+        drop(tracer.start_span("back in request"));
+        drop(outer);
+    }
+    drop(tracer.start_span("after"));
+    assert!(tracer.flush_async(LIMIT).await.is_complete());
+    let received = backend.received();
+    for name in ["before await", "after await", "outer", "back in request"] {
+        assert_eq!(session_of(&received, name), request.id(), "{name}");
+    }
+    assert_eq!(session_of(&received, "after"), tracer.session().id());
+    assert_ne!(session_of(&received, "in other"), request.id());
+    let names: Vec<_> = received.sessions().iter().map(|body| body["session"]["session_name"].clone()).collect();
+    assert!(names.contains(&json!("request")) && names.contains(&json!("other")), "{names:?}");
+    assert_eq!(
+        received.updates(),
+        [json!({
+            "event_id": request.id(), "metadata": { "user": "u1" }, "metrics": { "score": 0.5 },
+            "user_properties": { "plan": "pro" },
+        })]
+    );
+}
+
+#[test]
+fn foreign_spans_belong_to_the_session_in_scope() {
+    use opentelemetry::trace::{Tracer, TracerProvider};
+    let (backend, tracer) = backend(|builder| builder);
+    let session = tracer.new_session("request");
+    let foreign = tracer.provider().tracer("foreign");
+    session.in_scope(|| foreign.in_span("foreign in session", |_| {}));
+    foreign.in_span("foreign outside", |_| {});
+    assert!(tracer.flush(LIMIT).is_complete());
+    assert_eq!(session_of(&backend.received(), "foreign in session"), session.id());
+    assert_eq!(session_of(&backend.received(), "foreign outside"), tracer.session().id());
+}
+
+#[test]
+fn calls_that_fail_are_counted_and_lose_no_span() {
+    // The fake server knows no such path: every call is a 404 but spans are refused too; so use a session
+    // update on a server that is gone after the spans have arrived.
+    let (backend, tracer) = backend(|builder| builder);
+    drop(tracer.start_span("work"));
+    assert!(tracer.flush(LIMIT).is_complete());
+    drop(backend);
+    tracer.session().enrich(json!({ "late": true }));
+    let report = tracer.flush(LIMIT);
+    assert!(report.is_complete());
+    assert_eq!(report.calls_failed(), 1);
+}

@@ -1,0 +1,5 @@
+use honeyhive::enrich_session;
+
+fn main() {
+    enrich_session!(error = "no");
+}

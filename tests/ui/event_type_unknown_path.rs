@@ -1,0 +1,6 @@
+use honeyhive::{EventType, trace};
+
+#[trace(event_type = EventType::Modle)]
+fn f() {}
+
+fn main() {}

@@ -1,0 +1,11 @@
+use honeyhive::trace;
+
+struct S;
+
+#[trace]
+impl S {
+    #[trace(event_type = "toll")]
+    pub fn f(&self) {}
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use honeyhive::trace;
+
+trait T {
+    #[trace]
+    fn f(&self);
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use honeyhive::trace;
+
+#[trace]
+mod m {}
+
+fn main() {}

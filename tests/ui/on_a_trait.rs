@@ -1,0 +1,8 @@
+use honeyhive::trace;
+
+#[trace]
+trait T {
+    fn f(&self);
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use honeyhive::trace;
+
+#[trace]
+fn f() -> u32 {
+    "text"
+}
+
+fn main() {}
