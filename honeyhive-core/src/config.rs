@@ -13,6 +13,32 @@ pub const DEFAULT_SERVER_URL: &str = "https://api.dp1.us.honeyhive.ai";
 /// Directory of local mode unless told otherwise.
 pub const DEFAULT_LOCAL_DIR: &str = "./.honeyhive";
 
+/// A setting with bounds: its setter, its variable, and the values it may have.
+struct Bounded<T> {
+    setting: &'static str,
+    variable: &'static str,
+    default: T,
+    least: T,
+    most: T,
+}
+
+const fn bounded<T>(setting: &'static str, variable: &'static str, default: T, least: T, most: T) -> Bounded<T> {
+    Bounded { setting, variable, default, least, most }
+}
+
+const EXPORT_TIMEOUT: Bounded<Duration> =
+    bounded("export_timeout", "HH_EXPORT_TIMEOUT", secs(30), Duration::from_millis(1), secs(600));
+const FLUSH_INTERVAL: Bounded<Duration> =
+    bounded("flush_interval", "HH_FLUSH_INTERVAL", secs(1), Duration::from_millis(10), secs(3600));
+const BATCH_SIZE: Bounded<usize> = bounded("batch_size", "HH_BATCH_SIZE", 512, 1, 10_000);
+const QUEUE_BYTES: Bounded<usize> = bounded("queue_bytes", "HH_QUEUE_BYTES", 32 << 20, 64 << 10, 1 << 30);
+const MAX_ATTRIBUTES: Bounded<u32> = bounded("max_attributes", "HH_MAX_ATTRIBUTES", 10_000, 16, 100_000);
+const MAX_EVENTS: Bounded<u32> = bounded("max_events", "HH_MAX_EVENTS", 128, 1, 100_000);
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
 /// How spans are encoded for HoneyHive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -109,10 +135,10 @@ impl Config {
             .or_else(|| env.first(&["OTEL_SERVICE_NAME", "HH_SERVICE_NAME"]))
             .or_else(|| project.clone())
             .unwrap_or_else(|| program.to_owned());
-        let console = match explicit.console {
-            Some(console) => Some(console),
-            None => env.parsed("console", "HH_CONSOLE", parse::console)?,
-        };
+        let console = env.chosen("console", "HH_CONSOLE", explicit.console, parse::console)?;
+        let protocol = env.chosen("protocol", "HH_OTLP_PROTOCOL", explicit.protocol, parse::protocol)?;
+        let disabled = env.chosen("disabled", "HH_DISABLE_TRACING", explicit.disabled, parse::boolean)?;
+        let local_dir = explicit.local_dir.or_else(|| env.text("HH_LOCAL_DIR").map(PathBuf::from));
         Ok(Self {
             server_url: parse::server_url(explicit.server_url, &env)?,
             session_name: explicit.session_name.unwrap_or_else(|| program.to_owned()),
@@ -121,44 +147,15 @@ impl Config {
             service_name,
             source: source.unwrap_or_else(|| "dev".to_owned()),
             project,
-            protocol: match explicit.protocol {
-                Some(protocol) => protocol,
-                None => env.parsed("protocol", "HH_OTLP_PROTOCOL", parse::protocol)?.unwrap_or_default(),
-            },
-            export_timeout: parse::duration(
-                ("export_timeout", "HH_EXPORT_TIMEOUT"),
-                explicit.export_timeout,
-                &env,
-                (Duration::from_secs(30), Duration::from_millis(1), Duration::from_secs(600)),
-            )?,
-            flush_interval: parse::duration(
-                ("flush_interval", "HH_FLUSH_INTERVAL"),
-                explicit.flush_interval,
-                &env,
-                (Duration::from_secs(1), Duration::from_millis(10), Duration::from_secs(3600)),
-            )?,
-            batch_size: parse::count(("batch_size", "HH_BATCH_SIZE"), explicit.batch_size, &env, (512, 1, 10_000))?,
-            queue_bytes: parse::count(
-                ("queue_bytes", "HH_QUEUE_BYTES"),
-                explicit.queue_bytes,
-                &env,
-                (32 << 20, 64 << 10, 4 << 30),
-            )?,
-            max_attributes: parse::count(
-                ("max_attributes", "HH_MAX_ATTRIBUTES"),
-                explicit.max_attributes,
-                &env,
-                (10_000, 16, 100_000),
-            )?,
-            max_events: parse::count(("max_events", "HH_MAX_EVENTS"), explicit.max_events, &env, (128, 1, 100_000))?,
-            disabled: match explicit.disabled {
-                Some(disabled) => disabled,
-                None => env.parsed("disabled", "HH_DISABLE_TRACING", parse::boolean)?.unwrap_or(false),
-            },
-            local_dir: explicit
-                .local_dir
-                .or_else(|| env.text("HH_LOCAL_DIR").map(PathBuf::from))
-                .unwrap_or_else(|| DEFAULT_LOCAL_DIR.into()),
+            protocol: protocol.unwrap_or_default(),
+            export_timeout: parse::duration(&EXPORT_TIMEOUT, explicit.export_timeout, &env)?,
+            flush_interval: parse::duration(&FLUSH_INTERVAL, explicit.flush_interval, &env)?,
+            batch_size: parse::count(&BATCH_SIZE, explicit.batch_size, &env)?,
+            queue_bytes: parse::count(&QUEUE_BYTES, explicit.queue_bytes, &env)?,
+            max_attributes: parse::count(&MAX_ATTRIBUTES, explicit.max_attributes, &env)?,
+            max_events: parse::count(&MAX_EVENTS, explicit.max_events, &env)?,
+            disabled: disabled.unwrap_or(false),
+            local_dir: local_dir.unwrap_or_else(|| DEFAULT_LOCAL_DIR.into()),
             console: console.unwrap_or(if key.is_some() { Console::Off } else { Console::Tree }),
             trust_inbound_session: explicit.trust_inbound_session.unwrap_or(false),
             ascii: env.text("TERM").is_some_and(|term| term == "dumb"),

@@ -10,29 +10,43 @@ pub use std::boxed::Box;
 pub use std::option::Option::{None, Some};
 pub use std::result::Result::{Err, Ok};
 
-pub use self::probe::{ErrorText, Probe, SplitPlain, SplitResult, ViaDebug, ViaDisplay, ViaSerialize, ViaTypeName};
+pub use self::probe::{ErrorText, Probe};
 pub use self::stream::{TracedStream, run_stream};
 pub use crate::{Bucket, Enricher, EventType, SessionEnricher, Span, Value};
 
 use crate::{
-    HoneyHiveTracer, LazyTracer,
+    ConfigError, HoneyHiveTracer, LazyTracer,
     context::current_tracer,
     diag,
     span::Ending,
     value::{MASK, is_secret},
 };
 
+/// The methods of [`Probe`], without names that could hide a user's.
+pub mod prelude {
+    pub use super::probe::{
+        SplitPlain as _, SplitResult as _, ViaDebug as _, ViaDisplay as _, ViaSerialize as _, ViaTypeName as _,
+    };
+}
+
 /// What is known of a traced function at compile time.
 #[derive(Debug)]
 pub struct CallSite {
     /// Name of the span.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Event type, if one was given.
-    pub event_type: Option<EventType>,
+    pub(crate) event_type: Option<EventType>,
     /// Module of the function.
-    pub module: &'static str,
+    pub(crate) module: &'static str,
     /// Line of the attribute.
-    pub line: u32,
+    pub(crate) line: u32,
+}
+
+impl CallSite {
+    /// Describes a function.
+    pub const fn new(name: &'static str, event_type: Option<EventType>, module: &'static str, line: u32) -> Self {
+        Self { name, event_type, module, line }
+    }
 }
 
 /// A call that is about to be traced.
@@ -61,7 +75,10 @@ impl Call {
         self.tracer = match tracer.as_tracer() {
             Ok(Some(tracer)) => Choice::Given(tracer),
             Ok(None) => Choice::Discover,
-            Err(()) => Choice::Broken,
+            Err(error) => {
+                diag::warn("lazy tracer", &error.to_string());
+                Choice::Broken
+            }
         };
         self
     }
@@ -100,14 +117,13 @@ pub struct Fill<'a>(&'a Span);
 
 impl Fill<'_> {
     /// Records an argument; one whose name marks a secret is masked.
-    pub fn input(&self, name: &'static str, value: impl FnOnce() -> Value) {
+    pub fn input(&self, name: &'static str, value: Value) {
         self.put(Bucket::Inputs, name, value);
     }
 
-    /// Records a value in a bucket; one whose name marks a secret is masked and not looked at.
-    pub fn put(&self, bucket: Bucket, name: &str, value: impl FnOnce() -> Value) {
-        let value = if is_secret(name) { Value::from(MASK) } else { value() };
-        self.0.enrich(bucket, name, value);
+    /// Records a value in a bucket; one whose name marks a secret is masked.
+    pub fn put(&self, bucket: Bucket, name: &str, value: Value) {
+        self.0.enrich(bucket, name, if is_secret(name) { Value::from(MASK) } else { value });
     }
 }
 
@@ -120,6 +136,28 @@ pub enum Outcome {
     Good(Value),
     /// An error.
     Bad(ErrorText),
+}
+
+/// A result.
+pub fn good(value: Value) -> Outcome {
+    Outcome::Good(value)
+}
+
+/// An error.
+pub fn bad(error: ErrorText) -> Outcome {
+    Outcome::Bad(error)
+}
+
+/// Nothing to record.
+pub fn silent() -> Outcome {
+    Outcome::Silent
+}
+
+/// Has any type, for code that never runs.
+pub fn never<T>() -> T {
+    loop {
+        std::thread::park();
+    }
 }
 
 impl Outcome {
@@ -211,35 +249,35 @@ where
 pub trait AsTracer {
     /// Returns the tracer; `Ok(None)` leaves the choice to discovery, `Err` traces nothing.
     #[doc(hidden)]
-    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ()>;
+    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ConfigError>;
 }
 
 impl AsTracer for HoneyHiveTracer {
-    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ()> {
+    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ConfigError> {
         Ok(Some(self.clone()))
     }
 }
 
 impl AsTracer for LazyTracer {
-    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ()> {
-        self.get().cloned().map(Some).map_err(|error| diag::warn("lazy tracer", &error.to_string()))
+    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ConfigError> {
+        self.get().cloned().map(Some)
     }
 }
 
 impl<T: AsTracer> AsTracer for Option<T> {
-    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ()> {
+    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ConfigError> {
         self.as_ref().map_or(Ok(None), T::as_tracer)
     }
 }
 
 impl<T: AsTracer + ?Sized> AsTracer for &T {
-    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ()> {
+    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ConfigError> {
         (**self).as_tracer()
     }
 }
 
 impl<T: AsTracer + ?Sized> AsTracer for std::sync::Arc<T> {
-    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ()> {
+    fn as_tracer(&self) -> Result<Option<HoneyHiveTracer>, ConfigError> {
         (**self).as_tracer()
     }
 }

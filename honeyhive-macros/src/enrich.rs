@@ -57,7 +57,8 @@ impl Parts {
         let mut errors = Errors::default();
         let mut out = Self { crate_path: None, parts: vec![] };
         if input.is_empty() {
-            let message = format!("nothing to write: pass a map `{{ \"key\": value }}` or {}", listed(target.namespaces));
+            let message =
+                format!("nothing to write: pass a map `{{ \"key\": value }}` or {}", listed(target.namespaces));
             return Err(syn::Error::new(Span::call_site(), message));
         }
         while !input.is_empty() {
@@ -122,7 +123,7 @@ fn quote_all(parts: &Parts, target: &Target) -> TokenStream {
     let writes = parts.parts.iter().map(|(name, part)| quote_part(&hh, &to, name, part));
     quote! {{
         #[allow(unused_imports)]
-        use #hh::{ViaDebug as _, ViaDisplay as _, ViaSerialize as _, ViaTypeName as _};
+        use #hh::prelude::*;
         match #hh::#enricher::current() {
             #hh::Some(mut #to) => {
                 let #to = &mut #to;

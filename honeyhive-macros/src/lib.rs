@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod budget;
 mod diag;
 mod enrich;
 mod literal;

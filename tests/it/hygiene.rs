@@ -58,7 +58,8 @@ mod hostile {
     #[::honeyhive::trace]
     pub(super) fn boxed(
         text: &str,
-    ) -> ::core::pin::Pin<::std::boxed::Box<dyn ::core::future::Future<Output = usize> + ::core::marker::Send + '_>> {
+    ) -> ::core::pin::Pin<::std::boxed::Box<dyn ::core::future::Future<Output = usize> + ::core::marker::Send + '_>>
+    {
         ::std::boxed::Box::pin(async move { text.len() })
     }
 }

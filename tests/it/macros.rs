@@ -192,6 +192,14 @@ fn silent(_secret: &str) -> Result<u8, u8> {
     Err(7)
 }
 
+#[trace(inputs = false, outputs = false, err = false)]
+fn mute(_n: u8) {}
+
+#[trace(inputs = false)]
+fn mute_stream(_n: u8) -> impl Stream<Item = u8> {
+    stream::empty()
+}
+
 #[trace(metadata = { "tier": tier, "fixed": [1, 2] }, config = { "model": "gpt-4", "api_key": "hidden" })]
 fn with_maps(tier: &str) {}
 
@@ -211,6 +219,8 @@ fn every_shape_of_sync_function() {
     unsafe { unsafe_fn(&9) };
     extern_fn(4);
     silent("x").unwrap_err();
+    mute(1);
+    drop(mute_stream(1));
     with_maps("premium");
     drop(_root);
     expect![[r#"
@@ -253,6 +263,10 @@ fn every_shape_of_sync_function() {
           outputs.result = 8
         silent
           outputs.result.Err = 7
+        mute
+        mute_stream
+          outputs.items = 0
+          metadata.cancelled = true
         with_maps
           inputs.tier = "premium"
           metadata.tier = "premium"

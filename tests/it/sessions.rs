@@ -44,7 +44,7 @@ async fn a_session_per_request_ends_with_its_scope() {
             drop(tracer.start_span("before await"));
             tokio::task::yield_now().await;
             drop(tracer.start_span("after await"));
-            assert!(enrich_span!({ "x": 1 }) == false);
+            assert!(!enrich_span!({ "x": 1 }), "no span is current");
             assert!(enrich_session!({ "user": "u1" }, metrics = { "score": 0.5 }, user_properties = { "plan": "pro" }));
         })
         .await;

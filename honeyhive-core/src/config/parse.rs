@@ -1,11 +1,11 @@
 //! Checks of single settings: text in, value or a [`ConfigError`] that names the fix out.
 
-use std::time::Duration;
+use std::{fmt::Debug, str::FromStr, time::Duration};
 
 use url::Url;
 use uuid::Uuid;
 
-use super::{Console, DEFAULT_SERVER_URL, Explicit, Protocol};
+use super::{Bounded, Console, DEFAULT_SERVER_URL, Explicit, Protocol};
 use crate::{ConfigError, secret::Secret};
 
 /// The environment: trimmed, with blank meaning absent.
@@ -24,14 +24,21 @@ impl<'a> Env<'a> {
         variables.iter().find_map(|variable| self.text(variable))
     }
 
-    pub(super) fn parsed<T>(
+    /// Returns what the code set, else what the variable says, if it says anything.
+    pub(super) fn chosen<T>(
         &self,
         setting: &'static str,
         variable: &'static str,
-        parse: fn(&str) -> Result<T, String>,
+        explicit: Option<T>,
+        parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, ConfigError> {
-        let Some(text) = self.text(variable) else { return Ok(None) };
-        parse(&text).map(Some).map_err(|problem| ConfigError::new(setting, variable, problem))
+        match (explicit, self.text(variable)) {
+            (Some(value), _) => Ok(Some(value)),
+            (None, Some(text)) => {
+                parse(&text).map(Some).map_err(|problem| ConfigError::new(setting, variable, problem))
+            }
+            (None, None) => Ok(None),
+        }
     }
 }
 
@@ -192,25 +199,14 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A setting's name in code and in the environment.
-type Names = (&'static str, &'static str);
-
-/// Resolves a duration; the variable holds seconds. `range` is default, least and most.
+/// Resolves a duration; the variable holds seconds.
 pub(super) fn duration(
-    (setting, variable): Names,
+    rule: &Bounded<Duration>,
     explicit: Option<Duration>,
     env: &Env<'_>,
-    (default, least, most): (Duration, Duration, Duration),
 ) -> Result<Duration, ConfigError> {
-    let from_env = || env.parsed(setting, variable, seconds);
-    let value = match explicit {
-        Some(value) => value,
-        None => from_env()?.unwrap_or(default),
-    };
-    match (least..=most).contains(&value) {
-        true => Ok(value),
-        false => Err(ConfigError::new(setting, variable, format!("must lie between {least:?} and {most:?}"))),
-    }
+    let chosen = env.chosen(rule.setting, rule.variable, explicit, seconds)?;
+    within(rule, chosen)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -218,25 +214,21 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| format!("{:?} is not a usable number of seconds", short(text)))
 }
 
-/// Resolves a count. `range` is default, least and most.
-pub(super) fn count<T>(
-    (setting, variable): Names,
-    explicit: Option<T>,
-    env: &Env<'_>,
-    (default, least, most): (T, T, T),
-) -> Result<T, ConfigError>
+/// Resolves a count.
+pub(super) fn count<T>(rule: &Bounded<T>, explicit: Option<T>, env: &Env<'_>) -> Result<T, ConfigError>
 where
-    T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
+    T: FromStr + PartialOrd + Debug + Copy,
 {
     let whole = |text: &str| text.parse().map_err(|_| format!("{:?} is not a whole number", short(text)));
-    let value = match (explicit, env.text(variable)) {
-        (Some(value), _) => value,
-        (None, Some(text)) => whole(&text).map_err(|problem| ConfigError::new(setting, variable, problem))?,
-        (None, None) => default,
-    };
-    match (least..=most).contains(&value) {
-        true => Ok(value),
-        false => Err(ConfigError::new(setting, variable, format!("must lie between {least} and {most}"))),
+    let chosen = env.chosen(rule.setting, rule.variable, explicit, whole)?;
+    within(rule, chosen)
+}
+
+fn within<T: PartialOrd + Debug + Copy>(rule: &Bounded<T>, chosen: Option<T>) -> Result<T, ConfigError> {
+    let Bounded { setting, variable, default, least, most } = *rule;
+    match chosen.unwrap_or(default) {
+        value if (least..=most).contains(&value) => Ok(value),
+        _ => Err(ConfigError::new(setting, variable, format!("must lie between {least:?} and {most:?}"))),
     }
 }
 

@@ -148,7 +148,7 @@ impl Queue {
             }
             state.bytes += bytes;
             state.spans.push(ended);
-            state.spans.len() % self.batch_size == 0
+            state.spans.len().is_multiple_of(self.batch_size)
         };
         self.ensure_worker();
         if full_batch || (root && self.watched) {

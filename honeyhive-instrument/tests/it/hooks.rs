@@ -58,7 +58,7 @@ async fn traced<F: Future>(test: impl FnOnce(HoneyHiveTracer) -> F) -> Vec<SpanR
 
 #[tokio::test]
 async fn async_openai_plain_call() {
-    let _turn = turn();
+    let _turn = turn().await;
     let server =
         LoopbackServer::start(|_| Reply::json(200, Fixture::of("openai/chat_word").response().unwrap())).unwrap();
     let spans = traced(|_| async {
@@ -74,7 +74,7 @@ async fn async_openai_plain_call() {
 
 #[tokio::test]
 async fn async_openai_stream_is_not_delayed_and_ends_its_span() {
-    let _turn = turn();
+    let _turn = turn().await;
     let count = pieces("openai/chat_stream").len();
     let server = LoopbackServer::start(|_| Reply::events(PAUSE, pieces("openai/chat_stream"))).unwrap();
     let mut text = String::new();
@@ -101,7 +101,7 @@ async fn async_openai_stream_is_not_delayed_and_ends_its_span() {
 
 #[tokio::test]
 async fn a_stream_that_is_left_early_keeps_what_came() {
-    let _turn = turn();
+    let _turn = turn().await;
     let server = LoopbackServer::start(|_| Reply::events(PAUSE, pieces("openai/chat_stream"))).unwrap();
     let spans = traced(|tracer| async move {
         let mut stream = client(&server).chat().create_stream(question()).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_stream_that_is_left_early_keeps_what_came() {
 
 #[tokio::test]
 async fn a_stream_that_breaks_gives_the_caller_its_error_and_the_span_an_error() {
-    let _turn = turn();
+    let _turn = turn().await;
     let server =
         LoopbackServer::start(|_| Reply::events(PAUSE, pieces("openai/chat_stream").drain(..2)).then_break()).unwrap();
     let spans = traced(|_| async {
@@ -138,7 +138,7 @@ async fn a_stream_that_breaks_gives_the_caller_its_error_and_the_span_an_error()
 
 #[tokio::test]
 async fn retries_of_the_client_are_kept_and_are_one_span() {
-    let _turn = turn();
+    let _turn = turn().await;
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&tries);
     let server = LoopbackServer::start(move |_| match counted.fetch_add(1, Ordering::SeqCst) {
@@ -157,7 +157,7 @@ async fn retries_of_the_client_are_kept_and_are_one_span() {
 
 #[tokio::test]
 async fn errors_reach_the_caller_and_the_span() {
-    let _turn = turn();
+    let _turn = turn().await;
     let server = LoopbackServer::start(|_| {
         Reply::json(
             400,
@@ -181,7 +181,7 @@ async fn errors_reach_the_caller_and_the_span() {
 
 #[tokio::test]
 async fn a_call_that_is_cancelled_ends_its_span() {
-    let _turn = turn();
+    let _turn = turn().await;
     let server = LoopbackServer::start(|_| Reply::json(200, "{}").delay(Duration::from_secs(30))).unwrap();
     let spans = traced(|_| async {
         let client = client(&server);
@@ -195,7 +195,7 @@ async fn a_call_that_is_cancelled_ends_its_span() {
 
 #[tokio::test]
 async fn the_response_is_the_same_with_and_without_the_hook() {
-    let _turn = turn();
+    let _turn = turn().await;
     let server = LoopbackServer::start(|request| {
         assert_eq!(request.header("x-mine"), Some("1"));
         assert_eq!(request.body(), br#"{"model":"m"}"#);
@@ -224,7 +224,7 @@ async fn the_response_is_the_same_with_and_without_the_hook() {
 
 #[tokio::test]
 async fn a_hook_inside_a_hook_opens_no_second_span() {
-    let _turn = turn();
+    let _turn = turn().await;
     let server = LoopbackServer::start(|_| Reply::json(200, "{}")).unwrap();
     let spans = traced(|_| async {
         let client = reqwest_middleware::ClientBuilder::from_client(reqwest::Client::new().with_honeyhive())

@@ -1,10 +1,7 @@
 //! What users do with instrumentors: side by side, per tracer, on and off.
 //! The registry is one per process, so these tests take turns.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use expect_test::expect;
 use honeyhive_core::{
@@ -13,13 +10,14 @@ use honeyhive_core::{
 };
 use honeyhive_instrument::{WithHoneyHive, openinference, traceloop};
 use reqwest_middleware::ClientWithMiddleware;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::fixture::Fixture;
 
 /// Lets tests that touch the registry run one by one.
-pub(crate) fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
 }
 
 /// A server that answers both APIs with recorded bodies.
@@ -50,7 +48,7 @@ fn names(recorder: &Recorder) -> Vec<String> {
 
 #[tokio::test]
 async fn conventions_mix_per_api_and_nest_under_the_current_span() {
-    let _turn = turn();
+    let _turn = turn().await;
     let (recorder, server) = (Recorder::new(), providers());
     let tracer = recorder.tracer();
     let openai = traceloop::OpenAIInstrumentor::new();
@@ -81,7 +79,7 @@ async fn conventions_mix_per_api_and_nest_under_the_current_span() {
 
 #[tokio::test]
 async fn nothing_is_traced_before_and_after() {
-    let _turn = turn();
+    let _turn = turn().await;
     let (recorder, server) = (Recorder::new(), providers());
     let tracer = recorder.tracer();
     let client = reqwest::Client::new().with_honeyhive();
@@ -99,7 +97,7 @@ async fn nothing_is_traced_before_and_after() {
 
 #[tokio::test]
 async fn a_second_convention_on_the_same_tracer_is_an_error_until_the_first_is_gone() {
-    let _turn = turn();
+    let _turn = turn().await;
     let (recorder, server) = (Recorder::new(), providers());
     let tracer = recorder.tracer();
     let (first, second) = (openinference::OpenAIInstrumentor::new(), traceloop::OpenAIInstrumentor::new());
@@ -115,7 +113,7 @@ async fn a_second_convention_on_the_same_tracer_is_an_error_until_the_first_is_g
 
 #[tokio::test]
 async fn two_tracers_each_get_their_own_calls() {
-    let _turn = turn();
+    let _turn = turn().await;
     let server = providers();
     let (a, b) = (Recorder::new(), Recorder::new());
     let (tracer_a, tracer_b) = (a.tracer(), b.tracer());
@@ -139,7 +137,7 @@ async fn two_tracers_each_get_their_own_calls() {
 
 #[tokio::test]
 async fn content_off_leaves_no_text_of_caller_or_model() {
-    let _turn = turn();
+    let _turn = turn().await;
     let server = LoopbackServer::start(|request| match request.path() {
         "/v1/messages" => Reply::json(429, r#"{"error":{"message":"canary-error"}}"#),
         _ => {
@@ -180,7 +178,7 @@ async fn content_off_leaves_no_text_of_caller_or_model() {
 
 #[tokio::test]
 async fn calls_under_way_survive_a_switch_of_instrumentors() {
-    let _turn = turn();
+    let _turn = turn().await;
     let (recorder, server) =
         (Recorder::new(), LoopbackServer::start(|_| Reply::json(200, "{}").delay(Duration::from_millis(30))).unwrap());
     let tracer = recorder.tracer();

@@ -14,7 +14,7 @@ use crate::literal::Value;
 /// Quotes the function with its traced body.
 pub(super) fn function(function: Function, traced: &Traced<'_>) -> TokenStream {
     let Function { attrs, prefix, sig, body } = function;
-    let (hh, span) = (&traced.hh, local("span"));
+    let (runtime, hh, span) = (&traced.runtime, hh(), local("span"));
     let start = start(traced);
     let outcome = outcome(traced);
     let run = match traced.shape {
@@ -28,17 +28,33 @@ pub(super) fn function(function: Function, traced: &Traced<'_>) -> TokenStream {
         }
         Shape::Future { boxed } => {
             let closure = closure(traced, &body);
-            pin(hh, boxed, quote!(#hh::run_future(#span, #closure, #outcome)))
+            pin(boxed, quote!(#hh::run_future(#span, #closure, #outcome)))
         }
         Shape::Stream { boxed } => {
             let closure = closure(traced, &body);
-            pin(hh, boxed, quote!(#hh::run_stream(#span, #closure)))
+            pin(boxed, quote!(#hh::run_stream(#span, #closure)))
         }
     };
-    quote!(#(#attrs)* #prefix #sig { #start #run })
+    let import = match traced.probes() {
+        true => quote!(use #runtime::{self as #hh, prelude::*};),
+        false => quote!(use #runtime as #hh;),
+    };
+    quote! {
+        #(#attrs)* #prefix #sig {
+            #import
+            #start
+            #run
+        }
+    }
 }
 
-fn pin(hh: &TokenStream, boxed: bool, inner: TokenStream) -> TokenStream {
+/// The runtime under a name of its own: an import is not hygienic, so the name is one that nobody has.
+fn hh() -> Ident {
+    Ident::new("__honeyhive", Span::mixed_site())
+}
+
+fn pin(boxed: bool, inner: TokenStream) -> TokenStream {
+    let hh = hh();
     match boxed {
         true => quote!(#hh::Box::pin(#inner)),
         false => inner,
@@ -50,9 +66,10 @@ fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
-/// The call site and the span with what the call starts with.
+/// The span with what the call starts with. The call site is in a block of its own, out of the body's
+/// sight.
 fn start(traced: &Traced<'_>) -> TokenStream {
-    let Traced { hh, name, .. } = traced;
+    let (hh, name) = (hh(), &traced.name);
     let (span, site, fill) = (local("span"), local("SITE"), local("fill"));
     let event_type = match traced.event_type {
         Some(EventType::Word(variant)) => quote!(#hh::Some(#hh::EventType::#variant)),
@@ -64,24 +81,24 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     let inputs = traced.captures.iter().map(|ident| {
         let key = ident.to_string();
         let key = key.trim_start_matches("r#");
-        quote!(#fill.input(#key, || (&&&#hh::Probe(&#ident)).capture());)
+        quote!(#fill.input(#key, (&&&#hh::Probe(&#ident)).capture());)
     });
+    let runtime = quote!(#hh);
     let entries = traced.maps.iter().flat_map(|(bucket, map)| {
         let bucket = Ident::new(bucket, Span::mixed_site());
-        let (hh, fill) = (hh.clone(), fill.clone());
+        let (runtime, hh, fill) = (runtime.clone(), hh.clone(), fill.clone());
         map.0.iter().map(move |(key, value): &(syn::LitStr, Value)| {
-            let value = value.quote(&hh);
-            quote!(#fill.put(#hh::Bucket::#bucket, #key, || #value);)
+            let value = value.quote(&runtime);
+            quote!(#fill.put(#hh::Bucket::#bucket, #key, #value);)
         })
     });
     let body: TokenStream = inputs.chain(entries).collect();
     let fill = if body.is_empty() { quote!(_) } else { quote!(#fill) };
     quote! {
-        #[allow(unused_imports)]
-        use #hh::{SplitPlain as _, SplitResult as _, ViaDebug as _, ViaDisplay as _, ViaSerialize as _, ViaTypeName as _};
-        static #site: #hh::CallSite =
-            #hh::CallSite { name: #name, event_type: #event_type, module: ::core::module_path!(), line: ::core::line!() };
-        let #span = #hh::call(&#site) #tracer #session .start(|#fill| { #body });
+        let #span = {
+            static #site: #hh::CallSite = #hh::CallSite::new(#name, #event_type, ::core::module_path!(), ::core::line!());
+            #hh::call(&#site) #tracer #session .start(|#fill| { #body })
+        };
     }
 }
 
@@ -94,23 +111,19 @@ fn closure(traced: &Traced<'_>, body: &TokenStream) -> TokenStream {
     quote!(move || #returns { #body })
 }
 
-/// Tells the compiler what the async block returns, for `?`, `into()` and `collect()` in it, and lets
-/// its errors point at the user's code.
+/// Tells the compiler what the async block returns, for `?`, `into()`, coercions and `collect()` in it,
+/// and lets its errors point at the user's code. Never runs.
 fn edge(traced: &Traced<'_>) -> TokenStream {
-    let Some(ty) = &traced.returns else { return TokenStream::new() };
-    let ret = local("ret");
-    quote_spanned! {ty.span()=>
-        #[allow(unreachable_code, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
-        if false { let #ret: #ty = loop {}; return #ret; }
-    }
+    let (Some(ty), hh) = (&traced.returns, hh()) else { return TokenStream::new() };
+    quote_spanned!(ty.span()=> if false { return #hh::never::<#ty>(); })
 }
 
 /// The closure that turns a result into what is recorded.
 fn outcome(traced: &Traced<'_>) -> TokenStream {
-    let (hh, out, good, bad) = (&traced.hh, local("out"), local("good"), local("bad"));
+    let (hh, out, good, bad) = (hh(), local("out"), local("good"), local("bad"));
     let keep = match traced.outputs {
-        true => quote!(#hh::Outcome::Good((&&&#hh::Probe(#good)).capture())),
-        false => quote!(#hh::Outcome::Silent),
+        true => quote!(#hh::good((&&&#hh::Probe(#good)).capture())),
+        false => quote!(#hh::silent()),
     };
     let fail = match traced.err {
         ErrForm::Display => quote!((&&&#hh::Probe(#bad)).error()),
@@ -122,7 +135,7 @@ fn outcome(traced: &Traced<'_>) -> TokenStream {
     quote! {
         |#out| match (&&#hh::Probe(#out)).split() {
             #hh::Ok(#good) => #keep,
-            #hh::Err(#bad) => #hh::Outcome::Bad(#fail),
+            #hh::Err(#bad) => #hh::bad(#fail),
         }
     }
 }

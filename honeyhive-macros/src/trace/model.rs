@@ -25,7 +25,7 @@ pub(super) enum Shape {
 /// A function to be traced.
 pub(super) struct Traced<'a> {
     /// Path of the runtime.
-    pub(super) hh: TokenStream,
+    pub(super) runtime: TokenStream,
     pub(super) name: String,
     pub(super) event_type: Option<&'a EventType>,
     pub(super) captures: Vec<Ident>,
@@ -63,7 +63,7 @@ impl<'a> Traced<'a> {
         let never = matches!(&sig.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)));
         let name = sig.ident.to_string().trim_start_matches("r#").to_owned();
         let traced = Self {
-            hh: runtime(args),
+            runtime: runtime(args),
             name: match (&args.event_name, owner) {
                 (Some(literal), _) => literal.value(),
                 (None, Some(owner)) => format!("{owner}::{name}"),
@@ -83,6 +83,15 @@ impl<'a> Traced<'a> {
             returns: annotation(&sig.output),
         };
         errors.or_value(Some(traced))
+    }
+}
+
+impl Traced<'_> {
+    /// Returns whether any value is captured.
+    pub(super) fn probes(&self) -> bool {
+        let result = !matches!(self.shape, Shape::Stream { .. }) && (self.outputs || self.err != ErrForm::Off);
+        let entries = self.maps.iter().any(|(_, map)| !map.0.is_empty());
+        result || entries || !self.captures.is_empty()
     }
 }
 
