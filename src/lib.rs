@@ -1,9 +1,59 @@
-//! LLM observability by attribute.
+//! LLM observability by attribute: trace functions and every model call, in HoneyHive, in any
+//! OpenTelemetry backend, or locally without an account.
+//!
+//! ```no_run
+//! use honeyhive::{enrich_span, trace};
+//!
+//! #[trace(event_type = "model")]
+//! fn answer(question: &str) -> String {
+//!     enrich_span!({ "query.length": question.len() });
+//!     format!("You asked: {question}")
+//! }
+//!
+//! let _honeyhive = honeyhive::init();
+//! answer("capital of France?");
+//! ```
+//!
+//! | I want to… | |
+//! |---|---|
+//! | start with what the environment says | [`init`] |
+//! | start with settings in code | [`HoneyHiveTracer::init`], [`TracerBuilder`] |
+//! | trace a function, method or `impl` block | [`macro@trace`] |
+//! | add to the current span or session | [`enrich_span!`], [`enrich_session!`] |
+//! | trace what is not a function | [`HoneyHiveTracer::start_span`], [`HoneyHiveTracer::in_span`], [`Span`] |
+//! | trace calls of model clients | [`instrument`] |
+//! | group a conversation or a request | [`HoneyHiveTracer::new_session`], [`Session`] |
+//! | go on with a trace in another service | [`propagation`] |
+//! | know what arrived | [`HoneyHiveTracer::flush`], [`Report`] |
+//! | send what local mode kept | [`HoneyHiveTracer::forward`] |
+//! | send spans elsewhere | [`Exporter`], [`TracerBuilder::exporter`] |
+//! | assert on traces in tests | [`testing`] |
+//!
+//! # Which tracer, which session
+//!
+//! A span goes to the tracer that is given, else to that of the enclosing span, else to the default
+//! one; without any, the function runs untouched. Its session is the one that is given, else the one in
+//! scope, else a trusted inbound one, else the tracer's.
+//!
+//! # Features
+//!
+//! | feature | crate | for |
+//! |---|---|---|
+//! | `async-openai` | async-openai 0.43 | the hook for its client |
+//! | `reqwest` | reqwest 0.13, reqwest-middleware | the hook for reqwest clients |
+//! | `hyper` | hyper 1 | the fake HoneyHive server of [`testing`] |
+//!
+//! None is on by default.
+#![forbid(unsafe_code)]
 
 pub use honeyhive_core::*;
-pub use honeyhive_macros::{enrich_session, enrich_span, trace};
-
 pub use honeyhive_instrument as instrument;
+pub use honeyhive_macros::{enrich_session, enrich_span, trace};
 
 #[doc(hidden)]
 pub use honeyhive_core::private as __private;
+
+/// Compiles the programs of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
