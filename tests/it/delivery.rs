@@ -80,6 +80,28 @@ fn a_server_that_is_busy_gets_the_spans_later() {
 }
 
 #[test]
+fn a_request_that_takes_too_long_is_tried_again() {
+    let (backend, tracer) = backend(|builder| builder.export_timeout(Duration::from_millis(50)));
+    backend.then_answer(Reply::status(200).delay(Duration::from_secs(60)));
+    end(&tracer, 1);
+    let report = tracer.flush(LIMIT);
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(backend.received().events().len(), 1);
+}
+
+#[test]
+fn the_ingestion_key_is_the_one_that_is_sent() {
+    let key = format!("hh_ingst_{}_{}", "a".repeat(24), "b".repeat(64));
+    let (backend, tracer) = backend(|builder| builder.ingestion_api_key(key.as_str()));
+    end(&tracer, 1);
+    assert!(tracer.flush(LIMIT).is_complete());
+    let bearer = format!("Bearer {key}");
+    let received = backend.received();
+    assert!(received.requests().iter().all(|request| request.header("authorization") == Some(&bearer)));
+    assert_eq!(received.requests().len(), 2, "the session and the spans");
+}
+
+#[test]
 fn retry_after_is_kept() {
     let (backend, tracer) = backend(|builder| builder);
     backend.then_answer(Reply::status(503).header("retry-after", "1"));

@@ -32,7 +32,14 @@ impl Drop for Dir {
 }
 
 fn local(dir: &Dir) -> HoneyHiveTracer {
-    HoneyHiveTracer::init().api_key("").local_dir(&dir.0).console(Console::Off).session_name("kept").build().unwrap()
+    HoneyHiveTracer::init()
+        .api_key("")
+        .local_dir(&dir.0)
+        .console(Console::Off)
+        .session_name("kept")
+        .service_name("svc")
+        .build()
+        .unwrap()
 }
 
 fn work(tracer: &HoneyHiveTracer) {
@@ -55,6 +62,9 @@ fn each_batch_is_a_line_of_otlp_json_that_only_the_owner_reads() {
     assert_eq!(span["name"], "kept span");
     assert_eq!(span["kind"], 1, "enums are numbers");
     assert!(span["startTimeUnixNano"].is_string(), "64-bit integers are text");
+    let resource = lines[0]["resourceSpans"][0]["resource"]["attributes"].as_array().unwrap();
+    let service = resource.iter().find(|attribute| attribute["key"] == "service.name").unwrap();
+    assert_eq!(service["value"]["stringValue"], "svc");
     let calls = dir.lines("calls-");
     assert!(calls.iter().any(|call| call["path"] == "/session/start"));
     assert!(calls.iter().any(|call| call["path"] == "/events" && call["body"]["metadata"]["done"] == true));

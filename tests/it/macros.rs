@@ -192,6 +192,11 @@ fn silent(_secret: &str) -> Result<u8, u8> {
     Err(7)
 }
 
+#[trace(err = Debug)]
+fn debugged() -> Result<u8, std::fmt::Error> {
+    Err(std::fmt::Error)
+}
+
 #[trace(inputs = false, outputs = false, err = false)]
 fn mute(_n: u8) {}
 
@@ -219,6 +224,7 @@ fn every_shape_of_sync_function() {
     unsafe { unsafe_fn(&9) };
     extern_fn(4);
     silent("x").unwrap_err();
+    debugged().unwrap_err();
     mute(1);
     drop(mute_stream(1));
     with_maps("premium");
@@ -263,6 +269,9 @@ fn every_shape_of_sync_function() {
           outputs.result = 8
         silent
           outputs.result.Err = 7
+        debugged
+          error = "Error"
+          error_type = "core::fmt::Error"
         mute
         mute_stream
           outputs.items = 0

@@ -7,6 +7,7 @@ mod golden;
 mod hygiene;
 mod local;
 mod macros;
+mod program;
 mod propagation;
 mod sessions;
 mod tracers;
