@@ -64,6 +64,16 @@ pub enum Console {
     Full,
 }
 
+/// Returns deprecated names of a variable, which are read where it is not set.
+pub(crate) fn alternates(variable: &str) -> &'static [&'static str] {
+    match variable {
+        "HH_API_KEY" => &["HONEYHIVE_API_KEY"],
+        "HH_API_URL" => &["HONEYHIVE_SERVER_URL", "HH_SERVER_URL"],
+        "HH_SERVICE_NAME" => &["OTEL_SERVICE_NAME"],
+        _ => &[],
+    }
+}
+
 /// What the code set; `None` leaves a setting to the environment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Explicit {
@@ -132,7 +142,7 @@ impl Config {
         let source = parse::name("source", "HH_SOURCE", explicit.source.or(env.text("HH_SOURCE")))?;
         let service_name = explicit
             .service_name
-            .or_else(|| env.first(&["OTEL_SERVICE_NAME", "HH_SERVICE_NAME"]))
+            .or_else(|| env.text("HH_SERVICE_NAME"))
             .or_else(|| project.clone())
             .unwrap_or_else(|| program.to_owned());
         let console = env.chosen("console", "HH_CONSOLE", explicit.console, parse::console)?;

@@ -24,6 +24,11 @@ impl ConfigError {
         Self { setting, variable, problem: problem.into() }
     }
 
+    /// Returns the variable that the setting is read from; empty for none.
+    pub(crate) fn variable(&self) -> &'static str {
+        self.variable
+    }
+
     /// Returns the name of the setter that is wrong, also where the value came from a variable.
     pub fn setting(&self) -> &'static str {
         self.setting

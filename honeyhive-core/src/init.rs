@@ -2,29 +2,44 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{HoneyHiveTracer, Report, diag, set_default_tracer};
+use crate::{HoneyHiveTracer, Report, config::alternates, diag, set_default_tracer};
 
 /// Longest that dropping the guard waits for what is left to be sent.
 const FLUSH_ON_DROP: Duration = Duration::from_secs(5);
 
 /// Starts tracing with the settings of the environment.
 ///
-/// Never fails: a setting that is wrong is said on stderr, and tracing goes on in local mode. Keep the
-/// guard until the program ends; its drop sends what is left and says what was sent, kept or dropped.
-/// The explicit form, which can fail, is [`HoneyHiveTracer::init`].
+/// Never fails: a variable that is wrong is said on stderr and left out. Keep the guard until the
+/// program ends; its drop sends what is left and says what was sent, kept or dropped. The explicit
+/// form, which can fail, is [`HoneyHiveTracer::init`].
 ///
 /// ```no_run
 /// let _honeyhive = honeyhive_core::init();
 /// ```
 pub fn init() -> Guard {
-    let tracer = HoneyHiveTracer::init().build().or_else(|error| {
-        diag::say(&format!("{error}; going on in local mode"));
-        HoneyHiveTracer::init().build_from(&|_| None)
-    });
-    if let Ok(tracer) = &tracer {
+    let tracer = build_leniently();
+    if let Some(tracer) = &tracer {
         set_default_tracer(tracer);
     }
-    Guard { tracer: tracer.ok(), since: Instant::now() }
+    Guard { tracer, since: Instant::now() }
+}
+
+/// Builds from the environment without the variables that are wrong.
+fn build_leniently() -> Option<HoneyHiveTracer> {
+    let mut wrong: Vec<&str> = vec![];
+    loop {
+        let left_out = |name: &str| wrong.iter().any(|wrong| *wrong == name || alternates(wrong).contains(&name));
+        let lookup = |name: &str| std::env::var(name).ok().filter(|_| !left_out(name));
+        let error = match HoneyHiveTracer::init().build_from(&lookup) {
+            Ok(tracer) => return Some(tracer),
+            Err(error) => error,
+        };
+        diag::say(&format!("{error}; going on without it"));
+        if error.variable().is_empty() || wrong.contains(&error.variable()) {
+            return None;
+        }
+        wrong.push(error.variable());
+    }
 }
 
 /// Sends what is left when it is dropped. Made by [`init`].

@@ -288,6 +288,15 @@ pub struct SpanGuard {
     span: Span,
 }
 
+impl Drop for SpanGuard {
+    /// A panic that passes through is recorded; its message is with whoever catches it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.span.fail("panic", "a panic passed through");
+        }
+    }
+}
+
 impl Deref for SpanGuard {
     type Target = Span;
 

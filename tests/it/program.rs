@@ -1,23 +1,60 @@
 //! A program as its user runs it: what `honeyhive::init()` prints, keeps and sends, by environment.
+//! The program is `child`, which this test binary runs in a process of its own.
 
 use std::{
     fs,
     path::PathBuf,
     process::{Command, Output},
+    time::Duration,
 };
 
-use honeyhive::testing::FakeBackend;
+use honeyhive::{
+    enrich_span,
+    instrument::{WithHoneyHive, openinference},
+    testing::{FakeBackend, LoopbackServer, Reply},
+    trace,
+};
+use serde_json::json;
 
-/// Runs the README's example with an environment of its own, in a directory of its own.
+const ANSWER: &str = include_str!("../../honeyhive-instrument/fixtures/anthropic/messages/response.json");
+
+#[trace(event_type = "chain")]
+async fn agent(query: &str) -> String {
+    enrich_span!({ "query.length": query.len() });
+    ask(query).await
+}
+
+#[trace]
+async fn ask(query: &str) -> String {
+    let server = LoopbackServer::start(|_| Reply::json(200, ANSWER).delay(Duration::from_millis(20))).unwrap();
+    let client = reqwest::Client::new().with_honeyhive();
+    let body = json!({ "model": "claude", "max_tokens": 9, "messages": [{ "role": "user", "content": query }] });
+    client.post(server.url() + "/v1/messages").json(&body).send().await.unwrap().text().await.unwrap()
+}
+
+/// The program; not a test by itself.
+#[test]
+#[ignore = "run by the other tests of this file, in a process of its own"]
+fn child() {
+    let honeyhive = honeyhive::init();
+    let tracer = honeyhive.tracer().unwrap();
+    openinference::AnthropicInstrumentor::new().instrument(tracer.provider()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(agent("Tell me\u{1b}[31m a joke"));
+}
+
+/// Runs the program with an environment of its own, in a directory of its own.
 fn run(name: &str, environment: &[(&str, &str)]) -> (Output, PathBuf) {
-    let target = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
-    let program = target.join("examples").join(format!("multi_provider_agent{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.exists(), "cargo builds examples before tests: {}", program.display());
     let dir = std::env::temp_dir().join(format!("honeyhive-program-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).unwrap();
-    let output =
-        Command::new(program).env_clear().envs(environment.iter().copied()).current_dir(&dir).output().unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "program::child", "--ignored", "--nocapture"])
+        .env_clear()
+        .envs(environment.iter().copied())
+        .current_dir(&dir)
+        .output()
+        .unwrap();
     (output, dir)
 }
 
@@ -29,21 +66,20 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn without_a_key_it_is_local_and_prints_trees() {
     let (output, dir) = run("local", &[]);
-    let (shown, printed) = (stderr(&output), String::from_utf8(output.stdout).unwrap());
-    assert!(printed.contains("The winner of the World Cup in 2022 was Argentina."));
+    let shown = stderr(&output);
     assert_eq!(shown.matches("no HH_API_KEY: spans stay in ./.honeyhive").count(), 1, "{shown}");
     for part in [
-        "● Agent::intelligent_agent",
-        "├─ ● Agent::classify_task",
-        "└─ ● messages.create",
+        "● agent ",
+        "└─ ● ask ",
+        "   └─ ● messages.create ",
         "17→220 tok  claude-3-opus-20240229  anthropic  model",
-        "TTFT ",
-        "user       Who won the World Cup in 2022?",
-        "honeyhive: kept 15 spans (./.honeyhive)",
+        "user       Tell me[31m a joke",
+        "assistant  Sure, here's a joke",
+        "honeyhive: kept 3 spans (./.honeyhive)",
     ] {
         assert!(shown.contains(part), "{part:?} in\n{shown}");
     }
-    assert!(!shown.contains('\u{1b}'), "no colours into a pipe");
+    assert!(!shown.contains('\u{1b}'), "no colours into a pipe, no control characters of a prompt");
     assert_eq!(fs::read_dir(dir.join(".honeyhive")).unwrap().count(), 2);
     fs::remove_dir_all(dir).unwrap();
 }
@@ -51,11 +87,12 @@ fn without_a_key_it_is_local_and_prints_trees() {
 #[test]
 fn the_console_takes_the_form_that_was_asked_for() {
     for (name, environment, holds, lacks) in [
-        ("off", vec![("HH_CONSOLE", "off")], "kept 15 spans", "intelligent_agent"),
-        ("line", vec![("HH_CONSOLE", "line")], "5 spans", "classify_task"),
+        ("off", vec![("HH_CONSOLE", "off")], "no HH_API_KEY", "agent"),
+        ("line", vec![("HH_CONSOLE", "line")], "3 spans", "ask"),
         ("full", vec![("HH_CONSOLE", "full")], "Explanation:", "\u{1b}"),
-        ("dumb", vec![("TERM", "dumb")], "`- * Agent::generate_creative_response", "●"),
+        ("dumb", vec![("TERM", "dumb")], "`- * ask", "●"),
         ("colour", vec![("CLICOLOR_FORCE", "1")], "\u{1b}[", "[masked]"),
+        ("nocolour", vec![("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], "agent", "\u{1b}["),
         ("disabled", vec![("HH_DISABLE_TRACING", "true")], "", "honeyhive"),
     ] {
         let (output, dir) = run(name, &environment);
@@ -67,10 +104,12 @@ fn the_console_takes_the_form_that_was_asked_for() {
 
 #[test]
 fn a_wrong_setting_is_said_and_the_program_runs_on() {
-    let (output, dir) = run("wrong", &[("HH_API_KEY", "canary\u{7f}key"), ("HH_CONSOLE", "off")]);
+    let (output, dir) =
+        run("wrong", &[("HONEYHIVE_API_KEY", "canary\u{7f}key"), ("HH_CONSOLE", "off"), ("HH_BATCH_SIZE", "x")]);
     let shown = stderr(&output);
-    assert!(shown.contains("HH_API_KEY") && shown.contains("going on in local mode"), "{shown}");
-    assert!(shown.contains("kept 15 spans") && !shown.contains("canary"), "{shown}");
+    assert!(shown.contains("api_key (HH_API_KEY): ") && shown.contains("going on without it"), "{shown}");
+    assert!(!shown.contains("● agent"), "the other settings hold: {shown}");
+    assert!(shown.contains("kept 3 spans") && !shown.contains("canary"), "{shown}");
     fs::remove_dir_all(dir).unwrap();
 }
 
@@ -78,12 +117,11 @@ fn a_wrong_setting_is_said_and_the_program_runs_on() {
 fn with_a_key_everything_goes_to_the_server_and_nothing_stays() {
     let backend = FakeBackend::start().unwrap();
     let (output, dir) = run("server", &[("HH_API_KEY", "canary-key"), ("HH_API_URL", &backend.url())]);
-    let shown = stderr(&output);
-    assert_eq!(shown, format!("honeyhive: sent 15 spans (HoneyHive at {})\n", backend.url()));
+    assert_eq!(stderr(&output), format!("honeyhive: sent 3 spans (HoneyHive at {})\n", backend.url()));
     let received = backend.received();
-    assert_eq!((received.events().len(), received.sessions().len()), (15, 1));
+    assert_eq!((received.events().len(), received.sessions().len()), (3, 1));
     let types = |wanted: &str| received.events().iter().filter(|event| event["event_type"] == wanted).count();
-    assert_eq!((types("model"), types("chain")), (12, 3));
+    assert_eq!((types("model"), types("tool"), types("chain")), (1, 1, 1));
     assert!(!dir.join(".honeyhive").exists());
     fs::remove_dir_all(dir).unwrap();
 }

@@ -135,6 +135,15 @@ fn closures_guards_and_errors() {
 }
 
 #[test]
+fn a_panic_through_a_guard_is_recorded_and_goes_on() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let work = std::panic::AssertUnwindSafe(|| tracer.in_span("work", |_| panic!("boom")));
+    assert!(std::panic::catch_unwind(work).is_err());
+    assert_eq!(recorder.tree(), "tool work ! a panic passed through\n");
+}
+
+#[test]
 fn an_unknown_event_type_from_foreign_code_is_kept_as_metadata() {
     let recorder = Recorder::new();
     let tracer = recorder.tracer();

@@ -5,7 +5,7 @@ use std::{fmt::Debug, str::FromStr, time::Duration};
 use url::Url;
 use uuid::Uuid;
 
-use super::{Bounded, Console, DEFAULT_SERVER_URL, Explicit, Protocol};
+use super::{Bounded, Console, DEFAULT_SERVER_URL, Explicit, Protocol, alternates};
 use crate::{ConfigError, secret::Secret};
 
 /// The environment: trimmed, with blank meaning absent.
@@ -17,11 +17,8 @@ impl<'a> Env<'a> {
     }
 
     pub(super) fn text(&self, variable: &str) -> Option<String> {
-        (self.0)(variable).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-
-    pub(super) fn first(&self, variables: &[&str]) -> Option<String> {
-        variables.iter().find_map(|variable| self.text(variable))
+        let look_up = |name: &str| (self.0)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        look_up(variable).or_else(|| alternates(variable).iter().find_map(|name| look_up(name)))
     }
 
     /// Returns what the code set, else what the variable says, if it says anything.
@@ -44,14 +41,14 @@ impl<'a> Env<'a> {
 
 /// Picks the key that traces, sessions and events are sent with.
 pub(super) fn key(explicit: &Explicit, env: &Env<'_>) -> Result<Option<Secret>, ConfigError> {
-    let set = |explicit: &Option<Secret>, variables: &[&str]| {
+    let set = |explicit: &Option<Secret>, variable: &str| {
         let text = match explicit {
             Some(secret) => Some(secret.reveal().trim().to_owned()),
-            None => env.first(variables),
+            None => env.text(variable),
         };
         text.filter(|text| !text.is_empty())
     };
-    let project = set(&explicit.api_key, &["HH_API_KEY", "HONEYHIVE_API_KEY"]);
+    let project = set(&explicit.api_key, "HH_API_KEY");
     if let Some(text) = &project {
         sendable("api_key", "HH_API_KEY", text)?;
         if text.starts_with("hh_ingst_") {
@@ -63,7 +60,7 @@ pub(super) fn key(explicit: &Explicit, env: &Env<'_>) -> Result<Option<Secret>, 
         }
         foreign("api_key", "HH_API_KEY", text)?;
     }
-    let ingestion = set(&explicit.ingestion_api_key, &["HH_INGESTION_API_KEY"]);
+    let ingestion = set(&explicit.ingestion_api_key, "HH_INGESTION_API_KEY");
     if let Some(text) = &ingestion {
         sendable("ingestion_api_key", "HH_INGESTION_API_KEY", text)?;
         ingestion_shape(text)?;
@@ -141,9 +138,7 @@ pub(super) fn name(
 }
 
 pub(super) fn server_url(explicit: Option<String>, env: &Env<'_>) -> Result<Url, ConfigError> {
-    let text = explicit
-        .or_else(|| env.first(&["HH_API_URL", "HONEYHIVE_SERVER_URL", "HH_SERVER_URL"]))
-        .unwrap_or_else(|| DEFAULT_SERVER_URL.to_owned());
+    let text = explicit.or_else(|| env.text("HH_API_URL")).unwrap_or_else(|| DEFAULT_SERVER_URL.to_owned());
     let wrong = |problem: &str| ConfigError::new("server_url", "HH_API_URL", problem);
     let mut url = Url::parse(text.trim())
         .map_err(|_| wrong("not a URL; write it with its scheme, like https://api.honeyhive.ai"))?;

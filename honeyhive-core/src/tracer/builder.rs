@@ -91,7 +91,7 @@ impl TracerBuilder {
         self
     }
 
-    /// Sets `service.name`. Defaults to `OTEL_SERVICE_NAME`, `HH_SERVICE_NAME`, the project, else the
+    /// Sets `service.name`. Defaults to `HH_SERVICE_NAME`, `OTEL_SERVICE_NAME`, the project, else the
     /// name of the program.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.explicit.service_name = Some(name.into());
@@ -195,7 +195,13 @@ impl TracerBuilder {
             explicit.console = explicit.console.or(Some(Console::Off));
         }
         let config = Config::resolve(explicit, &program_name(), env)?;
+        let local = config.key.is_none() && self.exporter.is_none() && !config.disabled;
         let tracer = assemble(config, self.exporter)?;
+        if local {
+            let dir = tracer.destination();
+            let message = format!("no HH_API_KEY: spans stay in {dir}; set it to send them to HoneyHive");
+            diag::warn("local mode", &message);
+        }
         if !resumed {
             tracer.announce_session();
         }
@@ -275,16 +281,10 @@ fn provider(config: &Config, resource: Resource, intake: Intake) -> SdkTracerPro
 }
 
 impl HoneyHiveTracer {
-    /// Tells the backend of the tracer's own session, and the user where spans go if that is local.
+    /// Tells the backend of the tracer's own session.
     fn announce_session(&self) {
         let config = self.config();
         let start = SessionStart::new(config, self.session_tag(), config.session_inputs.clone());
         self.call(Call::SessionStart(start));
-        if config.key.is_none() && self.is_enabled() && config.console != Console::Off {
-            diag::warn(
-                "local mode",
-                &format!("no HH_API_KEY: spans stay in {}; set it to send them to HoneyHive", self.destination()),
-            );
-        }
     }
 }
