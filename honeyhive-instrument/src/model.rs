@@ -135,6 +135,8 @@ pub struct LlmCall {
     pub operation: Operation,
     /// Base URL of the API, with a slash at its end.
     pub api_base: String,
+    /// Version of the API, where the URL names one.
+    pub api_version: Option<String>,
     /// What was asked.
     pub request: Request,
     /// What came back.
@@ -156,6 +158,7 @@ impl LlmCall {
             method,
             operation,
             api_base,
+            api_version: None,
             request: Request::default(),
             response: Response::default(),
             streamed: false,

@@ -22,6 +22,7 @@ const OUTPUT_SCHEMA: &str = "gen_ai.request.structured_output_schema";
 const USER: &str = "gen_ai.user";
 const STREAMING: &str = "gen_ai.is_streaming";
 const API_BASE: &str = "gen_ai.openai.api_base";
+const API_VERSION: &str = "gen_ai.openai.api_version";
 const REQUEST_TIER: &str = "openai.request.service_tier";
 const SYSTEM_INSTRUCTIONS: &str = "gen_ai.system_instructions";
 const INPUT_MESSAGES: &str = "gen_ai.input.messages";
@@ -119,12 +120,14 @@ fn request(call: &LlmCall, sink: &mut Sink) {
     sink.maybe(STREAMING, call.request.stream);
     if call.api == "openai" {
         sink.put(API_BASE, call.api_base.clone());
+        sink.text(API_VERSION, call.api_version.as_deref());
     }
 }
 
 fn response(call: &LlmCall, sink: &mut Sink) {
     let response = &call.response;
-    sink.text(RESPONSE_MODEL, response.model.as_deref());
+    let without_vendor = |model: &str| model.rsplit('/').next().unwrap_or(model).to_owned();
+    sink.text(RESPONSE_MODEL, response.model.as_deref().map(without_vendor).as_deref());
     sink.text(RESPONSE_ID, response.id.as_deref());
     let reasons: Vec<StringValue> = response
         .outputs

@@ -1,7 +1,7 @@
 //! Whose service a host is. An unknown host has no name: it may be anybody's.
 
 /// Host, or suffix of it, and name.
-const HOSTS: [(&str, &str); 16] = [
+const HOSTS: [(&str, &str); 17] = [
     ("api.openai.com", "openai"),
     (".openai.com", "openai"),
     (".openai.azure.com", "azure"),
@@ -9,6 +9,7 @@ const HOSTS: [(&str, &str); 16] = [
     (".cognitiveservices.azure.com", "azure"),
     ("api.groq.com", "groq"),
     ("api.together.xyz", "together"),
+    ("api.together.ai", "together"),
     ("api.mistral.ai", "mistralai"),
     ("api.deepseek.com", "deepseek"),
     ("api.x.ai", "xai"),

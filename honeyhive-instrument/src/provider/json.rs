@@ -79,14 +79,15 @@ pub(super) fn indexed<'a>(list: &'a mut Vec<Json>, piece: &Json) -> Option<&'a m
     list.get_mut(position)?.as_object_mut()
 }
 
-/// Copies what is not null, except for the keys that `special` takes.
+/// Copies what is neither null nor an empty object, except for the keys that `special` takes.
 pub(super) fn merge(
     into: &mut Map<String, Json>,
     from: &Json,
     mut special: impl FnMut(&mut Map<String, Json>, &str, &Json) -> bool,
 ) {
     for (key, value) in from.as_object().into_iter().flatten() {
-        if !value.is_null() && !special(into, key, value) {
+        let empty = value.is_null() || value.as_object().is_some_and(Map::is_empty);
+        if !empty && !special(into, key, value) {
             into.insert(key.clone(), value.clone());
         }
     }

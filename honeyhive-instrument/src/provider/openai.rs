@@ -27,6 +27,11 @@ impl Provider for OpenAi {
         }
         let mut call = LlmCall::new("openai", "ChatCompletion", Operation::Chat, head.base_before(CHAT));
         call.provider = host::provider(head.host());
+        if let Some((base, _)) = call.api_base.split_once("deployments/") {
+            // Azure: the deployment is part of the path, not of the base.
+            call.api_base = base.to_owned();
+        }
+        call.api_version = head.url.query_pairs().find(|(key, _)| key == "api-version").map(|(_, value)| value.into());
         Some(call)
     }
 

@@ -52,6 +52,12 @@ impl Case {
         headers.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
     }
 
+    /// Names what the Python client was passed beside its own arguments.
+    pub(crate) fn extra_body_keys(&self) -> Vec<&str> {
+        let keys = self.json.pointer("/client_call/extra_body_keys").and_then(Json::as_array);
+        keys.into_iter().flatten().filter_map(Json::as_str).collect()
+    }
+
     /// Returns the spans of the original.
     pub(crate) fn expected(&self, convention: &str) -> Vec<Json> {
         self.json[convention]["spans"].as_array().cloned().unwrap_or_default()

@@ -20,7 +20,12 @@ use std::{io::Write, path::PathBuf};
 use self::{case::Case, replay::Replay, report::Report};
 
 /// Operations that are instrumented, as folders of the corpus.
-const OPERATIONS: [&str; 2] = ["openai/chat_completions", "anthropic/messages"];
+const OPERATIONS: [&str; 4] = [
+    "openai/chat_completions",
+    "anthropic/messages",
+    "azure_openai/chat_completions",
+    "openai_compatible/chat_completions",
+];
 /// Least share of identical cases of an operation, deliberate differences counted apart.
 const LEAST_IDENTICAL: f64 = 0.95;
 

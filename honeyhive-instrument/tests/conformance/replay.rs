@@ -94,8 +94,10 @@ fn instrument(
         }};
     }
     match (provider, convention) {
-        ("openai", "openinference") => with!(openinference::OpenAIInstrumentor::new()),
-        ("openai", "traceloop") => with!(traceloop::OpenAIInstrumentor::new()),
+        ("openai" | "azure_openai" | "openai_compatible", "openinference") => {
+            with!(openinference::OpenAIInstrumentor::new())
+        }
+        ("openai" | "azure_openai" | "openai_compatible", "traceloop") => with!(traceloop::OpenAIInstrumentor::new()),
         ("anthropic", "openinference") => with!(openinference::AnthropicInstrumentor::new()),
         ("anthropic", "traceloop") => with!(traceloop::AnthropicInstrumentor::new()),
         other => panic!("no instrumentor for {other:?}"),
