@@ -61,6 +61,9 @@ impl Exchange {
         }
         let (provider, mut call) = claim(head)?;
         let active = registry::find(provider.name())?;
+        if !active.convention.covers(call.operation) {
+            return None;
+        }
         contained(|| provider.request(body.unwrap_or_default(), &mut call));
         let (name, kind) = active.convention.head(&call);
         let builder = active.tracer.span_builder(name).with_kind(kind);

@@ -19,6 +19,12 @@ pub use self::usage::Usage;
 pub enum Operation {
     /// A conversation: messages in, a message out.
     Chat,
+    /// A completion: a prompt in, a text out.
+    TextCompletion,
+    /// Texts in, vectors out.
+    Embeddings,
+    /// A prompt in, images out.
+    ImageGeneration,
 }
 
 /// A tool that the model may call.
@@ -41,6 +47,10 @@ pub struct Request {
     pub system: Option<Content>,
     /// The conversation.
     pub messages: Vec<Message>,
+    /// Prompts of a completion.
+    pub prompts: Vec<String>,
+    /// What is to be embedded: texts, or tokens.
+    pub inputs: Vec<Json>,
     /// Tools that were offered.
     pub tools: Vec<Tool>,
     /// Everything that is neither message nor tool, as the provider's own tracing reports it.
@@ -80,6 +90,15 @@ pub struct Output {
     pub content_filter: Option<Json>,
 }
 
+/// A vector that stands for an input.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Embedding {
+    /// Position among the inputs.
+    pub index: usize,
+    /// The vector.
+    pub vector: Vec<f64>,
+}
+
 /// What came back.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Response {
@@ -91,6 +110,8 @@ pub struct Response {
     pub model: Option<String>,
     /// The answers.
     pub outputs: Vec<Output>,
+    /// The vectors.
+    pub embeddings: Vec<Embedding>,
     /// Token counts.
     pub usage: Usage,
     /// Fingerprint of the back end.

@@ -4,11 +4,11 @@
 //! Source: `openinference-semantic-conventions` 0.1.32, `SpanAttributes` and `MessageAttributes`.
 //! Attributes that matter most come first, so that a limit cuts messages and not the call.
 
-use opentelemetry::trace::SpanKind;
+use opentelemetry::{Array, Value as OtelValue, trace::SpanKind};
 use serde_json::{Value as Json, json};
 
 use super::{Convention, Sink, Verdict};
-use crate::model::{Ending, LlmCall, Message, Output, Part, Request, ToolCall};
+use crate::model::{Embedding, Ending, LlmCall, Message, Operation, Output, Part, Request, ToolCall};
 
 const SPAN_KIND: &str = "openinference.span.kind";
 const PROVIDER: &str = "llm.provider";
@@ -19,7 +19,9 @@ const OUTPUT_VALUE: &str = "output.value";
 const OUTPUT_MIME: &str = "output.mime_type";
 const JSON_MIME: &str = "application/json";
 const MODEL: &str = "llm.model_name";
+const EMBEDDING_MODEL: &str = "embedding.model_name";
 const PARAMETERS: &str = "llm.invocation_parameters";
+const EMBEDDING_PARAMETERS: &str = "embedding.invocation_parameters";
 const FINISH_REASON: &str = "llm.finish_reason";
 const TOKENS_TOTAL: &str = "llm.token_count.total";
 const TOKENS_PROMPT: &str = "llm.token_count.prompt";
@@ -47,29 +49,36 @@ impl Convention for OpenInference {
         format!("openinference.instrumentation.{api}")
     }
 
+    fn covers(&self, _: Operation) -> bool {
+        true
+    }
+
     fn head(&self, call: &LlmCall) -> (String, SpanKind) {
         (call.method.to_owned(), SpanKind::Internal)
     }
 
     fn write(&self, call: &LlmCall, sink: &mut Sink) {
-        sink.put(SPAN_KIND, "LLM");
+        let (kind, model_key, parameters_key) = match call.operation {
+            Operation::Embeddings => ("EMBEDDING", EMBEDDING_MODEL, EMBEDDING_PARAMETERS),
+            _ => ("LLM", MODEL, PARAMETERS),
+        };
+        sink.put(SPAN_KIND, kind);
         sink.maybe(PROVIDER, call.provider);
         sink.put(SYSTEM, call.api);
-        sink.maybe(MODEL, model(call));
+        sink.maybe(model_key, model(call));
         tokens(call, sink);
         sink.text(FINISH_REASON, first_finish_reason(call));
         whole(sink, call.content_hidden, (INPUT_VALUE, INPUT_MIME), input_value(call).as_ref());
         whole(sink, call.content_hidden, (OUTPUT_VALUE, OUTPUT_MIME), call.response.json.as_ref());
         if call.request.json.is_some() || call.content_hidden {
-            sink.put(PARAMETERS, Json::Object(call.request.params.clone()).to_string());
+            sink.put(parameters_key, Json::Object(call.request.params.clone()).to_string());
         }
         for (index, tool) in call.request.tools.iter().enumerate() {
             sink.json(format!("llm.tools.{index}.tool.json_schema"), tool.raw.as_ref());
         }
         input_messages(&call.request, sink);
-        for Output { index, message, .. } in &call.response.outputs {
-            write_message(sink, &format!("llm.output_messages.{index}.message"), message);
-        }
+        prompts_and_inputs(&call.request, sink);
+        outputs(call, sink);
     }
 
     fn verdict(&self, call: &LlmCall) -> Verdict {
@@ -102,7 +111,9 @@ fn tokens(call: &LlmCall, sink: &mut Sink) {
     let usage = &call.response.usage;
     sink.count(TOKENS_TOTAL, keep(usage.total));
     sink.count(TOKENS_PROMPT, keep(usage.input));
-    sink.count(TOKENS_COMPLETION, keep(usage.output));
+    if call.operation != Operation::Embeddings {
+        sink.count(TOKENS_COMPLETION, keep(usage.output));
+    }
     sink.count(TOKENS_CACHE_READ, keep(usage.cache_read));
     sink.count(TOKENS_CACHE_WRITE, keep(usage.cache_write));
     sink.count(TOKENS_PROMPT_AUDIO, keep(usage.input_audio));
@@ -153,6 +164,32 @@ fn input_messages(request: &Request, sink: &mut Sink) {
     });
     for (index, message) in system.iter().chain(&request.messages).enumerate() {
         write_message(sink, &format!("llm.input_messages.{index}.message"), message);
+    }
+}
+
+/// What completions and embeddings were given; tokens are left out, they have no text.
+fn prompts_and_inputs(request: &Request, sink: &mut Sink) {
+    for (index, prompt) in request.prompts.iter().enumerate() {
+        sink.put(format!("llm.prompts.{index}.prompt.text"), prompt.clone());
+    }
+    for (index, input) in request.inputs.iter().enumerate() {
+        sink.maybe(format!("embedding.embeddings.{index}.embedding.text"), input.as_str().map(str::to_owned));
+    }
+}
+
+fn outputs(call: &LlmCall, sink: &mut Sink) {
+    for Output { index, message, .. } in &call.response.outputs {
+        match call.operation {
+            Operation::TextCompletion => {
+                let text = message.content.text().map(str::to_owned);
+                sink.maybe(format!("llm.choices.{index}.completion.text"), text);
+            }
+            _ => write_message(sink, &format!("llm.output_messages.{index}.message"), message),
+        }
+    }
+    for Embedding { index, vector } in &call.response.embeddings {
+        let vector = OtelValue::Array(Array::F64(vector.clone()));
+        sink.put(format!("embedding.embeddings.{index}.embedding.vector"), vector);
     }
 }
 

@@ -57,8 +57,17 @@ impl Convention for Traceloop {
         format!("opentelemetry.instrumentation.{api}{version}")
     }
 
+    /// The originals count images without a span.
+    fn covers(&self, operation: Operation) -> bool {
+        operation != Operation::ImageGeneration
+    }
+
     fn head(&self, call: &LlmCall) -> (String, SpanKind) {
-        (format!("{}.{}", call.api, operation(call.operation)), SpanKind::Client)
+        let name = match call.operation {
+            Operation::TextCompletion => "completion",
+            other => operation(other),
+        };
+        (format!("{}.{name}", call.api), SpanKind::Client)
     }
 
     fn write(&self, call: &LlmCall, sink: &mut Sink) {
@@ -84,14 +93,17 @@ impl Convention for Traceloop {
     }
 
     fn piece_event(&self, call: &LlmCall, _: usize) -> Option<&'static str> {
-        // Only the OpenAI instrumentor marks pieces.
-        (call.api == "openai").then_some(CHUNK)
+        // Only the OpenAI instrumentor marks pieces, and those of chats only.
+        (call.api == "openai" && call.operation == Operation::Chat).then_some(CHUNK)
     }
 }
 
 fn operation(operation: Operation) -> &'static str {
     match operation {
         Operation::Chat => "chat",
+        Operation::TextCompletion => "text_completion",
+        Operation::Embeddings => "embeddings",
+        Operation::ImageGeneration => "image_generation",
     }
 }
 
@@ -141,7 +153,9 @@ fn response(call: &LlmCall, sink: &mut Sink) {
     sink.count(TOKENS_TOTAL, response.usage.total);
     sink.count(TOKENS_INPUT, response.usage.input);
     sink.count(TOKENS_OUTPUT, response.usage.output);
-    sink.count(TOKENS_CACHE_READ, response.usage.cache_read);
+    // For embeddings the original writes a zero where nothing was said.
+    let no_cache = response.usage.total.filter(|_| call.operation == Operation::Embeddings).map(|_| 0);
+    sink.count(TOKENS_CACHE_READ, response.usage.cache_read.or(no_cache));
     sink.count(TOKENS_CACHE_WRITE, response.usage.cache_write);
     // The originals read these from answers that are no stream only.
     if !call.streamed {
@@ -166,8 +180,11 @@ fn input_content(request: &Request, sink: &mut Sink) {
     if let Some(system) = &request.system {
         sink.put(SYSTEM_INSTRUCTIONS, Json::Array(content_parts(system)).to_string());
     }
-    let messages: Vec<Json> =
-        request.messages.iter().filter(|message| message.role != "function").map(input_message).collect();
+    let of_user = |content: Json| json!({ "role": "user", "parts": [{ "type": "text", "content": content }] });
+    let prompts = request.prompts.iter().map(|prompt| of_user(prompt.as_str().into()));
+    let inputs = request.inputs.iter().map(|input| of_user(input.clone()));
+    let messages = request.messages.iter().filter(|message| message.role != "function").map(input_message);
+    let messages: Vec<Json> = prompts.chain(inputs).chain(messages).collect();
     if request.json.is_some() {
         sink.put(INPUT_MESSAGES, Json::Array(messages).to_string());
     }
@@ -194,7 +211,7 @@ fn input_message(message: &Message) -> Json {
 
 fn output_content(call: &LlmCall, sink: &mut Sink) {
     let answered = call.response.json.is_some() || (call.streamed && call.error().is_none());
-    if answered {
+    if answered && call.operation != Operation::Embeddings {
         let messages: Vec<Json> = call.response.outputs.iter().map(|output| output_message(output, call)).collect();
         sink.put(OUTPUT_MESSAGES, Json::Array(messages).to_string());
     }

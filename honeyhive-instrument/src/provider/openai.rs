@@ -1,12 +1,15 @@
-//! OpenAI's API, on its own hosts and on the many that speak it.
+//! OpenAI's API, on its own hosts, on Azure, and on the many services that speak it.
 
 mod chat;
+mod completions;
+mod embeddings;
+mod images;
 
 use serde_json::Value as Json;
 
 use super::{Provider, RequestHead, Step, host};
 use crate::{
-    model::{CallError, LlmCall, Operation},
+    model::{CallError, LlmCall, Operation, Request, Response},
     wire::Frame,
 };
 
@@ -14,7 +17,49 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct OpenAi;
 
-const CHAT: &str = "/chat/completions";
+/// An endpoint: how its path ends, what its answer is called, and who reads it.
+struct Endpoint {
+    path: &'static str,
+    method: &'static str,
+    operation: Operation,
+    request: fn(Json, &mut Request),
+    response: fn(Json, &mut Response),
+}
+
+const ENDPOINTS: [Endpoint; 4] = [
+    Endpoint {
+        path: "/chat/completions",
+        method: "ChatCompletion",
+        operation: Operation::Chat,
+        request: chat::request,
+        response: chat::response,
+    },
+    Endpoint {
+        path: "/completions",
+        method: "Completion",
+        operation: Operation::TextCompletion,
+        request: completions::request,
+        response: completions::response,
+    },
+    Endpoint {
+        path: "/embeddings",
+        method: "CreateEmbeddings",
+        operation: Operation::Embeddings,
+        request: embeddings::request,
+        response: embeddings::response,
+    },
+    Endpoint {
+        path: "/images/generations",
+        method: "ImagesResponse",
+        operation: Operation::ImageGeneration,
+        request: images::request,
+        response: images::response,
+    },
+];
+
+fn endpoint(call: &LlmCall) -> Option<&'static Endpoint> {
+    ENDPOINTS.iter().find(|endpoint| endpoint.operation == call.operation)
+}
 
 impl Provider for OpenAi {
     fn name(&self) -> &'static str {
@@ -22,10 +67,12 @@ impl Provider for OpenAi {
     }
 
     fn claim(&self, head: &RequestHead<'_>) -> Option<LlmCall> {
-        if head.method != "POST" || !head.path().ends_with(CHAT) {
+        let endpoint = ENDPOINTS.iter().find(|endpoint| head.path().ends_with(endpoint.path))?;
+        if head.method != "POST" {
             return None;
         }
-        let mut call = LlmCall::new("openai", "ChatCompletion", Operation::Chat, head.base_before(CHAT));
+        let base = head.base_before(endpoint.path);
+        let mut call = LlmCall::new("openai", endpoint.method, endpoint.operation, base);
         call.provider = host::provider(head.host());
         if let Some((base, _)) = call.api_base.split_once("deployments/") {
             // Azure: the deployment is part of the path, not of the base.
@@ -36,14 +83,14 @@ impl Provider for OpenAi {
     }
 
     fn request(&self, body: &[u8], call: &mut LlmCall) {
-        if let Ok(json) = serde_json::from_slice(body) {
-            chat::request(json, &mut call.request);
+        if let (Ok(json), Some(endpoint)) = (serde_json::from_slice(body), endpoint(call)) {
+            (endpoint.request)(json, &mut call.request);
         }
     }
 
     fn reply(&self, body: &[u8], call: &mut LlmCall) {
-        if let Ok(json) = serde_json::from_slice(body) {
-            chat::response(json, &mut call.response);
+        if let (Ok(json), Some(endpoint)) = (serde_json::from_slice(body), endpoint(call)) {
+            (endpoint.response)(json, &mut call.response);
         }
     }
 
@@ -59,8 +106,8 @@ impl Provider for OpenAi {
     }
 
     fn finish(&self, call: &mut LlmCall) {
-        if let Some(json) = call.response.json.take() {
-            chat::response(json, &mut call.response);
+        if let (Some(json), Some(endpoint)) = (call.response.json.take(), endpoint(call)) {
+            (endpoint.response)(json, &mut call.response);
         }
     }
 

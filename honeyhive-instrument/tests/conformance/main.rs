@@ -20,11 +20,17 @@ use std::{io::Write, path::PathBuf};
 use self::{case::Case, replay::Replay, report::Report};
 
 /// Operations that are instrumented, as folders of the corpus.
-const OPERATIONS: [&str; 4] = [
+const OPERATIONS: &[&str] = &[
     "openai/chat_completions",
-    "anthropic/messages",
+    "openai/completions",
+    "openai/embeddings",
+    "openai/images_generations",
     "azure_openai/chat_completions",
+    "azure_openai/embeddings",
     "openai_compatible/chat_completions",
+    "openai_compatible/completions",
+    "openai_compatible/embeddings",
+    "anthropic/messages",
 ];
 /// Least share of identical cases of an operation, deliberate differences counted apart.
 const LEAST_IDENTICAL: f64 = 0.95;

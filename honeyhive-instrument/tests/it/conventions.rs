@@ -12,7 +12,7 @@ fn every_convention_writes_every_record_under_its_own_keys() {
             let mut sink = Sink::default();
             convention.write(&call, &mut sink);
             let own: &[&str] = match convention.name() {
-                "openinference" => &["openinference.", "llm.", "input.", "output."],
+                "openinference" => &["openinference.", "llm.", "embedding.", "input.", "output."],
                 "traceloop" => &["gen_ai.", "openai.", "error.type"],
                 other => panic!("no keys for {other}"),
             };

@@ -1,6 +1,9 @@
 //! The exchanges in `fixtures/`.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use honeyhive_instrument::{
     model::LlmCall,
@@ -26,12 +29,16 @@ impl Fixture {
         Self { path: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name) }
     }
 
+    /// Returns the URL that the exchange went to, which its folder is named after.
     pub(crate) fn url(&self) -> url::Url {
-        let provider = self.path.parent().and_then(|path| path.file_name()).unwrap().to_str().unwrap();
-        let url = match provider {
-            "openai" => "https://api.openai.com/v1/chat/completions",
-            "anthropic" => "https://api.anthropic.com/v1/messages",
-            other => panic!("no URL for {other}"),
+        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let (provider, case) = (name(self.path.parent().unwrap()), name(&self.path));
+        let url = match (provider.as_str(), case.split('_').next().unwrap()) {
+            ("openai", "chat") => "https://api.openai.com/v1/chat/completions",
+            ("openai", "completions") => "https://api.openai.com/v1/completions",
+            ("openai", "embeddings") => "https://api.openai.com/v1/embeddings",
+            ("anthropic", "messages") => "https://api.anthropic.com/v1/messages",
+            other => panic!("no URL for {other:?}"),
         };
         url.parse().unwrap()
     }

@@ -37,6 +37,7 @@ fn other_requests_are_not_claimed() {
     for (method, url) in [
         ("GET", "https://api.openai.com/v1/chat/completions"),
         ("POST", "https://api.openai.com/v1/files"),
+        ("POST", "https://api.openai.com/v1/moderations"),
         ("POST", "https://api.anthropic.com/v1/messages/count_tokens"),
         ("POST", "https://api.anthropic.com/v1/messages/batches"),
     ] {

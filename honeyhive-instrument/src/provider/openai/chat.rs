@@ -6,21 +6,26 @@ use super::super::json::{append, count, filled, indexed, items, list, merge, num
 use crate::model::{Content, FunctionCall, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
 pub(super) fn request(json: Json, request: &mut Request) {
-    request.model = text(&json, "model");
+    settings(&json, request);
     request.messages = items(&json, "messages").map(message).collect();
     request.tools = tools(&json);
     request.params = without(&json, &["messages", "functions", "tools"]);
-    request.stream = Some(json.get("stream").and_then(Json::as_bool).unwrap_or(false));
-    request.max_tokens = number(&json, "max_tokens");
-    request.temperature = number(&json, "temperature");
-    request.top_p = number(&json, "top_p");
-    request.frequency_penalty = number(&json, "frequency_penalty");
-    request.presence_penalty = number(&json, "presence_penalty");
-    request.user = text(&json, "user");
-    request.service_tier = text(&json, "service_tier");
-    request.reasoning_effort = text(&json, "reasoning_effort");
     request.output_schema = output_schema(&json);
     request.json = Some(json);
+}
+
+/// Reads what all endpoints of the API call the same.
+pub(super) fn settings(json: &Json, request: &mut Request) {
+    request.model = text(json, "model");
+    request.stream = Some(json.get("stream").and_then(Json::as_bool).unwrap_or(false));
+    request.max_tokens = number(json, "max_tokens");
+    request.temperature = number(json, "temperature");
+    request.top_p = number(json, "top_p");
+    request.frequency_penalty = number(json, "frequency_penalty");
+    request.presence_penalty = number(json, "presence_penalty");
+    request.user = text(json, "user");
+    request.service_tier = text(json, "service_tier");
+    request.reasoning_effort = text(json, "reasoning_effort");
 }
 
 fn output_schema(json: &Json) -> Option<Json> {
@@ -93,14 +98,19 @@ fn tool_call(json: &Json) -> ToolCall {
 }
 
 pub(super) fn response(json: Json, response: &mut Response) {
-    response.id = text(&json, "id");
-    response.model = text(&json, "model");
-    response.system_fingerprint = text(&json, "system_fingerprint");
-    response.service_tier = text(&json, "service_tier");
+    identity(&json, response);
     response.prompt_filter = present(&json, "prompt_filter_results");
     response.outputs = items(&json, "choices").enumerate().map(output).collect();
-    response.usage = usage(&json["usage"]);
     response.json = Some(json);
+}
+
+/// Reads what all answers of the API call the same.
+pub(super) fn identity(json: &Json, response: &mut Response) {
+    response.id = text(json, "id");
+    response.model = text(json, "model");
+    response.system_fingerprint = text(json, "system_fingerprint");
+    response.service_tier = text(json, "service_tier");
+    response.usage = usage(&json["usage"]);
 }
 
 fn output((position, choice): (usize, &Json)) -> Output {
@@ -139,8 +149,13 @@ pub(super) fn chunk(chunk: &Json, call: &mut LlmCall) {
 fn merge_choices(whole: &mut Map<String, Json>, chunk: &Json) -> bool {
     let Some(choices) = list(whole, "choices") else { return true };
     for choice in chunk.as_array().into_iter().flatten() {
+        let is_chat = choice.get("delta").is_some();
         if let Some(merged) = indexed(choices, choice) {
-            merge(merged, choice, |merged, key, value| key == "delta" && merge_delta(merged, value));
+            merge(merged, choice, |merged, key, value| match (key, value) {
+                ("delta", delta) => merge_delta(merged, delta),
+                ("text", Json::String(piece)) if !is_chat => append(merged, key, piece),
+                _ => false,
+            });
         }
     }
     true
