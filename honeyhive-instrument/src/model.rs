@@ -19,6 +19,8 @@ pub use self::usage::Usage;
 pub enum Operation {
     /// A conversation: messages in, a message out.
     Chat,
+    /// A conversation as items, in OpenAI's responses API.
+    Responses,
     /// A completion: a prompt in, a text out.
     TextCompletion,
     /// Texts in, vectors out.
@@ -73,6 +75,8 @@ pub struct Request {
     pub service_tier: Option<String>,
     /// Reasoning effort that was asked for.
     pub reasoning_effort: Option<String>,
+    /// How reasoning is to be summarised.
+    pub reasoning_summary: Option<String>,
     /// Schema that the answer has to follow.
     pub output_schema: Option<Json>,
 }
@@ -110,6 +114,10 @@ pub struct Response {
     pub model: Option<String>,
     /// The answers.
     pub outputs: Vec<Output>,
+    /// Why the answer as a whole ended, where the outputs have no reason of their own.
+    pub finish_reason: Option<String>,
+    /// Tools as the provider understood them.
+    pub tools: Vec<Tool>,
     /// The vectors.
     pub embeddings: Vec<Embedding>,
     /// Token counts.

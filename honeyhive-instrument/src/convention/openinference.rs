@@ -73,10 +73,11 @@ impl Convention for OpenInference {
         if call.request.json.is_some() || call.content_hidden {
             sink.put(parameters_key, Json::Object(call.request.params.clone()).to_string());
         }
-        for (index, tool) in call.request.tools.iter().enumerate() {
+        let tools = if call.response.tools.is_empty() { &call.request.tools } else { &call.response.tools };
+        for (index, tool) in tools.iter().enumerate() {
             sink.json(format!("llm.tools.{index}.tool.json_schema"), tool.raw.as_ref());
         }
-        input_messages(&call.request, sink);
+        input_messages(call.operation, &call.request, sink);
         prompts_and_inputs(&call.request, sink);
         outputs(call, sink);
     }
@@ -95,9 +96,11 @@ impl Convention for OpenInference {
     }
 }
 
-/// The model that answered; Anthropic's instrumentor starts from the one that was asked for.
+/// The model that answered; for Anthropic and for responses the originals start from the one that was
+/// asked for.
 fn model(call: &LlmCall) -> Option<String> {
-    let asked = || call.request.model.clone().filter(|_| call.api == "anthropic");
+    let known_early = call.api == "anthropic" || call.operation == Operation::Responses;
+    let asked = || call.request.model.clone().filter(|_| known_early);
     call.response.model.clone().or_else(asked)
 }
 
@@ -155,14 +158,16 @@ fn list_mut<'a>(json: &'a mut Json, key: &str) -> &'a mut [Json] {
     json.get_mut(key).and_then(Json::as_array_mut).map_or(&mut [], Vec::as_mut_slice)
 }
 
-/// The system prompt, where it stands apart, is message 0.
-fn input_messages(request: &Request, sink: &mut Sink) {
+/// The system prompt, where it stands apart, is message 0. Items of the responses API start at 1 with or
+/// without one.
+fn input_messages(operation: Operation, request: &Request, sink: &mut Sink) {
     let system = request.system.as_ref().map(|content| Message {
         role: "system".to_owned(),
         content: content.clone(),
         ..Message::default()
     });
-    for (index, message) in system.iter().chain(&request.messages).enumerate() {
+    let first = usize::from(operation == Operation::Responses && system.is_none());
+    for (index, message) in (first..).zip(system.iter().chain(&request.messages)) {
         write_message(sink, &format!("llm.input_messages.{index}.message"), message);
     }
 }
@@ -233,10 +238,15 @@ fn write_part(sink: &mut Sink, message: &str, index: usize, part: &Part, calls: 
                 if url.len() > MAX_IMAGE { REDACTED.to_owned() } else { url },
             );
         }
-        Part::Reasoning { text, signature } => {
+        Part::Reasoning { text, signature, encrypted, .. } => {
             kind("reasoning");
-            sink.put(format!("{content}.text"), text.clone());
+            sink.text(format!("{content}.text"), Some(text));
             sink.text(format!("{content}.signature"), signature.as_deref());
+            sink.text(format!("{content}.encrypted_content"), encrypted.as_deref());
+        }
+        Part::Refusal(text) => {
+            kind("text");
+            sink.put(format!("{content}.text"), text.clone());
         }
         Part::HiddenReasoning(data) => {
             kind("reasoning");
@@ -259,7 +269,9 @@ fn write_part(sink: &mut Sink, message: &str, index: usize, part: &Part, calls: 
 fn write_tool_call(sink: &mut Sink, prefix: &str, call: &ToolCall) {
     sink.text(format!("{prefix}.tool_call.id"), call.id.as_deref());
     sink.text(format!("{prefix}.tool_call.function.name"), call.name.as_deref());
-    sink.text(format!("{prefix}.tool_call.function.arguments"), call.arguments.as_deref());
+    // An item without arguments has an empty object, which the original leaves out.
+    let arguments = call.arguments.as_deref().filter(|arguments| call.item_id.is_none() || *arguments != "{}");
+    sink.text(format!("{prefix}.tool_call.function.arguments"), arguments);
 }
 
 /// Text as it is, anything else as JSON.

@@ -18,6 +18,8 @@ const TOP_P: &str = "gen_ai.request.top_p";
 const FREQUENCY_PENALTY: &str = "gen_ai.request.frequency_penalty";
 const PRESENCE_PENALTY: &str = "gen_ai.request.presence_penalty";
 const REASONING_EFFORT: &str = "gen_ai.request.reasoning_effort";
+const REASONING_SUMMARY: &str = "gen_ai.request.reasoning_summary";
+const RESPONSE_EFFORT: &str = "gen_ai.response.reasoning_effort";
 const OUTPUT_SCHEMA: &str = "gen_ai.request.structured_output_schema";
 const USER: &str = "gen_ai.user";
 const STREAMING: &str = "gen_ai.is_streaming";
@@ -65,6 +67,7 @@ impl Convention for Traceloop {
     fn head(&self, call: &LlmCall) -> (String, SpanKind) {
         let name = match call.operation {
             Operation::TextCompletion => "completion",
+            Operation::Responses => "response",
             other => operation(other),
         };
         (format!("{}.{name}", call.api), SpanKind::Client)
@@ -77,7 +80,7 @@ impl Convention for Traceloop {
         response(call, sink);
         sink.maybe(ERROR_TYPE, call.error().map(|error| error.kind.clone()));
         if !call.content_hidden {
-            input_content(&call.request, sink);
+            input_content(call.operation, &call.request, sink);
             output_content(call, sink);
         }
     }
@@ -100,7 +103,7 @@ impl Convention for Traceloop {
 
 fn operation(operation: Operation) -> &'static str {
     match operation {
-        Operation::Chat => "chat",
+        Operation::Chat | Operation::Responses => "chat",
         Operation::TextCompletion => "text_completion",
         Operation::Embeddings => "embeddings",
         Operation::ImageGeneration => "image_generation",
@@ -130,7 +133,8 @@ fn request(call: &LlmCall, sink: &mut Sink) {
     sink.text(REASONING_EFFORT, reasoning_effort.as_deref());
     sink.json(OUTPUT_SCHEMA, output_schema.as_ref());
     sink.maybe(STREAMING, call.request.stream);
-    if call.api == "openai" {
+    sink.text(REASONING_SUMMARY, call.request.reasoning_summary.as_deref());
+    if call.api == "openai" && call.operation != Operation::Responses {
         sink.put(API_BASE, call.api_base.clone());
         sink.text(API_VERSION, call.api_version.as_deref());
     }
@@ -141,11 +145,12 @@ fn response(call: &LlmCall, sink: &mut Sink) {
     let without_vendor = |model: &str| model.rsplit('/').next().unwrap_or(model).to_owned();
     sink.text(RESPONSE_MODEL, response.model.as_deref().map(without_vendor).as_deref());
     sink.text(RESPONSE_ID, response.id.as_deref());
-    let reasons: Vec<StringValue> = response
-        .outputs
-        .iter()
-        .filter_map(|output| Some(finish_reason(output.finish_reason.as_deref()?).into()))
-        .collect();
+    // The original writes what was asked for.
+    let effort = call.request.reasoning_effort.as_deref().filter(|_| call.operation == Operation::Responses);
+    sink.text(RESPONSE_EFFORT, effort);
+    let each = response.outputs.iter().filter_map(|output| output.finish_reason.as_deref());
+    let reasons: Vec<StringValue> =
+        each.chain(response.finish_reason.as_deref()).map(|reason| finish_reason(reason).into()).collect();
     if !reasons.is_empty() {
         sink.put(FINISH_REASONS, OtelValue::Array(Array::String(reasons)));
     }
@@ -161,6 +166,8 @@ fn response(call: &LlmCall, sink: &mut Sink) {
     if !call.streamed {
         sink.text(FINGERPRINT, response.system_fingerprint.as_deref());
         sink.text(RESPONSE_TIER, response.service_tier.as_deref());
+    }
+    if !call.streamed || call.operation == Operation::Responses {
         sink.count(TOKENS_REASONING, response.usage.reasoning);
     }
 }
@@ -176,15 +183,21 @@ fn finish_reason(reason: &str) -> String {
     .to_owned()
 }
 
-fn input_content(request: &Request, sink: &mut Sink) {
-    if let Some(system) = &request.system {
+fn input_content(operation: Operation, request: &Request, sink: &mut Sink) {
+    if let Some(system) = request.system.as_ref().filter(|_| operation != Operation::Responses) {
         sink.put(SYSTEM_INSTRUCTIONS, Json::Array(content_parts(system)).to_string());
     }
     let of_user = |content: Json| json!({ "role": "user", "parts": [{ "type": "text", "content": content }] });
     let prompts = request.prompts.iter().map(|prompt| of_user(prompt.as_str().into()));
     let inputs = request.inputs.iter().map(|input| of_user(input.clone()));
-    let messages = request.messages.iter().filter(|message| message.role != "function").map(input_message);
-    let messages: Vec<Json> = prompts.chain(inputs).chain(messages).collect();
+    let is_reasoning =
+        |message: &Message| matches!(message.content.parts(), [Part::Reasoning { summary: Some(_), .. }]);
+    let messages = request.messages.iter().filter(|message| message.role != "function" && !is_reasoning(message));
+    let messages = messages.map(input_message);
+    // Instructions of the responses API stand before the messages.
+    let system = request.system.iter().filter(|_| operation == Operation::Responses);
+    let system = system.map(|content| json!({ "role": "system", "parts": content_parts(content) }));
+    let messages: Vec<Json> = system.chain(prompts).chain(inputs).chain(messages).collect();
     if request.json.is_some() {
         sink.put(INPUT_MESSAGES, Json::Array(messages).to_string());
     }
@@ -200,21 +213,45 @@ fn input_message(message: &Message) -> Json {
         None => content_parts(&message.content),
     };
     parts.extend(message.tool_calls.iter().map(tool_call));
-    parts.extend(
-        message
-            .function_call
-            .iter()
-            .map(|call| tool_call(&ToolCall { id: None, name: call.name.clone(), arguments: call.arguments.clone() })),
-    );
+    parts.extend(message.function_call.iter().map(|call| {
+        tool_call(&ToolCall { id: None, item_id: None, name: call.name.clone(), arguments: call.arguments.clone() })
+    }));
     json!({ "role": message.role, "parts": parts })
 }
 
 fn output_content(call: &LlmCall, sink: &mut Sink) {
+    if call.operation == Operation::Responses {
+        return sink.put(OUTPUT_MESSAGES, Json::Array(one_message(call)).to_string());
+    }
     let answered = call.response.json.is_some() || (call.streamed && call.error().is_none());
     if answered && call.operation != Operation::Embeddings {
         let messages: Vec<Json> = call.response.outputs.iter().map(|output| output_message(output, call)).collect();
         sink.put(OUTPUT_MESSAGES, Json::Array(messages).to_string());
     }
+}
+
+/// The items of the responses API as the one message that the original makes of them: text, reasoning,
+/// calls.
+fn one_message(call: &LlmCall) -> Vec<Json> {
+    let messages = || call.response.outputs.iter().map(|output| &output.message);
+    let parts = || messages().flat_map(|message| message.content.parts());
+    let text: String =
+        parts().filter_map(|part| if let Part::Text(text) = part { Some(text.as_str()) } else { None }).collect();
+    let mut out: Vec<Json> = vec![];
+    if !text.is_empty() {
+        out.push(json!({ "type": "text", "content": text }));
+    }
+    out.extend(parts().filter(|part| matches!(part, Part::Refusal(_))).filter_map(part));
+    let summaries = parts().filter_map(|part| match part {
+        Part::Reasoning { summary: Some(summary @ Json::Array(pieces)), .. } if !pieces.is_empty() => Some(summary),
+        _ => None,
+    });
+    out.extend(summaries.map(|summary| json!({ "type": "reasoning", "content": summary.to_string() })));
+    let calls = messages().flat_map(|message| &message.tool_calls).filter(|call| call.arguments.is_some());
+    out.extend(calls.map(tool_call));
+    let reason = call.response.finish_reason.as_deref().map(finish_reason).unwrap_or_default();
+    let message = || json!({ "role": "assistant", "parts": out, "finish_reason": reason });
+    (!out.is_empty()).then(message).into_iter().collect()
 }
 
 fn output_message(output: &Output, call: &LlmCall) -> Json {
@@ -233,12 +270,9 @@ fn output_message(output: &Output, call: &LlmCall) -> Json {
     parts.extend(message.refusal.as_ref().map(|text| json!({ "type": "refusal", "content": text })));
     parts.extend(message.reasoning.as_ref().map(|text| json!({ "type": "reasoning", "content": text })));
     parts.extend(message.tool_calls.iter().map(tool_call));
-    parts.extend(
-        message
-            .function_call
-            .iter()
-            .map(|call| tool_call(&ToolCall { id: None, name: call.name.clone(), arguments: call.arguments.clone() })),
-    );
+    parts.extend(message.function_call.iter().map(|call| {
+        tool_call(&ToolCall { id: None, item_id: None, name: call.name.clone(), arguments: call.arguments.clone() })
+    }));
     let reason = output.finish_reason.as_deref().map(finish_reason).unwrap_or_default();
     let mut out = json!({ "role": message.role, "parts": parts, "finish_reason": reason });
     if let Some(filter) = &output.content_filter {
@@ -263,6 +297,7 @@ fn part(part: &Part) -> Option<Json> {
         Part::ImageData { mime_type, base64 } => {
             json!({ "type": "blob", "modality": "image", "mime_type": mime_type, "content": base64 })
         }
+        Part::Refusal(text) => json!({ "type": "refusal", "content": text }),
         Part::Reasoning { text, .. } => json!({ "type": "reasoning", "content": text }),
         Part::HiddenReasoning(_) => return None,
         Part::ToolCall(call) => tool_call(call),
@@ -274,7 +309,8 @@ fn part(part: &Part) -> Option<Json> {
 fn tool_call(call: &ToolCall) -> Json {
     let mut out = Map::from_iter([("type".to_owned(), "tool_call".into())]);
     out.extend(call.name.clone().map(|name| ("name".to_owned(), name.into())));
-    out.extend(call.id.clone().map(|id| ("id".to_owned(), id.into())));
+    let id = call.item_id.as_ref().or(call.id.as_ref());
+    out.extend(id.map(|id| ("id".to_owned(), id.clone().into())));
     out.extend(call.parsed_arguments().map(|arguments| ("arguments".to_owned(), arguments)));
     Json::Object(out)
 }

@@ -8,6 +8,8 @@ use serde_json::Value as Json;
 pub struct ToolCall {
     /// Id that the result refers to.
     pub id: Option<String>,
+    /// Id of the call among the items of a conversation, where those have ids of their own.
+    pub item_id: Option<String>,
     /// Name of the tool.
     pub name: Option<String>,
     /// Arguments as text, usually JSON.
@@ -51,7 +53,13 @@ pub enum Part {
         text: String,
         /// Signature over it.
         signature: Option<String>,
+        /// The reasoning, encrypted.
+        encrypted: Option<String>,
+        /// Its summaries, as they were sent.
+        summary: Option<Json>,
     },
+    /// Why the model will not answer.
+    Refusal(String),
     /// Reasoning that the model hides.
     HiddenReasoning(String),
     /// A call of a tool.

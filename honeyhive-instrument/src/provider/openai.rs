@@ -4,12 +4,13 @@ mod chat;
 mod completions;
 mod embeddings;
 mod images;
+mod responses;
 
 use serde_json::Value as Json;
 
 use super::{Provider, RequestHead, Step, host};
 use crate::{
-    model::{CallError, LlmCall, Operation, Request, Response},
+    model::{CallError, Ending, LlmCall, Operation, Request, Response},
     wire::Frame,
 };
 
@@ -26,7 +27,7 @@ struct Endpoint {
     response: fn(Json, &mut Response),
 }
 
-const ENDPOINTS: [Endpoint; 4] = [
+const ENDPOINTS: [Endpoint; 5] = [
     Endpoint {
         path: "/chat/completions",
         method: "ChatCompletion",
@@ -40,6 +41,13 @@ const ENDPOINTS: [Endpoint; 4] = [
         operation: Operation::TextCompletion,
         request: completions::request,
         response: completions::response,
+    },
+    Endpoint {
+        path: "/responses",
+        method: "Response",
+        operation: Operation::Responses,
+        request: responses::request,
+        response: responses::response,
     },
     Endpoint {
         path: "/embeddings",
@@ -92,10 +100,12 @@ impl Provider for OpenAi {
         if let (Ok(json), Some(endpoint)) = (serde_json::from_slice(body), endpoint(call)) {
             (endpoint.response)(json, &mut call.response);
         }
+        fail_if_it_says_so(call);
     }
 
     fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step {
         match serde_json::from_str::<Json>(&frame.data) {
+            Ok(event @ Json::Object(_)) if call.operation == Operation::Responses => responses::event(&event, call),
             Ok(chunk @ Json::Object(_)) => {
                 chat::chunk(&chunk, call);
                 Step::Piece
@@ -109,10 +119,19 @@ impl Provider for OpenAi {
         if let (Some(json), Some(endpoint)) = (call.response.json.take(), endpoint(call)) {
             (endpoint.response)(json, &mut call.response);
         }
+        fail_if_it_says_so(call);
     }
 
     fn error(&self, status: u16, body: &[u8]) -> CallError {
         CallError { kind: error_kind(status).into(), message: super::error_message(status, body) }
+    }
+}
+
+/// A response may arrive whole and say that it failed.
+fn fail_if_it_says_so(call: &mut LlmCall) {
+    let failure = call.response.json.as_ref().filter(|_| call.operation == Operation::Responses);
+    if let Some(error) = failure.and_then(responses::failure) {
+        call.ending = Ending::Failed(error);
     }
 }
 

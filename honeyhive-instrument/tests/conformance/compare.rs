@@ -1,6 +1,6 @@
 //! How an original span and ours are compared. The rules:
 //!
-//! - JSON inside text is compared parsed; a null entry equals an absent one; numbers by value.
+//! - JSON inside text is compared parsed, at any depth; a null entry equals an absent one; numbers by value.
 //! - Integers and floats of attributes are kept apart.
 //! - HoneyHive's own attributes (`honeyhive*`, `traceloop.association.properties.*`) are left out.
 //! - Of an exception, type and message are compared; the stack trace and `exception.escaped` are Python's.
@@ -92,7 +92,7 @@ fn without_nulls(json: &Json) -> Json {
             .collect(),
         Json::Array(items) => items.iter().map(without_nulls).collect(),
         Json::Number(number) => json!(number.as_f64()),
-        other => other.clone(),
+        other => normal(other),
     }
 }
 

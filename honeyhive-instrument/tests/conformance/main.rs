@@ -23,6 +23,7 @@ use self::{case::Case, replay::Replay, report::Report};
 const OPERATIONS: &[&str] = &[
     "openai/chat_completions",
     "openai/completions",
+    "openai/responses",
     "openai/embeddings",
     "openai/images_generations",
     "azure_openai/chat_completions",

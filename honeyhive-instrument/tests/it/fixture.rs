@@ -36,6 +36,7 @@ impl Fixture {
         let url = match (provider.as_str(), case.split('_').next().unwrap()) {
             ("openai", "chat") => "https://api.openai.com/v1/chat/completions",
             ("openai", "completions") => "https://api.openai.com/v1/completions",
+            ("openai", "responses") => "https://api.openai.com/v1/responses",
             ("openai", "embeddings") => "https://api.openai.com/v1/embeddings",
             ("anthropic", "messages") => "https://api.anthropic.com/v1/messages",
             other => panic!("no URL for {other:?}"),

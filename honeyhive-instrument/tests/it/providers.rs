@@ -113,7 +113,14 @@ proptest! {
     #[test]
     fn no_json_makes_a_provider_or_a_convention_panic(bodies in proptest::collection::vec(any_json(), 1..6)) {
         use honeyhive_instrument::{convention::{CONVENTIONS, Sink}, wire::Frame};
-        for url in ["https://api.openai.com/v1/chat/completions", "https://api.anthropic.com/v1/messages"] {
+        for url in [
+            "https://api.openai.com/v1/chat/completions",
+            "https://api.openai.com/v1/completions",
+            "https://api.openai.com/v1/responses",
+            "https://api.openai.com/v1/embeddings",
+            "https://api.openai.com/v1/images/generations",
+            "https://api.anthropic.com/v1/messages",
+        ] {
             let url = url.parse().unwrap();
             let head = RequestHead { method: "POST", url: &url };
             let (provider, mut call) =

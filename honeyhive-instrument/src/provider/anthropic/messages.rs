@@ -54,10 +54,16 @@ fn block(json: &Json) -> Part {
     match json["type"].as_str() {
         Some("text") => Part::Text(field("text")),
         Some("image") => image(&json["source"]).unwrap_or_else(|| Part::Other(json.clone())),
-        Some("thinking") => Part::Reasoning { text: field("thinking"), signature: text(json, "signature") },
+        Some("thinking") => Part::Reasoning {
+            text: field("thinking"),
+            signature: text(json, "signature"),
+            encrypted: None,
+            summary: None,
+        },
         Some("redacted_thinking") => Part::HiddenReasoning(field("data")),
         Some("tool_use") => Part::ToolCall(ToolCall {
             id: text(json, "id"),
+            item_id: None,
             name: text(json, "name"),
             arguments: json.get("input").map(Json::to_string),
         }),

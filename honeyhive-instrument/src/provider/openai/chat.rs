@@ -94,7 +94,12 @@ fn image(url: &str) -> Part {
 
 fn tool_call(json: &Json) -> ToolCall {
     let function = &json["function"];
-    ToolCall { id: text(json, "id"), name: text(function, "name"), arguments: text(function, "arguments") }
+    ToolCall {
+        id: text(json, "id"),
+        item_id: None,
+        name: text(function, "name"),
+        arguments: text(function, "arguments"),
+    }
 }
 
 pub(super) fn response(json: Json, response: &mut Response) {
