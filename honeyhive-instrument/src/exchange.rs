@@ -30,9 +30,26 @@ const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
 #[derive(Debug)]
 struct ModelCall;
 
-/// A traced request.
+/// A traced request, for hooks.
+///
+/// The hooks of this crate are made of it, and so is one for any other client: begin it when the request
+/// goes out, send the request in its context, hand it the head, the bytes and the end of the answer.
+/// Dropped early, it records what came until then.
+///
+/// ```
+/// use honeyhive_instrument::{Exchange, provider::RequestHead};
+///
+/// let url = "https://api.openai.com/v1/chat/completions".parse()?;
+/// let head = RequestHead { method: "POST", url: &url };
+/// if let Some(mut exchange) = Exchange::begin(&head, Some(br#"{"model":"gpt-4o"}"#)) {
+///     exchange.head(200, Some("application/json"));
+///     exchange.data(br#"{"choices":[]}"#);
+///     exchange.end();
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub struct Exchange {
     active: Arc<Active>,
     call: LlmCall,
     context: Context,
@@ -51,7 +68,7 @@ enum Body {
 
 impl Exchange {
     /// Starts a span, if anybody traces such a request here.
-    pub(crate) fn begin(head: &RequestHead<'_>, body: Option<&[u8]>) -> Option<Self> {
+    pub fn begin(head: &RequestHead<'_>, body: Option<&[u8]>) -> Option<Self> {
         if registry::is_empty() {
             return None;
         }
@@ -81,12 +98,12 @@ impl Exchange {
     }
 
     /// Returns the context in which the request is to be sent.
-    pub(crate) fn context(&self) -> Context {
+    pub fn context(&self) -> Context {
         self.context.clone()
     }
 
     /// Takes the head of the answer.
-    pub(crate) fn head(&mut self, status: u16, content_type: Option<&str>) {
+    pub fn head(&mut self, status: u16, content_type: Option<&str>) {
         self.status = status;
         let streams = match content_type {
             Some(content_type) => content_type.starts_with("text/event-stream"),
@@ -100,7 +117,7 @@ impl Exchange {
     }
 
     /// Takes bytes of the answer.
-    pub(crate) fn data(&mut self, bytes: &[u8]) {
+    pub fn data(&mut self, bytes: &[u8]) {
         if self.settled {
             return;
         }
@@ -141,7 +158,7 @@ impl Exchange {
     }
 
     /// Takes the end of the answer.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         if self.settled {
             return;
         }
@@ -153,8 +170,9 @@ impl Exchange {
         self.settle();
     }
 
-    /// Takes an error of the transport.
-    pub(crate) fn fail(&mut self, kind: &'static str, message: &str) {
+    /// Takes an error of the transport: its class, as the providers' clients name it, and a text without
+    /// secrets.
+    pub fn fail(&mut self, kind: &'static str, message: &str) {
         if !self.settled {
             self.call.ending = Ending::Failed(CallError { kind: kind.into(), message: message.to_owned() });
             self.settle();

@@ -123,9 +123,11 @@ instrumentors! {
     openinference, OpenInference, "OpenInference" => {
         OpenAIInstrumentor: OpenAi, "OpenAI, and every service that speaks its API,";
         AnthropicInstrumentor: Anthropic, "Anthropic";
+        GoogleGenerativeAIInstrumentor: Google, "Google AI (Gemini)";
     }
     traceloop, Traceloop, "Traceloop" => {
         OpenAIInstrumentor: OpenAi, "OpenAI, and every service that speaks its API,";
         AnthropicInstrumentor: Anthropic, "Anthropic";
+        GoogleGenerativeAIInstrumentor: Google, "Google AI (Gemini)";
     }
 }

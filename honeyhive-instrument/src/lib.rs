@@ -38,6 +38,7 @@ mod redact;
 mod registry;
 pub mod wire;
 
+pub use self::exchange::Exchange;
 #[cfg(feature = "reqwest")]
 pub use self::hook::WithHoneyHive;
 pub use self::instrumentor::{InstrumentError, openinference, traceloop};

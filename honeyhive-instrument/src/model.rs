@@ -21,6 +21,8 @@ pub enum Operation {
     Chat,
     /// A conversation as items, in OpenAI's responses API.
     Responses,
+    /// A conversation: contents in, candidates out, in Google's API.
+    GenerateContent,
     /// A completion: a prompt in, a text out.
     TextCompletion,
     /// Texts in, vectors out.

@@ -3,6 +3,7 @@
 //! Adding one is a file, a line in [`PROVIDERS`], and a fixture folder.
 
 mod anthropic;
+mod google;
 mod host;
 mod json;
 mod openai;
@@ -10,6 +11,7 @@ mod openai;
 use std::fmt::Debug;
 
 pub use self::anthropic::Anthropic;
+pub use self::google::Google;
 pub use self::openai::OpenAi;
 use crate::{
     model::{CallError, LlmCall},
@@ -79,7 +81,7 @@ pub trait Provider: Debug + Send + Sync {
 }
 
 /// All providers. A request belongs to the first that claims it.
-pub static PROVIDERS: &[&dyn Provider] = &[&OpenAi, &Anthropic];
+pub static PROVIDERS: &[&dyn Provider] = &[&OpenAi, &Anthropic, &Google];
 
 /// Most bytes of an error's body that are kept.
 const MAX_ERROR_BODY: usize = 4 * 1024;

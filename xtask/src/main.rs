@@ -79,6 +79,7 @@ fn lint() -> Outcome {
     tidy::run()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
+    cargo(&["clippy", "--package", "honeyhive", "--package", "honeyhive-instrument", "--lib", "--", "-D", "warnings"])?;
     cargo_with(&["doc", "--workspace", "--no-deps", "--all-features"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     msrv::run()?;
     deny()

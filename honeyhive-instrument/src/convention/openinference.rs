@@ -64,13 +64,14 @@ impl Convention for OpenInference {
         };
         sink.put(SPAN_KIND, kind);
         sink.maybe(PROVIDER, call.provider);
-        sink.put(SYSTEM, call.api);
+        // The Google instrumentor names no system.
+        sink.maybe(SYSTEM, Some(call.api).filter(|api| *api != "google_genai"));
         sink.maybe(model_key, model(call));
         tokens(call, sink);
         sink.text(FINISH_REASON, first_finish_reason(call));
         whole(sink, call.content_hidden, (INPUT_VALUE, INPUT_MIME), input_value(call).as_ref());
         whole(sink, call.content_hidden, (OUTPUT_VALUE, OUTPUT_MIME), call.response.json.as_ref());
-        if call.request.json.is_some() || call.content_hidden {
+        if !call.request.params.is_empty() {
             sink.put(parameters_key, Json::Object(call.request.params.clone()).to_string());
         }
         let tools = if call.response.tools.is_empty() { &call.request.tools } else { &call.response.tools };
@@ -96,10 +97,10 @@ impl Convention for OpenInference {
     }
 }
 
-/// The model that answered; for Anthropic and for responses the originals start from the one that was
+/// The model that answered; except for OpenAI's chats the originals start from the one that was
 /// asked for.
 fn model(call: &LlmCall) -> Option<String> {
-    let known_early = call.api == "anthropic" || call.operation == Operation::Responses;
+    let known_early = call.api != "openai" || call.operation == Operation::Responses;
     let asked = || call.request.model.clone().filter(|_| known_early);
     call.response.model.clone().or_else(asked)
 }
@@ -108,9 +109,9 @@ fn first_finish_reason(call: &LlmCall) -> Option<&str> {
     call.response.outputs.iter().find(|output| output.index == 0)?.finish_reason.as_deref()
 }
 
-/// Token counts; Anthropic's instrumentor leaves zeros out.
+/// Token counts; only OpenAI's instrumentor writes zeros.
 fn tokens(call: &LlmCall, sink: &mut Sink) {
-    let keep = |count: Option<u64>| count.filter(|count| *count > 0 || call.api != "anthropic");
+    let keep = |count: Option<u64>| count.filter(|count| *count > 0 || call.api == "openai");
     let usage = &call.response.usage;
     sink.count(TOKENS_TOTAL, keep(usage.total));
     sink.count(TOKENS_PROMPT, keep(usage.input));
@@ -244,6 +245,11 @@ fn write_part(sink: &mut Sink, message: &str, index: usize, part: &Part, calls: 
             sink.text(format!("{content}.signature"), signature.as_deref());
             sink.text(format!("{content}.encrypted_content"), encrypted.as_deref());
         }
+        Part::SignedText { text, signature } => {
+            kind("text");
+            sink.text(format!("{content}.text"), Some(text));
+            sink.put(format!("{content}.signature"), signature.clone());
+        }
         Part::Refusal(text) => {
             kind("text");
             sink.put(format!("{content}.text"), text.clone());
@@ -272,6 +278,7 @@ fn write_tool_call(sink: &mut Sink, prefix: &str, call: &ToolCall) {
     // An item without arguments has an empty object, which the original leaves out.
     let arguments = call.arguments.as_deref().filter(|arguments| call.item_id.is_none() || *arguments != "{}");
     sink.text(format!("{prefix}.tool_call.function.arguments"), arguments);
+    sink.text(format!("{prefix}.tool_call.reasoning_signature"), call.signature.as_deref());
 }
 
 /// Text as it is, anything else as JSON.

@@ -55,8 +55,12 @@ impl Convention for Traceloop {
     }
 
     fn scope(&self, api: &str) -> String {
-        let version = if api == "openai" { ".v1" } else { "" };
-        format!("opentelemetry.instrumentation.{api}{version}")
+        let package = match api {
+            "openai" => "openai.v1",
+            "google_genai" => "google_generativeai",
+            other => other,
+        };
+        format!("opentelemetry.instrumentation.{package}")
     }
 
     /// The originals count images without a span.
@@ -65,6 +69,10 @@ impl Convention for Traceloop {
     }
 
     fn head(&self, call: &LlmCall) -> (String, SpanKind) {
+        if call.operation == Operation::GenerateContent {
+            let model = call.request.model.as_deref().unwrap_or_default();
+            return (format!("generate_content {model}"), SpanKind::Client);
+        }
         let name = match call.operation {
             Operation::TextCompletion => "completion",
             Operation::Responses => "response",
@@ -104,6 +112,7 @@ impl Convention for Traceloop {
 fn operation(operation: Operation) -> &'static str {
     match operation {
         Operation::Chat | Operation::Responses => "chat",
+        Operation::GenerateContent => "generate_content",
         Operation::TextCompletion => "text_completion",
         Operation::Embeddings => "embeddings",
         Operation::ImageGeneration => "image_generation",
@@ -113,6 +122,7 @@ fn operation(operation: Operation) -> &'static str {
 /// Names the service by Traceloop's list, on which a host that speaks OpenAI's API counts as OpenAI.
 fn provider(call: &LlmCall) -> &'static str {
     match call.provider {
+        _ if call.api == "google_genai" => "gcp.gen_ai",
         Some("azure") => "azure.ai.openai",
         Some("google") => "gcp.vertex_ai",
         Some("openrouter") => "openrouter",
@@ -123,6 +133,10 @@ fn provider(call: &LlmCall) -> &'static str {
 fn request(call: &LlmCall, sink: &mut Sink) {
     let Request { model, user, service_tier, reasoning_effort, output_schema, .. } = &call.request;
     sink.text(REQUEST_MODEL, model.as_deref());
+    if call.operation == Operation::GenerateContent {
+        // The original looks for settings where Google's client has none.
+        return;
+    }
     sink.number(MAX_TOKENS, call.request.max_tokens.as_ref());
     sink.number(TEMPERATURE, call.request.temperature.as_ref());
     sink.number(TOP_P, call.request.top_p.as_ref());
@@ -143,7 +157,10 @@ fn request(call: &LlmCall, sink: &mut Sink) {
 fn response(call: &LlmCall, sink: &mut Sink) {
     let response = &call.response;
     let without_vendor = |model: &str| model.rsplit('/').next().unwrap_or(model).to_owned();
-    sink.text(RESPONSE_MODEL, response.model.as_deref().map(without_vendor).as_deref());
+    // Google's original writes the model that was asked for.
+    let of_google = call.request.model.as_ref().filter(|_| call.operation == Operation::GenerateContent);
+    let model = of_google.filter(|_| response.json.is_some()).or(response.model.as_ref());
+    sink.text(RESPONSE_MODEL, model.map(|model| without_vendor(model)).as_deref());
     sink.text(RESPONSE_ID, response.id.as_deref());
     // The original writes what was asked for.
     let effort = call.request.reasoning_effort.as_deref().filter(|_| call.operation == Operation::Responses);
@@ -156,8 +173,11 @@ fn response(call: &LlmCall, sink: &mut Sink) {
     }
     sink.json(PROMPT_FILTER, response.prompt_filter.as_ref());
     sink.count(TOKENS_TOTAL, response.usage.total);
-    sink.count(TOKENS_INPUT, response.usage.input);
-    sink.count(TOKENS_OUTPUT, response.usage.output);
+    // Google's original leaves the tokens of built-in tools and of thoughts out.
+    let left_out = |tokens: Option<u64>| tokens.filter(|_| call.operation == Operation::GenerateContent).unwrap_or(0);
+    let (tools, thoughts) = (left_out(response.usage.input_tools), left_out(response.usage.reasoning));
+    sink.count(TOKENS_INPUT, response.usage.input.map(|input| input.saturating_sub(tools)));
+    sink.count(TOKENS_OUTPUT, response.usage.output.map(|output| output.saturating_sub(thoughts)));
     // For embeddings the original writes a zero where nothing was said.
     let no_cache = response.usage.total.filter(|_| call.operation == Operation::Embeddings).map(|_| 0);
     sink.count(TOKENS_CACHE_READ, response.usage.cache_read.or(no_cache));
@@ -167,7 +187,7 @@ fn response(call: &LlmCall, sink: &mut Sink) {
         sink.text(FINGERPRINT, response.system_fingerprint.as_deref());
         sink.text(RESPONSE_TIER, response.service_tier.as_deref());
     }
-    if !call.streamed || call.operation == Operation::Responses {
+    if (!call.streamed || call.operation == Operation::Responses) && call.operation != Operation::GenerateContent {
         sink.count(TOKENS_REASONING, response.usage.reasoning);
     }
 }
@@ -177,7 +197,18 @@ fn finish_reason(reason: &str) -> String {
     match reason {
         "tool_calls" | "function_call" | "tool_use" => "tool_call",
         "end_turn" | "stop_sequence" => "stop",
-        "max_tokens" => "length",
+        "max_tokens" | "MAX_TOKENS" => "length",
+        "STOP" => "stop",
+        "SAFETY"
+        | "RECITATION"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "LANGUAGE"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION" => "content_filter",
+        "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "OTHER" | "NO_IMAGE" | "IMAGE_OTHER" => "error",
         other => other,
     }
     .to_owned()
@@ -197,7 +228,10 @@ fn input_content(operation: Operation, request: &Request, sink: &mut Sink) {
     // Instructions of the responses API stand before the messages.
     let system = request.system.iter().filter(|_| operation == Operation::Responses);
     let system = system.map(|content| json!({ "role": "system", "parts": content_parts(content) }));
-    let messages: Vec<Json> = system.chain(prompts).chain(inputs).chain(messages).collect();
+    let mut messages: Vec<Json> = system.chain(prompts).chain(inputs).chain(messages).collect();
+    if operation == Operation::GenerateContent {
+        messages.iter_mut().for_each(as_google);
+    }
     if request.json.is_some() {
         sink.put(INPUT_MESSAGES, Json::Array(messages).to_string());
     }
@@ -214,9 +248,9 @@ fn input_message(message: &Message) -> Json {
     };
     parts.extend(message.tool_calls.iter().map(tool_call));
     parts.extend(message.function_call.iter().map(|call| {
-        tool_call(&ToolCall { id: None, item_id: None, name: call.name.clone(), arguments: call.arguments.clone() })
+        tool_call(&ToolCall { name: call.name.clone(), arguments: call.arguments.clone(), ..ToolCall::default() })
     }));
-    json!({ "role": message.role, "parts": parts })
+    json!({ "role": role(&message.role), "parts": parts })
 }
 
 fn output_content(call: &LlmCall, sink: &mut Sink) {
@@ -225,7 +259,10 @@ fn output_content(call: &LlmCall, sink: &mut Sink) {
     }
     let answered = call.response.json.is_some() || (call.streamed && call.error().is_none());
     if answered && call.operation != Operation::Embeddings {
-        let messages: Vec<Json> = call.response.outputs.iter().map(|output| output_message(output, call)).collect();
+        let mut messages: Vec<Json> = call.response.outputs.iter().map(|output| output_message(output, call)).collect();
+        if call.operation == Operation::GenerateContent {
+            messages.iter_mut().for_each(as_google);
+        }
         sink.put(OUTPUT_MESSAGES, Json::Array(messages).to_string());
     }
 }
@@ -271,14 +308,32 @@ fn output_message(output: &Output, call: &LlmCall) -> Json {
     parts.extend(message.reasoning.as_ref().map(|text| json!({ "type": "reasoning", "content": text })));
     parts.extend(message.tool_calls.iter().map(tool_call));
     parts.extend(message.function_call.iter().map(|call| {
-        tool_call(&ToolCall { id: None, item_id: None, name: call.name.clone(), arguments: call.arguments.clone() })
+        tool_call(&ToolCall { name: call.name.clone(), arguments: call.arguments.clone(), ..ToolCall::default() })
     }));
     let reason = output.finish_reason.as_deref().map(finish_reason).unwrap_or_default();
-    let mut out = json!({ "role": message.role, "parts": parts, "finish_reason": reason });
+    let mut out = json!({ "role": role(&message.role), "parts": parts, "finish_reason": reason });
     if let Some(filter) = &output.content_filter {
         out["content_filter_results"] = filter.clone();
     }
     out
+}
+
+/// Google's original writes an empty id where there is none, and results as text.
+fn as_google(message: &mut Json) {
+    for part in message.get_mut("parts").and_then(Json::as_array_mut).into_iter().flatten() {
+        let of_tool = part["type"] == "tool_call" || part["type"] == "tool_call_response";
+        if of_tool && part["id"].is_null() {
+            part["id"] = "".into();
+        }
+        if part["type"] == "tool_call_response" && !part["response"].is_string() {
+            part["response"] = part["response"].to_string().into();
+        }
+    }
+}
+
+/// Google calls the assistant the model.
+fn role(role: &str) -> &str {
+    if role == "model" { "assistant" } else { role }
 }
 
 fn content_parts(content: &Content) -> Vec<Json> {
@@ -292,7 +347,7 @@ fn content_parts(content: &Content) -> Vec<Json> {
 /// Hidden reasoning has no part; what has no form here stays as it was sent.
 fn part(part: &Part) -> Option<Json> {
     Some(match part {
-        Part::Text(text) => json!({ "type": "text", "content": text }),
+        Part::Text(text) | Part::SignedText { text, .. } => json!({ "type": "text", "content": text }),
         Part::ImageUrl(url) => json!({ "type": "uri", "modality": "image", "uri": url }),
         Part::ImageData { mime_type, base64 } => {
             json!({ "type": "blob", "modality": "image", "mime_type": mime_type, "content": base64 })

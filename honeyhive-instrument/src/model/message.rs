@@ -14,6 +14,8 @@ pub struct ToolCall {
     pub name: Option<String>,
     /// Arguments as text, usually JSON.
     pub arguments: Option<String>,
+    /// Signature over the reasoning that led to the call.
+    pub signature: Option<String>,
 }
 
 impl ToolCall {
@@ -38,6 +40,13 @@ pub struct FunctionCall {
 pub enum Part {
     /// Text.
     Text(String),
+    /// Text with a signature over the reasoning that led to it.
+    SignedText {
+        /// The text.
+        text: String,
+        /// The signature.
+        signature: String,
+    },
     /// An image by its address.
     ImageUrl(String),
     /// An image inside the message, in base64.

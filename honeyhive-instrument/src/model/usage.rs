@@ -8,6 +8,8 @@ use serde::Serialize;
 pub struct Usage {
     /// Tokens of the prompt, cached ones included.
     pub input: Option<u64>,
+    /// Tokens of the prompt that results of built-in tools took.
+    pub input_tools: Option<u64>,
     /// Tokens of the answer, reasoning included.
     pub output: Option<u64>,
     /// All tokens.

@@ -1,6 +1,9 @@
 //! How an original span and ours are compared. The rules:
 //!
 //! - JSON inside text is compared parsed, at any depth; a null entry equals an absent one; numbers by value.
+//!   Keys are compared in snake case, which Google's client writes where the wire has camelCase; what
+//!   it adds (`sdk_http_response`, `automatic_function_calling_history`) is left out, and base64 is
+//!   compared in one alphabet.
 //! - Integers and floats of attributes are kept apart.
 //! - HoneyHive's own attributes (`honeyhive*`, `traceloop.association.properties.*`) are left out.
 //! - Of an exception, type and message are compared; the stack trace and `exception.escaped` are Python's.
@@ -66,10 +69,18 @@ fn events(events: &Json) -> Json {
     let events = events.as_array().into_iter().flatten().map(|event| {
         let attributes = event["attributes"].as_object().into_iter().flatten();
         let kept = attributes.filter(|(key, _)| !matches!(key.as_str(), "exception.stacktrace" | "exception.escaped"));
-        let kept: Map<_, _> = kept.map(|(key, value)| (key.clone(), error_text(value))).collect();
+        let kept: Map<_, _> = kept.map(|(key, value)| (key.clone(), of_exception(key, value))).collect();
         json!({ "name": event["name"], "attributes": kept })
     });
     events.collect()
+}
+
+/// Of a type the last name counts: before it stand a Python package or our name of the API.
+fn of_exception(key: &str, value: &Json) -> Json {
+    match (key, value.as_str()) {
+        ("exception.type", Some(name)) => name.rsplit('.').next().unwrap_or(name).into(),
+        _ => error_text(value),
+    }
 }
 
 /// Parses JSON inside text and drops nulls.
@@ -87,13 +98,36 @@ fn without_nulls(json: &Json) -> Json {
     match json {
         Json::Object(map) => map
             .iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key.clone(), without_nulls(value)))
+            .filter(|(key, value)| !value.is_null() && !OF_THE_CLIENT.contains(&key.as_str()))
+            .map(|(key, value)| (snake(key), in_one_alphabet(key, without_nulls(value))))
             .collect(),
         Json::Array(items) => items.iter().map(without_nulls).collect(),
         Json::Number(number) => json!(number.as_f64()),
         other => normal(other),
     }
+}
+
+/// Fields that Google's client adds.
+const OF_THE_CLIENT: [&str; 2] = ["sdk_http_response", "automatic_function_calling_history"];
+
+/// Base64 has two alphabets; Google's client writes the other one than the wire.
+fn in_one_alphabet(key: &str, value: Json) -> Json {
+    match (snake(key).as_str(), value) {
+        ("thought_signature" | "data", Json::String(text)) => text.replace('-', "+").replace('_', "/").into(),
+        (_, value) => value,
+    }
+}
+
+/// `generationConfig` → `generation_config`.
+fn snake(key: &str) -> String {
+    let mut out = String::new();
+    for c in key.chars() {
+        if c.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
 }
 
 /// Parses the body inside an error text, and leaves out a leading class name.

@@ -32,6 +32,7 @@ const OPERATIONS: &[&str] = &[
     "openai_compatible/completions",
     "openai_compatible/embeddings",
     "anthropic/messages",
+    "google_genai/generate_content",
 ];
 /// Least share of identical cases of an operation, deliberate differences counted apart.
 const LEAST_IDENTICAL: f64 = 0.95;

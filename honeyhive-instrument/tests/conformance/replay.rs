@@ -100,6 +100,8 @@ fn instrument(
         ("openai" | "azure_openai" | "openai_compatible", "traceloop") => with!(traceloop::OpenAIInstrumentor::new()),
         ("anthropic", "openinference") => with!(openinference::AnthropicInstrumentor::new()),
         ("anthropic", "traceloop") => with!(traceloop::AnthropicInstrumentor::new()),
+        ("google_genai", "openinference") => with!(openinference::GoogleGenerativeAIInstrumentor::new()),
+        ("google_genai", "traceloop") => with!(traceloop::GoogleGenerativeAIInstrumentor::new()),
         other => panic!("no instrumentor for {other:?}"),
     }
 }

@@ -39,6 +39,12 @@ impl Fixture {
             ("openai", "responses") => "https://api.openai.com/v1/responses",
             ("openai", "embeddings") => "https://api.openai.com/v1/embeddings",
             ("anthropic", "messages") => "https://api.anthropic.com/v1/messages",
+            ("google", "generate") => {
+                "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent"
+            }
+            ("google", "stream") => {
+                "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
+            }
             other => panic!("no URL for {other:?}"),
         };
         url.parse().unwrap()

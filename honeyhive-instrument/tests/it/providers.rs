@@ -40,6 +40,7 @@ fn other_requests_are_not_claimed() {
         ("POST", "https://api.openai.com/v1/moderations"),
         ("POST", "https://api.anthropic.com/v1/messages/count_tokens"),
         ("POST", "https://api.anthropic.com/v1/messages/batches"),
+        ("POST", "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:countTokens"),
     ] {
         let url = url.parse().unwrap();
         let head = RequestHead { method, url: &url };
@@ -120,6 +121,7 @@ proptest! {
             "https://api.openai.com/v1/embeddings",
             "https://api.openai.com/v1/images/generations",
             "https://api.anthropic.com/v1/messages",
+            "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent",
         ] {
             let url = url.parse().unwrap();
             let head = RequestHead { method: "POST", url: &url };

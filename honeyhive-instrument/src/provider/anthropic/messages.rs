@@ -63,9 +63,9 @@ fn block(json: &Json) -> Part {
         Some("redacted_thinking") => Part::HiddenReasoning(field("data")),
         Some("tool_use") => Part::ToolCall(ToolCall {
             id: text(json, "id"),
-            item_id: None,
             name: text(json, "name"),
             arguments: json.get("input").map(Json::to_string),
+            ..ToolCall::default()
         }),
         Some("tool_result") => Part::ToolResult {
             id: text(json, "tool_use_id"),

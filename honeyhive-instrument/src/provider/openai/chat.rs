@@ -96,9 +96,9 @@ fn tool_call(json: &Json) -> ToolCall {
     let function = &json["function"];
     ToolCall {
         id: text(json, "id"),
-        item_id: None,
         name: text(function, "name"),
         arguments: text(function, "arguments"),
+        ..ToolCall::default()
     }
 }
 
@@ -138,6 +138,7 @@ fn usage(json: &Json) -> Usage {
         reasoning: count(output, "reasoning_tokens"),
         input_audio: count(input, "audio_tokens"),
         output_audio: count(output, "audio_tokens"),
+        input_tools: None,
     }
 }
 

@@ -85,7 +85,7 @@ fn part(json: &Json) -> Part {
 }
 
 fn calls(json: &Json, id: Option<String>, name: Option<String>, arguments: Option<String>) -> Message {
-    let call = ToolCall { id, item_id: text(json, "id"), name, arguments };
+    let call = ToolCall { id, item_id: text(json, "id"), name, arguments, signature: None };
     Message { role: "assistant".to_owned(), tool_calls: vec![call], ..Message::default() }
 }
 

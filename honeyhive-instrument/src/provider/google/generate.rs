@@ -1,0 +1,205 @@
+//! Content generation: contents in, candidates out, and the pieces of a stream, which are merged into
+//! one answer.
+
+use serde_json::{Map, Value as Json};
+
+use super::super::json::{append, count, indexed, items, list, merge, number, object, present, text};
+use crate::model::{Content, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
+
+/// The names of a function's schema in JSON's own words.
+const SCHEMAS: [&str; 2] = ["parametersJsonSchema", "parameters_json_schema"];
+
+pub(super) fn request(json: Json, request: &mut Request) {
+    let instruction = json.get("systemInstruction").or_else(|| json.get("system_instruction"));
+    request.system = instruction.map(|content| message(content).content);
+    request.messages = match json.get("contents") {
+        Some(Json::Array(contents)) => contents.iter().map(message).collect(),
+        Some(content) => vec![message(content)],
+        None => vec![],
+    };
+    request.tools = items(&json, "tools").flat_map(tools).collect();
+    if let Some(Json::Object(config)) = json.get("generationConfig") {
+        let config = Json::Object(config.clone());
+        request.max_tokens = number(&config, "maxOutputTokens");
+        request.temperature = number(&config, "temperature");
+        request.top_p = number(&config, "topP");
+        request.frequency_penalty = number(&config, "frequencyPenalty");
+        request.presence_penalty = number(&config, "presencePenalty");
+        request.params = config.as_object().cloned().unwrap_or_default();
+    }
+    request.json = Some(json);
+}
+
+/// A tool of the wire holds several functions; its own form goes with the first of them.
+fn tools(json: &Json) -> Vec<Tool> {
+    let functions: Vec<&Json> = items(json, "functionDeclarations").collect();
+    if functions.is_empty() {
+        return vec![Tool { raw: Some(json.clone()), definition: Some(json.clone()) }];
+    }
+    let whole = std::iter::once(Some(json.clone())).chain(std::iter::repeat(None));
+    functions.into_iter().zip(whole).map(|(raw, definition)| Tool { raw: Some(function(raw)), definition }).collect()
+}
+
+/// Gives a schema the one name, whichever words it is in.
+fn function(raw: &Json) -> Json {
+    let mut function = raw.clone();
+    let Some(fields) = function.as_object_mut() else { return function };
+    if let Some(schema) = SCHEMAS.iter().find_map(|name| fields.remove(*name)) {
+        fields.insert("parameters".to_owned(), schema);
+    }
+    function
+}
+
+/// Base64 comes in both alphabets; one is kept.
+fn standard(base64: String) -> String {
+    base64.replace('-', "+").replace('_', "/")
+}
+
+fn message(json: &Json) -> Message {
+    let parts: Vec<&Json> = items(json, "parts").collect();
+    let mut spoken: Vec<Part> =
+        parts.iter().filter(|part| part.get("functionCall").is_none()).map(|json| part(json)).collect();
+    // What has no form of its own stands last, so that the others are counted as Google's original counts.
+    spoken.sort_by_key(|part| matches!(part, Part::Other(_)));
+    let calls: Vec<ToolCall> = parts.iter().filter_map(|part| tool_call(part)).collect();
+    let content = match (spoken.as_slice(), json) {
+        ([], Json::String(text)) => Content::Text(text.clone()),
+        ([], _) => Content::Absent,
+        ([Part::Text(text)], _) if calls.is_empty() => Content::Text(text.clone()),
+        _ => Content::Parts(spoken),
+    };
+    let role = text(json, "role").unwrap_or_else(|| "user".to_owned());
+    Message { role, content, tool_calls: calls, ..Message::default() }
+}
+
+fn tool_call(part: &Json) -> Option<ToolCall> {
+    let call = part.get("functionCall")?;
+    Some(ToolCall {
+        id: text(call, "id"),
+        item_id: None,
+        name: text(call, "name"),
+        arguments: Some(call.get("args").map_or_else(|| "{}".to_owned(), Json::to_string)),
+        signature: text(part, "thoughtSignature").map(standard),
+    })
+}
+
+fn part(json: &Json) -> Part {
+    let signature = text(json, "thoughtSignature").map(standard);
+    if let Some(said) = text(json, "text") {
+        return match (json["thought"] == true, signature) {
+            (true, signature) => Part::Reasoning { text: said, signature, encrypted: None, summary: None },
+            (false, Some(signature)) => Part::SignedText { text: said, signature },
+            (false, None) => Part::Text(said),
+        };
+    }
+    if let Some(response) = json.get("functionResponse") {
+        let content = response.get("response").cloned().unwrap_or_default();
+        return Part::ToolResult { id: text(response, "id"), content };
+    }
+    media(json).unwrap_or_else(|| Part::Other(json.clone()))
+}
+
+/// Reads an image, inside the message or by its address.
+fn media(json: &Json) -> Option<Part> {
+    let (inline, file) = (&json["inlineData"], &json["fileData"]);
+    let mime_type = text(inline, "mimeType").or_else(|| text(file, "mimeType"))?;
+    if !mime_type.starts_with("image/") {
+        return None;
+    }
+    match text(inline, "data") {
+        Some(base64) => Some(Part::ImageData { mime_type, base64: standard(base64) }),
+        None => text(file, "fileUri").map(Part::ImageUrl),
+    }
+}
+
+pub(super) fn response(json: Json, response: &mut Response) {
+    response.id = text(&json, "responseId");
+    response.model = text(&json, "modelVersion");
+    response.outputs = items(&json, "candidates").enumerate().map(output).collect();
+    response.usage = usage(&json["usageMetadata"]);
+    response.json = Some(json);
+}
+
+fn output((position, candidate): (usize, &Json)) -> Output {
+    let mut message = message(&candidate["content"]);
+    if candidate.pointer("/content/role").is_none() {
+        message.role = String::new();
+    }
+    Output {
+        index: count(candidate, "index").and_then(|index| index.try_into().ok()).unwrap_or(position),
+        message,
+        finish_reason: text(candidate, "finishReason"),
+        content_filter: None,
+    }
+}
+
+fn usage(json: &Json) -> Usage {
+    let Some(prompt) = count(json, "promptTokenCount").or_else(|| count(json, "totalTokenCount").map(|_| 0)) else {
+        return Usage::default();
+    };
+    let thoughts = count(json, "thoughtsTokenCount");
+    let input_tools = count(json, "toolUsePromptTokenCount");
+    let input = prompt + input_tools.unwrap_or(0);
+    let output = count(json, "candidatesTokenCount").unwrap_or(0) + thoughts.unwrap_or(0);
+    let audio = |details: &str| {
+        let of_audio = items(json, details).filter(|detail| detail["modality"] == "AUDIO");
+        let counts: Vec<u64> = of_audio.filter_map(|detail| count(detail, "tokenCount")).collect();
+        (!counts.is_empty()).then(|| counts.iter().sum())
+    };
+    Usage {
+        input: Some(input),
+        input_tools,
+        output: Some(output),
+        total: Some(count(json, "totalTokenCount").unwrap_or(0).max(input + output)),
+        cache_read: count(json, "cachedContentTokenCount"),
+        cache_write: None,
+        reasoning: thoughts,
+        input_audio: audio("promptTokensDetails"),
+        output_audio: audio("candidatesTokensDetails"),
+    }
+}
+
+/// Merges a piece of a stream into what it adds up to.
+pub(super) fn piece(piece: &Json, response: &mut Response) {
+    let mut whole = match response.json.take() {
+        Some(Json::Object(whole)) => whole,
+        _ => Map::new(),
+    };
+    merge(&mut whole, piece, |whole, key, value| key == "candidates" && merge_candidates(whole, value));
+    response.json = Some(Json::Object(whole));
+}
+
+fn merge_candidates(whole: &mut Map<String, Json>, piece: &Json) -> bool {
+    let Some(candidates) = list(whole, "candidates") else { return true };
+    for candidate in piece.as_array().into_iter().flatten() {
+        if let Some(merged) = indexed(candidates, candidate) {
+            merge(merged, candidate, |merged, key, value| key == "content" && merge_content(merged, value));
+        }
+    }
+    true
+}
+
+fn merge_content(candidate: &mut Map<String, Json>, content: &Json) -> bool {
+    let Some(merged) = object(candidate, "content") else { return true };
+    merge(merged, content, |merged, key, value| key == "parts" && merge_parts(merged, value));
+    true
+}
+
+/// Texts of one kind that follow each other are one part.
+fn merge_parts(content: &mut Map<String, Json>, pieces: &Json) -> bool {
+    let Some(parts) = list(content, "parts") else { return true };
+    for piece in pieces.as_array().into_iter().flatten() {
+        let goes_on =
+            |last: &Map<String, Json>| last.contains_key("text") && last.get("thought") == piece.get("thought");
+        match (parts.last_mut().and_then(Json::as_object_mut), piece["text"].as_str()) {
+            (Some(last), Some(said)) if goes_on(last) => {
+                append(last, "text", said);
+                last.extend(
+                    present(piece, "thoughtSignature").map(|signature| ("thoughtSignature".to_owned(), signature)),
+                );
+            }
+            _ => parts.push(piece.clone()),
+        }
+    }
+    true
+}
