@@ -4,9 +4,13 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use opentelemetry::Context;
+use opentelemetry::{Context, baggage::BaggageExt};
 
-use crate::{HoneyHiveTracer, export::queue::Queue, session::SessionTag};
+use crate::{
+    HoneyHiveTracer,
+    export::queue::Queue,
+    session::{SessionTag, id_of},
+};
 
 /// The enclosing tracer with its session, and what encloses those.
 #[derive(Clone, Debug)]
@@ -49,6 +53,14 @@ impl Scope {
             false => Some(self),
         }
     }
+}
+
+/// Returns the session in `context` of the tracer that feeds `queue`: one that was entered, else the one
+/// that came with a request, if that is trusted. None means the tracer's own.
+pub(crate) fn session_in(context: &Context, queue: &Arc<Queue>, trust_inbound: bool) -> Option<SessionTag> {
+    let entered = context.get::<Scope>().and_then(|scope| scope.session_on(queue)).cloned();
+    let inbound = || context.baggage().get("session_id").map(|id| SessionTag::new(id_of(id.as_str()), None));
+    entered.or_else(|| trust_inbound.then(inbound).flatten())
 }
 
 /// Returns the tracer that the current code belongs to: the enclosing one, else the default.

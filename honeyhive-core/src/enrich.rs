@@ -7,7 +7,7 @@ use crate::{
     Bucket, Session, Value,
     api::Update,
     attr,
-    context::{Scope, current_tracer},
+    context::current_tracer,
     span,
     value::{MASK, flatten, is_secret},
 };
@@ -74,7 +74,7 @@ impl SessionEnricher {
     /// Returns the session in scope, else that of the current tracer; `None` where there is no tracer.
     pub fn current() -> Option<Self> {
         let tracer = current_tracer().filter(|tracer| tracer.is_enabled())?;
-        let scoped = Context::map_current(|cx| cx.get::<Scope>().and_then(|scope| scope.session_of(&tracer)).cloned());
+        let scoped = Context::map_current(|cx| tracer.session_in(cx));
         let session = scoped.map_or_else(|| tracer.session(), |tag| Session::of(&tracer, tag));
         Some(Self { session, update: Update::default() })
     }

@@ -52,6 +52,8 @@ pub enum Sent {
         /// What went wrong, without secrets.
         reason: String,
     },
+    /// The destination will not take that much at once; it is tried in halves.
+    TooLarge,
     /// The destination will not take it; trying again is no use.
     Refused {
         /// Why, without secrets.
@@ -64,8 +66,8 @@ pub type Exporting<'a> = Pin<Box<dyn Future<Output = Sent> + Send + 'a>>;
 
 /// Sends batches somewhere.
 ///
-/// Runs on the worker thread, one batch at a time, inside a Tokio runtime. Must not panic; if it
-/// does, the batch is counted as dropped and the next one is tried.
+/// Runs on the worker thread, one batch at a time, inside a Tokio runtime. Must neither block nor
+/// panic; if it panics, the batch is counted as dropped and the next one is tried.
 pub trait Exporter: Debug + Send {
     /// Says in words where spans go.
     fn destination(&self) -> String;

@@ -36,4 +36,14 @@ impl<'a> Forest<'a> {
     pub(crate) fn children(&self, span: &SpanRecord) -> &[&'a SpanRecord] {
         self.children.get(&span.data.span_context.span_id()).map_or(&[], Vec::as_slice)
     }
+
+    /// Returns a span and all below it with their depths, parents first.
+    pub(crate) fn walk(&self, span: &'a SpanRecord) -> Vec<(usize, &'a SpanRecord)> {
+        let (mut out, mut open) = (vec![], vec![(0, span)]);
+        while let Some((depth, span)) = open.pop() {
+            out.push((depth, span));
+            open.extend(self.children(span).iter().rev().map(|child| (depth + 1, *child)));
+        }
+        out
+    }
 }

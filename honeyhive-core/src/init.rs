@@ -7,9 +7,13 @@ use crate::{HoneyHiveTracer, Report, config::alternates, diag, set_default_trace
 /// Longest that dropping the guard waits for what is left to be sent.
 const FLUSH_ON_DROP: Duration = Duration::from_secs(5);
 
+/// The one variable whose wrong value turns tracing off instead of being left out.
+const DISABLE: &str = "HH_DISABLE_TRACING";
+
 /// Starts tracing with the settings of the environment.
 ///
-/// Never fails: a variable that is wrong is said on stderr and left out. Keep the guard until the
+/// Never fails: a variable that is wrong is said on stderr and left out; a wrong `HH_DISABLE_TRACING`
+/// turns tracing off. Keep the guard until the
 /// program ends; its drop sends what is left and says what was sent, kept or dropped. The explicit
 /// form, which can fail, is [`HoneyHiveTracer::init`].
 ///
@@ -29,12 +33,17 @@ fn build_leniently() -> Option<HoneyHiveTracer> {
     let mut wrong: Vec<&str> = vec![];
     loop {
         let left_out = |name: &str| wrong.iter().any(|wrong| *wrong == name || alternates(wrong).contains(&name));
-        let lookup = |name: &str| std::env::var(name).ok().filter(|_| !left_out(name));
+        let lookup = |name: &str| match left_out(name) {
+            // Whoever set it meant to turn tracing off.
+            true => (name == DISABLE).then(|| "true".to_owned()),
+            false => std::env::var(name).ok(),
+        };
         let error = match HoneyHiveTracer::init().build_from(&lookup) {
             Ok(tracer) => return Some(tracer),
             Err(error) => error,
         };
-        diag::say(&format!("{error}; going on without it"));
+        let so = if error.variable() == DISABLE { "tracing is off" } else { "going on without it" };
+        diag::say(&format!("{error}; {so}"));
         if error.variable().is_empty() || wrong.contains(&error.variable()) {
             return None;
         }

@@ -48,9 +48,9 @@ impl OtelSpan for LiveSpan {
     }
 
     fn set_status(&mut self, status: OtelStatus) {
-        if let Some(record) = &mut self.record
-            && status > record.data.status
-        {
+        let Some(record) = &mut self.record else { return };
+        // `Ok` is final; of errors the last one counts.
+        if record.data.status != OtelStatus::Ok && status != OtelStatus::Unset {
             record.data.status = status;
         }
     }

@@ -12,6 +12,7 @@ pub use std::result::Result::{Err, Ok};
 
 pub use self::probe::{ErrorText, Probe};
 pub use self::stream::{TracedStream, run_stream};
+pub use crate::tracer::pipeline::Pipeline;
 pub use crate::{Bucket, Enricher, EventType, SessionEnricher, Span, Value};
 
 use crate::{

@@ -12,7 +12,7 @@ use opentelemetry::{
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 
 use crate::{
-    context::{ContextGuard, Scope, current_tracer},
+    context::{ContextGuard, current_tracer},
     instrumented::InContext,
 };
 
@@ -69,12 +69,11 @@ pub fn inject(carrier: &mut impl Carrier) {
 pub fn inject_with_session(carrier: &mut impl Carrier) {
     let Some(tracer) = current_tracer() else { return inject(carrier) };
     Context::map_current(|cx| {
-        let scoped = cx.get::<Scope>().and_then(|scope| scope.session_of(&tracer));
-        let session = scoped.unwrap_or_else(|| tracer.session_tag());
+        let session = tracer.session_in(cx).unwrap_or_else(|| tracer.session_tag().clone());
         let config = tracer.config();
         let mut baggage: Vec<KeyValue> =
             cx.baggage().iter().map(|(key, (value, _))| KeyValue::new(key.clone(), value.clone())).collect();
-        baggage.push(KeyValue::new("session_id", session.id.clone()));
+        baggage.push(KeyValue::new("session_id", session.id));
         baggage.push(KeyValue::new("source", config.source.clone()));
         baggage.extend(config.project.clone().map(|project| KeyValue::new("project", project)));
         write(&cx.with_baggage(baggage), carrier);

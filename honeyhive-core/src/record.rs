@@ -79,18 +79,23 @@ pub(crate) struct OpenRecord {
     pub(crate) data: SpanData,
     pub(crate) core: Core,
     pub(crate) limits: Limits,
+    /// Whether the limit was met once: from then on each key is kept once only.
+    pub(crate) crowded: bool,
 }
 
 impl OpenRecord {
     pub(crate) fn set(&mut self, kv: KeyValue) {
         let Some(kv) = self.core.take(kv) else { return };
         let attributes = &mut self.data.attributes;
-        if attributes.len() >= self.limits.attributes {
+        if attributes.len() >= self.limits.attributes && !self.crowded {
             keep_last(attributes);
+            self.crowded = true;
         }
-        match attributes.len() < self.limits.attributes {
-            true => attributes.push(kv),
-            false => replace_or_drop(attributes, kv, &mut self.data.dropped_attributes_count),
+        let old = attributes.iter().position(|old| self.crowded && old.key == kv.key);
+        match old {
+            Some(old) => attributes[old] = kv,
+            None if attributes.len() < self.limits.attributes => attributes.push(kv),
+            None => self.data.dropped_attributes_count += 1,
         }
     }
 
@@ -129,13 +134,6 @@ impl OpenRecord {
         attributes.extend(data.attributes.drain(..).filter(|kv| !taken.contains(&kv.key)));
         data.attributes = attributes;
         SpanRecord { data }
-    }
-}
-
-fn replace_or_drop(attributes: &mut [KeyValue], kv: KeyValue, dropped: &mut u32) {
-    match attributes.iter_mut().find(|old| old.key == kv.key) {
-        Some(old) => *old = kv,
-        None => *dropped += 1,
     }
 }
 

@@ -397,11 +397,8 @@ impl HoneyHiveTracer {
             return Span::off();
         }
         let scope = parent.get::<Scope>();
-        let explicit = builder.session.as_ref().map(Session::tag);
-        let session = explicit
-            .or_else(|| scope.and_then(|scope| scope.session_of(self)))
-            .cloned()
-            .or_else(|| self.inbound_session(parent));
+        let explicit = builder.session.as_ref().map(|session| session.tag().clone());
+        let session = explicit.or_else(|| self.session_in(parent));
         let record = self.open_record(&builder, &parent_span, session.clone());
         let live = crate::live::LiveSpan::new(record, Arc::clone(self.queue()));
         let context = parent.with_span(live);

@@ -109,13 +109,13 @@ impl Exporter for Recorder {
 pub fn tree(spans: &[SpanRecord]) -> String {
     let forest = Forest::new(spans);
     let mut out = String::new();
-    for root in forest.roots() {
-        branch(&forest, root, 0, &mut out);
+    for (depth, span) in forest.roots().iter().flat_map(|root| forest.walk(root)) {
+        line(span, depth, &mut out);
     }
     out
 }
 
-fn branch(forest: &Forest<'_>, span: &SpanRecord, depth: usize, out: &mut String) {
+fn line(span: &SpanRecord, depth: usize, out: &mut String) {
     let _ = write!(out, "{:indent$}{} {}", "", span.event_type(), span.name(), indent = depth * 2);
     if let Some(error) = span.text(attr::ERROR) {
         let _ = write!(out, " ! {error}");
@@ -123,7 +123,4 @@ fn branch(forest: &Forest<'_>, span: &SpanRecord, depth: usize, out: &mut String
         let _ = write!(out, " ! {description}");
     }
     out.push('\n');
-    for child in forest.children(span) {
-        branch(forest, child, depth + 1, out);
-    }
 }

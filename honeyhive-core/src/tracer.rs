@@ -4,23 +4,25 @@
 
 pub(crate) mod builder;
 mod lazy;
+pub(crate) mod pipeline;
 mod processor;
 
 use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use opentelemetry::{
     Context, InstrumentationScope,
-    baggage::BaggageExt,
     trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState},
 };
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider, SpanData};
 
 pub use self::lazy::LazyTracer;
+use self::pipeline::Ticket;
 use crate::{
     Report, Session, Span, SpanBuilder, SpanKind, TracerBuilder, Value,
     api::Call,
     config::Config,
-    export::queue::Queue,
+    context::session_in,
+    export::{http::Rest, queue::Queue},
     record::{Core, Identity, Limits, OpenRecord},
     session::{self, SessionTag},
 };
@@ -58,6 +60,8 @@ struct Shared {
     scope: InstrumentationScope,
     ids: RandomIdGenerator,
     queue: Arc<Queue>,
+    rest: Rest,
+    ticket: Ticket,
     provider: SdkTracerProvider,
 }
 
@@ -190,19 +194,23 @@ impl HoneyHiveTracer {
         &self.shared.queue
     }
 
+    pub(crate) fn rest(&self) -> &Rest {
+        &self.shared.rest
+    }
+
+    fn ticket(&self) -> &Ticket {
+        &self.shared.ticket
+    }
+
     pub(crate) fn call(&self, call: Call) {
         if self.is_enabled() {
             self.shared.queue.push_call(call);
         }
     }
 
-    /// Reads the session that came with a request, where this tracer trusts such a thing.
-    pub(crate) fn inbound_session(&self, context: &Context) -> Option<SessionTag> {
-        if !self.shared.config.trust_inbound_session {
-            return None;
-        }
-        let id = context.baggage().get("session_id")?.as_str().to_owned();
-        Some(SessionTag::new(session::id_of(&id), None))
+    /// Returns the session of this tracer in a context, if it is not the tracer's own.
+    pub(crate) fn session_in(&self, context: &Context) -> Option<SessionTag> {
+        session_in(context, self.queue(), self.config().trust_inbound_session)
     }
 
     pub(crate) fn session_tag(&self) -> &SessionTag {
@@ -230,6 +238,7 @@ impl HoneyHiveTracer {
                 builder.site,
             ),
             limits: shared.limits,
+            crowded: false,
         }
     }
 

@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use honeyhive::{Batch, Exporter, Exporting, HoneyHiveTracer, Protocol, Report, Sent, testing::Reply};
+use honeyhive::{HoneyHiveTracer, Protocol, Report, testing::Reply};
 
 use crate::{LIMIT, backend};
 
-fn end(tracer: &HoneyHiveTracer, count: usize) {
+pub(crate) fn end(tracer: &HoneyHiveTracer, count: usize) {
     for index in 0..count {
         tracer.start_span("work").set_attribute("index", index);
     }
 }
 
 #[track_caller]
-fn check_accounts(report: &Report) {
+pub(crate) fn check_accounts(report: &Report) {
     assert_eq!(report.ended(), report.delivered() + report.rejected() + report.dropped() + report.pending());
 }
 
@@ -113,14 +113,9 @@ fn retry_after_is_kept() {
 
 #[test]
 fn refusals_are_reported_with_their_fix_and_without_the_key() {
-    for (status, fix) in [
-        (401, "HH_API_KEY"),
-        (403, "HH_API_KEY"),
-        (404, "HH_API_URL"),
-        (302, "HH_API_URL"),
-        (413, "HH_BATCH_SIZE"),
-        (400, "400"),
-    ] {
+    for (status, fix) in
+        [(401, "HH_API_KEY"), (403, "HH_API_KEY"), (404, "HH_API_URL"), (302, "HH_API_URL"), (400, "400")]
+    {
         let (backend, tracer) = backend(|builder| builder);
         backend.then_answer(Reply::status(status).header("location", "http://127.0.0.1:9/"));
         end(&tracer, 2);
@@ -158,6 +153,30 @@ fn a_server_that_hangs_holds_up_neither_flush_nor_shutdown_past_their_limit() {
     check_accounts(&report);
     assert_eq!((report.delivered(), report.dropped()), (0, 2), "{report}");
     assert!(report.to_string().contains("not delivered in time"), "{report}");
+}
+
+#[test]
+fn a_request_that_is_too_large_is_sent_in_halves() {
+    let (backend, tracer) = backend(|builder| builder);
+    backend.then_answer(Reply::status(413));
+    backend.then_answer(Reply::status(413));
+    end(&tracer, 4);
+    assert!(tracer.flush(LIMIT).is_complete());
+    assert_eq!(otlp_requests(&backend).len(), 5, "4, 2, then 1 + 1 + 2");
+    backend.then_answer(Reply::status(413));
+    end(&tracer, 1);
+    let report = tracer.flush(LIMIT);
+    check_accounts(&report);
+    assert_eq!(report.dropped(), 1);
+    assert!(report.to_string().contains("larger than"), "{report}");
+}
+
+#[test]
+fn any_limit_can_be_waited_for() {
+    let (_backend, tracer) = backend(|builder| builder);
+    end(&tracer, 1);
+    assert!(tracer.flush(Duration::MAX).is_complete());
+    assert!(tracer.shutdown(Duration::MAX).is_complete());
 }
 
 #[test]
@@ -208,31 +227,6 @@ fn nothing_listens_and_building_does_not_wait() {
     assert!(report.to_string().contains("cannot connect"), "{report}");
 }
 
-#[derive(Debug)]
-struct Panics(bool);
-
-impl Exporter for Panics {
-    fn destination(&self) -> String {
-        "a panic".into()
-    }
-
-    fn export<'a>(&'a mut self, _: &'a Batch) -> Exporting<'a> {
-        assert!(std::mem::replace(&mut self.0, true), "exporter panics once");
-        Box::pin(std::future::ready(Sent::Done { rejected: 0 }))
-    }
-}
-
-#[test]
-fn a_panicking_exporter_costs_its_batch_and_not_the_pipeline() {
-    let tracer = HoneyHiveTracer::init().exporter(Panics(false)).build().unwrap();
-    end(&tracer, 1);
-    let _ = tracer.flush(Duration::from_secs(2));
-    end(&tracer, 1);
-    let report = tracer.flush(LIMIT);
-    check_accounts(&report);
-    assert_eq!((report.delivered(), report.dropped()), (1, 1), "{report}");
-}
-
 #[test]
 fn limits_on_attributes_and_events_hold_and_core_fields_survive() {
     let (backend, tracer) = backend(|builder| builder.max_attributes(20).max_events(3).project("p"));
@@ -252,4 +246,21 @@ fn limits_on_attributes_and_events_hold_and_core_fields_survive() {
     assert_eq!(event["metadata"]["key.0"], "last write wins");
     let kept = event["metadata"].as_object().unwrap().keys().filter(|key| key.starts_with("key.")).count();
     assert_eq!(kept, 20);
+}
+
+#[test]
+fn the_last_error_counts_everywhere() {
+    let (backend, tracer) = backend(|builder| builder);
+    let span = tracer.start_span("failed");
+    span.record_error("timeout");
+    span.record_error("connection lost");
+    drop(span);
+    assert!(tracer.flush(LIMIT).is_complete());
+    let recorder = honeyhive::testing::Recorder::new();
+    let span = recorder.tracer().start_span("failed");
+    span.record_error("timeout");
+    span.record_error("connection lost");
+    drop(span);
+    assert_eq!(recorder.span("failed").unwrap().status(), ("ERROR", "connection lost"));
+    assert_eq!(backend.received().event("failed").unwrap()["error"], "connection lost");
 }

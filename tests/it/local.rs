@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
-use honeyhive::{Console, HoneyHiveTracer, enrich_session, testing::FakeBackend};
+use honeyhive::{
+    Console, HoneyHiveTracer, enrich_session,
+    testing::{FakeBackend, Recorder, Reply},
+};
 use serde_json::Value;
 
 use crate::LIMIT;
@@ -89,6 +92,44 @@ fn what_was_kept_is_forwarded_and_removed() {
     assert_eq!(received.event("kept span").unwrap()["session_id"], session.as_str());
     assert_eq!(received.updates()[0]["event_id"], session.as_str());
     assert!(fs::read_dir(&dir.0).unwrap().next().is_none());
+}
+
+#[test]
+fn a_program_goes_on_while_its_files_are_forwarded() {
+    let dir = Dir::new("goes-on");
+    let tracer = local(&dir);
+    let backend = FakeBackend::start().unwrap();
+    let sender = HoneyHiveTracer::init().api_key("k").server_url(backend.url()).build().unwrap();
+    for round in 1..=3 {
+        work(&tracer);
+        let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
+        assert_eq!((forwarded.files(), forwarded.kept()), (2, 0));
+        assert_eq!(backend.received().events().len(), round);
+    }
+}
+
+#[test]
+fn only_a_tracer_that_sends_to_honeyhive_forwards() {
+    let dir = Dir::new("nowhere");
+    work(&local(&dir));
+    let backend = FakeBackend::start().unwrap();
+    let sender = || HoneyHiveTracer::init().api_key("k").server_url(backend.url());
+    let (off, custom) = (sender().disabled(true), sender().exporter(Recorder::new()));
+    for tracer in [off.build().unwrap(), custom.build().unwrap()] {
+        assert!(tracer.forward(&dir.0, LIMIT).is_err());
+    }
+    assert_eq!(dir.lines("").len(), 3);
+}
+
+#[test]
+fn a_file_whose_spans_were_rejected_stays() {
+    let dir = Dir::new("rejected");
+    work(&local(&dir));
+    let backend = FakeBackend::start().unwrap();
+    backend.then_answer(Reply::json(200, r#"{"partialSuccess":{"rejectedSpans":"1"}}"#));
+    let sender = HoneyHiveTracer::init().api_key("k").server_url(backend.url()).build().unwrap();
+    let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
+    assert_eq!((forwarded.files(), forwarded.kept()), (1, 1));
 }
 
 #[test]

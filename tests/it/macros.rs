@@ -500,6 +500,33 @@ fn in_session(session: &str) {
 #[trace]
 fn nested() {}
 
+#[trace(session_id = session)]
+fn owns_its_session(session: String) -> String {
+    #![allow(clippy::let_and_return, reason = "an attribute of the body")]
+    nested();
+    let owned = session;
+    owned
+}
+
+#[trace]
+fn by_target(#[cfg(unix)] n: u8, #[cfg(not(any(unix, windows, target_family = "wasm")))] n: u16, m: u8) {
+    let _ = (n, m);
+}
+
+#[test]
+fn a_body_keeps_its_arguments_and_its_attributes() {
+    let (recorder, tracer) = setup();
+    let _root = tracer.start_span("root").enter();
+    assert_eq!(owns_its_session("s".into()), "s");
+    #[cfg(unix)]
+    {
+        by_target(1, 2);
+        let span = recorder.span("by_target").unwrap();
+        assert_eq!(span.attribute("honeyhive_inputs.n"), Some(json!(1)));
+        assert_eq!(span.attribute("honeyhive_inputs.m"), Some(json!(2)));
+    }
+}
+
 #[test]
 fn a_session_given_to_a_call_holds_for_what_it_encloses() {
     let (recorder, tracer) = setup();

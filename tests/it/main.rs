@@ -3,6 +3,7 @@
 
 mod context;
 mod delivery;
+mod exporters;
 mod golden;
 mod hygiene;
 mod local;

@@ -114,6 +114,23 @@ fn a_wrong_setting_is_said_and_the_program_runs_on() {
 }
 
 #[test]
+fn a_wrong_wish_to_turn_tracing_off_turns_it_off() {
+    let (output, dir) = run("off", &[("HH_DISABLE_TRACING", "y")]);
+    let shown = stderr(&output);
+    assert!(
+        shown.contains("HH_DISABLE_TRACING") && shown.contains("tracing is off") && !shown.contains("kept"),
+        "{shown}"
+    );
+    assert!(!dir.join(".honeyhive").exists());
+}
+
+#[test]
+fn samplers_of_other_tools_leave_model_calls_alone() {
+    let (output, _) = run("sampler", &[("OTEL_TRACES_SAMPLER", "always_off")]);
+    assert!(stderr(&output).contains("kept 3 spans"), "{output:?}");
+}
+
+#[test]
 fn with_a_key_everything_goes_to_the_server_and_nothing_stays() {
     let backend = FakeBackend::start().unwrap();
     let (output, dir) = run("server", &[("HH_API_KEY", "canary-key"), ("HH_API_URL", &backend.url())]);

@@ -6,7 +6,11 @@ use honeyhive::{
     propagation::{extract, inject, inject_with_session},
     testing::Recorder,
 };
-use opentelemetry::{Context, KeyValue, baggage::BaggageExt};
+use opentelemetry::{
+    Context, KeyValue,
+    baggage::BaggageExt,
+    trace::{Tracer, TracerProvider},
+};
 use serde_json::json;
 
 type Headers = HashMap<String, String>;
@@ -68,11 +72,20 @@ fn an_inbound_session_counts_only_where_it_is_trusted() {
         extract(&headers).in_scope(|| {
             let _serve = tracer.start_span("serve").enter();
             drop(tracer.start_span("inside"));
+            drop(tracer.provider().tracer("other").start("foreign"));
             let own = tracer.new_session("scoped");
             own.in_scope(|| drop(tracer.start_span("scoped")));
         });
+        extract(&headers).in_scope(|| {
+            let _call = tracer.start_span("call").enter();
+            let mut sent = Headers::new();
+            inject_with_session(&mut sent);
+            let session = tracer.session();
+            let expected = format!("session_id={}", expected.unwrap_or(session.id()));
+            assert!(sent["baggage"].contains(&expected), "{sent:?}");
+        });
         let expected = expected.map_or_else(|| tracer.session().id().to_owned(), str::to_owned);
-        for name in ["serve", "inside"] {
+        for name in ["serve", "inside", "foreign"] {
             assert_eq!(recorder.span(name).unwrap().attribute("honeyhive.session_id"), Some(json!(expected)));
         }
         let scoped = recorder.span("scoped").unwrap();

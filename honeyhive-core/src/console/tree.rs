@@ -13,6 +13,8 @@ use crate::{Console, SpanRecord, attr, forest::Forest};
 
 const COLLAPSE_FROM: usize = 40;
 const WIDTH: usize = 100;
+/// Spans deeper than this are counted, not shown.
+const MAX_DEPTH: usize = 64;
 
 /// How a trace is printed.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +30,7 @@ pub(super) fn render(spans: &[SpanRecord], style: Style) -> String {
     for root in forest.roots() {
         match style.form {
             Console::Line => page.line(root, "", spans.len()),
-            _ => page.branch(root, "", ""),
+            _ => page.branch(root, 0, "", ""),
         }
     }
     page.out
@@ -46,15 +48,20 @@ const GOOD: Colour = AnsiColor::Green.on_default();
 const BAD: Colour = AnsiColor::Red.on_default().bold();
 const NAME: Colour = Colour::new().bold();
 
-impl Page<'_> {
+impl<'a> Page<'a> {
     fn line(&mut self, span: &SpanRecord, prefix: &str, of: usize) {
         let note = format!("{of} span{}", if of == 1 { "" } else { "s" });
         self.span(span, prefix, &note);
     }
 
-    fn branch(&mut self, span: &SpanRecord, first: &str, rest: &str) {
+    fn branch(&mut self, span: &'a SpanRecord, depth: usize, first: &str, rest: &str) {
         self.span(span, first, "");
         let children = self.forest.children(span);
+        if depth == MAX_DEPTH && !children.is_empty() {
+            let fork = self.pick("└─ …", "`- ...");
+            let _ = writeln!(self.out, "{rest}{fork} {} deeper", self.forest.walk(span).len() - 1);
+            return;
+        }
         let bar = if children.is_empty() { "     " } else { self.pick("│    ", "|    ") };
         self.messages(span, &format!("{rest}{bar}"));
         let groups = self.groups(children);
@@ -65,7 +72,7 @@ impl Page<'_> {
                 false => (self.pick("├─ ", "+- "), self.pick("│  ", "|  ")),
             };
             match group.as_slice() {
-                [only] => self.branch(only, &format!("{rest}{fork}"), &format!("{rest}{below}")),
+                [only] => self.branch(only, depth + 1, &format!("{rest}{fork}"), &format!("{rest}{below}")),
                 many => self.group(many, &format!("{rest}{fork}")),
             }
         }

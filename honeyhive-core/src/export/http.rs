@@ -148,7 +148,7 @@ fn decide(status: StatusCode, after: Option<Duration>, rejected: usize, host: &s
             Sent::Refused { reason: format!("{host} redirects (HTTP {status}); set HH_API_URL to the final address") }
         }
         404 | 405 => Sent::Refused { reason: format!("{host} has no OTLP endpoint (HTTP {status}); check HH_API_URL") },
-        413 => Sent::Refused { reason: "the batch is too large (HTTP 413); lower HH_BATCH_SIZE".into() },
+        413 => Sent::TooLarge,
         _ => Sent::Refused { reason: format!("HTTP {status}") },
     }
 }
@@ -186,10 +186,10 @@ pub(crate) enum Rest {
 
 impl Rest {
     /// Makes a call; returns whether it arrived.
-    pub(crate) async fn make(&self, call: Call) -> bool {
+    pub(crate) async fn make(&self, call: &Call) -> bool {
         match self {
-            Self::Server(server) => make_call(server, &call).await,
-            Self::Local(log) => log.keep(&call).is_ok(),
+            Self::Server(server) => make_call(server, call).await,
+            Self::Local(log) => log.keep(call).is_ok(),
             Self::Nowhere => true,
         }
     }
@@ -200,11 +200,16 @@ async fn make_call(server: &Server, call: &Call) -> bool {
     let mut trouble = String::new();
     for tries_left in (0..CALL_TRIES).rev() {
         match server.request(call.method(), call.path()).json(&call.body()).send().await {
-            Ok(response) if response.status().is_success() => return true,
             Ok(response) => {
                 trouble = format!("HTTP {}", response.status());
-                if !matches!(decide(response.status(), None, 0, ""), Sent::Retry { .. }) {
-                    break;
+                match reply(response, server.base.host_str().unwrap_or_default()).await {
+                    Sent::Done { rejected: 0 } => return true,
+                    Sent::Retry { .. } => {}
+                    Sent::Done { rejected } => {
+                        trouble = format!("{rejected} spans were rejected");
+                        break;
+                    }
+                    Sent::Refused { .. } | Sent::TooLarge => break,
                 }
             }
             Err(error) => trouble = plain(&error),
@@ -235,7 +240,7 @@ mod tests {
             (401, "refused"),
             (403, "refused"),
             (404, "refused"),
-            (413, "refused"),
+            (413, "too large"),
             (408, "retry"),
             (429, "retry"),
             (500, "retry"),
@@ -247,6 +252,7 @@ mod tests {
                 Sent::Done { .. } => "done",
                 Sent::Retry { .. } => "retry",
                 Sent::Refused { .. } => "refused",
+                Sent::TooLarge => "too large",
             };
             assert_eq!(got, expected, "{status}");
         }

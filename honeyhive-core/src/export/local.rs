@@ -4,13 +4,13 @@
 //! form that the OpenTelemetry Collector's `otlpjsonfile` receiver reads and that can be posted line
 //! by line to any OTLP endpoint. `<dir>/calls-<unix ms>-<pid>.jsonl` holds session and event calls as
 //! `{"method", "path", "body"}`. A line is written in one `write`; files are readable by the owner
-//! only. A full or read-only disk costs the batch, which is counted, never more.
+//! only. A file is opened anew for each line, so it can be moved away while the program runs. A full
+//! or read-only disk costs the batch, which is counted, never more.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Write},
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    path::PathBuf,
     time::SystemTime,
 };
 
@@ -22,14 +22,13 @@ use crate::{Protocol, api::Call};
 /// Keeps batches as lines of a file.
 #[derive(Debug)]
 pub(crate) struct LocalDir {
-    dir: PathBuf,
+    lines: Lines,
     encoder: Encoder,
-    file: Option<File>,
 }
 
 impl LocalDir {
     pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir, encoder: Encoder::new(Protocol::HttpJson), file: None }
+        Self { lines: Lines::new(dir, "traces"), encoder: Encoder::new(Protocol::HttpJson) }
     }
 
     async fn keep(&mut self, batch: &Batch) -> Sent {
@@ -37,27 +36,16 @@ impl LocalDir {
             Ok(line) => line,
             Err(reason) => return Sent::Refused { reason },
         };
-        match self.append(line) {
+        match self.lines.append(line) {
             Ok(()) => Sent::Done { rejected: 0 },
-            Err(error) => {
-                self.file = None;
-                Sent::Refused { reason: format!("cannot write to {}: {}", self.dir.display(), error.kind()) }
-            }
+            Err(error) => Sent::Refused { reason: format!("cannot write to {}: {}", self.destination(), error.kind()) },
         }
-    }
-
-    fn append(&mut self, line: Vec<u8>) -> io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            empty => empty.insert(create(&self.dir, "traces")?),
-        };
-        write_line(file, line)
     }
 }
 
 impl Exporter for LocalDir {
     fn destination(&self) -> String {
-        self.dir.display().to_string()
+        self.lines.dir.display().to_string()
     }
 
     fn is_local(&self) -> bool {
@@ -71,43 +59,43 @@ impl Exporter for LocalDir {
 
 /// Keeps session and event calls as lines of a file.
 #[derive(Debug)]
-pub(crate) struct CallLog {
-    dir: PathBuf,
-    file: Mutex<Option<File>>,
-}
+pub(crate) struct CallLog(Lines);
 
 impl CallLog {
     pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir, file: Mutex::new(None) }
+        Self(Lines::new(dir, "calls"))
     }
 
     pub(super) fn keep(&self, call: &Call) -> io::Result<()> {
         let line = json!({ "method": call.method(), "path": call.path(), "body": call.body() });
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = match &mut *file {
-            Some(file) => file,
-            empty => empty.insert(create(&self.dir, "calls")?),
-        };
-        write_line(file, line.to_string().into_bytes())
+        self.0.append(line.to_string().into_bytes())
     }
 }
 
-fn write_line(file: &mut File, mut line: Vec<u8>) -> io::Result<()> {
-    line.push(b'\n');
-    file.write_all(&line)
+/// A file of lines that comes to be with its first one.
+#[derive(Debug)]
+struct Lines {
+    dir: PathBuf,
+    name: String,
 }
 
-fn create(dir: &Path, what: &str) -> io::Result<File> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)?;
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let name = format!("{what}-{}-{}.jsonl", since.as_millis(), std::process::id());
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(dir.join(name))
+impl Lines {
+    fn new(dir: PathBuf, what: &str) -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { dir, name: format!("{what}-{}-{}.jsonl", since.as_millis(), std::process::id()) }
+    }
+
+    fn append(&self, mut line: Vec<u8>) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.dir)?;
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        line.push(b'\n');
+        options.open(self.dir.join(&self.name))?.write_all(&line)
+    }
 }

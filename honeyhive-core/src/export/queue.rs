@@ -26,6 +26,10 @@ use crate::{
 
 /// Most session and event calls that wait.
 const MAX_CALLS: usize = 10_000;
+/// Longest that anybody waits for a flush.
+const MAX_LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// How much later than its deadline a flush is given up by who waits for it.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// An ended span, of ours or of the OpenTelemetry SDK.
 #[derive(Debug)]
@@ -53,34 +57,37 @@ pub(crate) struct Flush {
 
 #[derive(Debug)]
 pub(crate) enum Reply {
-    Thread(mpsc::SyncSender<Report>),
-    Task(oneshot::Sender<Report>),
+    Waiter(mpsc::SyncSender<Report>),
     Nobody,
 }
 
 impl Reply {
     pub(crate) fn send(self, report: Report) {
         match self {
-            Self::Thread(waiter) => drop(waiter.try_send(report)),
-            Self::Task(waiter) => drop(waiter.send(report)),
+            Self::Waiter(waiter) => drop(waiter.try_send(report)),
             Self::Nobody => {}
         }
     }
 }
 
-/// What the worker takes out in one go.
+/// What the worker takes out in one go; spans with their size.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    pub(crate) spans: Vec<Ended>,
+    pub(crate) spans: Vec<(usize, Ended)>,
     pub(crate) calls: VecDeque<Call>,
     pub(crate) flushes: Vec<Flush>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    spans: Vec<Ended>,
+    spans: Vec<(usize, Ended)>,
+    /// Spans that the worker took and has not settled.
+    held: u64,
+    /// Size of all spans that wait, here or with the worker.
     bytes: usize,
     calls: VecDeque<Call>,
+    /// Calls that wait, here or with the worker.
+    open_calls: usize,
     flushes: Vec<Flush>,
     closing: bool,
     report: Report,
@@ -141,13 +148,13 @@ impl Queue {
                 state.report.after_shutdown += 1;
                 return;
             }
-            if state.bytes + bytes > self.max_bytes {
+            if state.bytes.saturating_add(bytes) > self.max_bytes {
                 state.report.queue_full += 1;
                 drop(state);
                 return diag::warn("queue full", "the queue is full; spans are being dropped (raise HH_QUEUE_BYTES)");
             }
             state.bytes += bytes;
-            state.spans.push(ended);
+            state.spans.push((bytes, ended));
             state.spans.len().is_multiple_of(self.batch_size)
         };
         self.ensure_worker();
@@ -159,10 +166,11 @@ impl Queue {
     pub(crate) fn push_call(self: &Arc<Self>, call: Call) {
         {
             let mut state = self.lock();
-            if state.closing || state.calls.len() >= MAX_CALLS {
+            if state.closing || state.open_calls >= MAX_CALLS {
                 state.report.calls_failed += 1;
                 return;
             }
+            state.open_calls += 1;
             state.calls.push_back(call);
         }
         self.ensure_worker();
@@ -172,7 +180,7 @@ impl Queue {
     /// Takes everything that waits.
     pub(crate) fn take(&self) -> Taken {
         let mut state = self.lock();
-        state.bytes = 0;
+        state.held += state.spans.len() as u64;
         Taken {
             spans: std::mem::take(&mut state.spans),
             calls: std::mem::take(&mut state.calls),
@@ -180,16 +188,19 @@ impl Queue {
         }
     }
 
-    /// Returns the earliest deadline of the flushes that wait.
-    pub(crate) fn flush_deadline(&self) -> Option<Instant> {
-        self.lock().flushes.iter().map(|flush| flush.deadline).min()
+    /// Frees what spans held and books what became of them.
+    pub(super) fn settle(&self, spans: u64, bytes: usize, book: impl FnOnce(&mut Report)) {
+        let mut state = self.lock();
+        state.held = state.held.saturating_sub(spans);
+        state.bytes = state.bytes.saturating_sub(bytes);
+        book(&mut state.report);
     }
 
-    /// Makes sure that a flush whose wake-up was used up is seen at once.
-    pub(crate) fn wake_for_flushes(&self) {
-        if self.flush_deadline().is_some() {
-            self.wake.notify_one();
-        }
+    /// Books a session or event call.
+    pub(super) fn call_done(&self, made: bool) {
+        let mut state = self.lock();
+        state.open_calls = state.open_calls.saturating_sub(1);
+        state.report.calls_failed += u64::from(!made);
     }
 
     pub(crate) async fn woken(&self) {
@@ -202,7 +213,8 @@ impl Queue {
     }
 
     pub(crate) fn report(&self) -> Report {
-        self.lock().report.clone()
+        let state = self.lock();
+        Report { pending: state.held + state.spans.len() as u64, ..state.report.clone() }
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -225,19 +237,23 @@ impl Queue {
         self.lock().closing = true;
     }
 
+    /// Waits on a thread of its own, so that the limit holds on any runtime and whatever the exporter does.
     pub(crate) async fn flush_async(self: &Arc<Self>, limit: Duration) -> Report {
         let (reply, answer) = oneshot::channel();
-        match self.request(limit, false, Reply::Task(reply)) {
-            true => answer.await.unwrap_or_else(|_| self.report()),
-            false => self.report(),
+        let queue = Arc::clone(self);
+        let waiter = thread::Builder::new().name("honeyhive-flush".into());
+        match waiter.spawn(move || drop(reply.send(queue.flush(limit)))) {
+            Ok(_) => answer.await.unwrap_or_else(|_| self.report()),
+            Err(_) => self.report(),
         }
     }
 
     fn wait(self: &Arc<Self>, limit: Duration, last: bool) -> Report {
+        let limit = limit.min(MAX_LIMIT);
         let (reply, answer) = mpsc::sync_channel(1);
-        match self.request(limit, last, Reply::Thread(reply)) {
-            // The worker keeps the deadline; the grace is for a worker that was killed.
-            true => answer.recv_timeout(limit + Duration::from_millis(250)).unwrap_or_else(|_| self.report()),
+        match self.request(limit, last, Reply::Waiter(reply)) {
+            // The worker keeps the deadline; the grace is for a worker that is blocked or was killed.
+            true => answer.recv_timeout(limit + GRACE).unwrap_or_else(|_| self.report()),
             false => self.report(),
         }
     }
@@ -252,7 +268,7 @@ impl Queue {
             if already || nothing_ran {
                 return false;
             }
-            let deadline = Instant::now() + limit.min(Duration::from_secs(24 * 3600));
+            let deadline = Instant::now() + limit;
             state.flushes.push(Flush { deadline, reply, last });
         }
         self.wake.notify_one();

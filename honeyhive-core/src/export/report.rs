@@ -25,6 +25,7 @@ pub struct Report {
     pub(crate) after_shutdown: u64,
     pub(crate) refused: u64,
     pub(crate) undelivered: u64,
+    pub(crate) pending: u64,
     pub(crate) calls_failed: u64,
     pub(crate) trouble: Option<String>,
 }
@@ -52,7 +53,7 @@ impl Report {
 
     /// Returns how many spans still wait.
     pub fn pending(&self) -> u64 {
-        self.ended.saturating_sub(self.delivered + self.rejected + self.dropped())
+        self.pending
     }
 
     /// Returns how many session and event calls failed for good.
@@ -89,7 +90,7 @@ impl fmt::Display for Report {
             (self.after_shutdown, "dropped, ended after shutdown"),
             (self.refused, "dropped, refused"),
             (self.undelivered, "dropped, not delivered in time"),
-            (self.pending(), "still waiting"),
+            (self.pending, "still waiting"),
             (self.calls_failed, "session calls failed"),
         ];
         for (count, what) in lost.into_iter().filter(|(count, _)| *count > 0) {

@@ -1,12 +1,16 @@
 //! The one thread that seals, batches, prints and sends.
 //! It runs with telemetry suppressed, so its own requests make no spans, and with its own Tokio
 //! runtime. Its memory is bounded by the queue's limit: what waits for a retry counts too. Every
-//! span it takes is accounted for: delivered, rejected or dropped by reason.
+//! span it takes is accounted for: delivered, rejected or dropped by reason. One export is under way
+//! at a time; a flush whose time is up is answered and leaves the export alone.
 
 use std::{
     collections::VecDeque,
-    panic::AssertUnwindSafe,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -15,7 +19,7 @@ use opentelemetry_sdk::Resource;
 use tokio::{sync::Semaphore, task::JoinSet, time};
 
 use super::{
-    Batch, Exporter, Exporting, Report, Sent,
+    Batch, Exporter, Report, Sent,
     queue::{Flush, Queue},
 };
 use crate::{SpanRecord, api::Call, console::Printer, diag, export::http::Rest};
@@ -25,8 +29,8 @@ const MIN_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// Most session and event calls under way at once.
 const MAX_CALLS_AT_ONCE: usize = 4;
-/// Most batches that wait for a destination that is down.
-const MAX_WAITING: usize = 256;
+/// Batches end once they are this large; a single span may be larger.
+const MAX_BATCH_BYTES: usize = 4 << 20;
 
 /// Everything the thread needs, made before it starts.
 #[derive(Debug)]
@@ -49,7 +53,7 @@ impl Worker {
     }
 }
 
-/// Body of the thread. A panic of ours costs what is in flight, not the pipeline.
+/// Body of the thread.
 pub(super) fn run(queue: &Arc<Queue>) {
     let _quiet = Context::enter_telemetry_suppressed_scope();
     let Some(worker) = queue.claim_worker() else { return };
@@ -57,18 +61,26 @@ pub(super) fn run(queue: &Arc<Queue>) {
     let Ok(runtime) = runtime else {
         return diag::warn("no runtime", "no runtime can be started for sending; spans wait in the queue");
     };
+    let Worker { mut exporter, console, rest, resource, batch_size, interval } = worker;
     let mut line = Line {
-        worker,
         queue: Arc::clone(queue),
+        console,
+        rest,
+        resource,
+        batch_size,
+        interval,
         waiting: VecDeque::new(),
+        taken: 0,
+        settled: 0,
+        flushes: vec![],
         retry: None,
         calls: JoinSet::new(),
         slots: Arc::new(Semaphore::new(MAX_CALLS_AT_ONCE)),
+        done: false,
     };
-    while std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(line.work()))).is_err() {
-        let lost = line.waiting.pop_front().map_or(0, |batch| batch.spans.len() as u64);
-        queue.account(|report| report.refused += lost);
-        diag::warn("exporter panic", "an exporter panicked; its batch is dropped and the next one is tried");
+    let mut work = || runtime.block_on(line.work(exporter.as_mut()));
+    while catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
+        diag::warn("worker panic", "the worker panicked; what it held is lost and it goes on");
     }
 }
 
@@ -79,167 +91,240 @@ struct Backoff {
     wait: Duration,
 }
 
+/// A batch and what it holds of the queue's limit.
+struct Waiting {
+    batch: Batch,
+    bytes: usize,
+}
+
+impl Waiting {
+    fn count(&self) -> u64 {
+        self.batch.spans.len() as u64
+    }
+}
+
+/// A flush, and how many spans had been taken when it came.
+struct Waiter {
+    flush: Flush,
+    mark: u64,
+}
+
 struct Line {
-    worker: Worker,
     queue: Arc<Queue>,
-    waiting: VecDeque<Batch>,
+    console: Option<Printer>,
+    rest: Rest,
+    resource: Resource,
+    batch_size: usize,
+    interval: Duration,
+    waiting: VecDeque<Waiting>,
+    taken: u64,
+    settled: u64,
+    flushes: Vec<Waiter>,
     retry: Option<Backoff>,
     calls: JoinSet<bool>,
     slots: Arc<Semaphore>,
+    done: bool,
 }
 
 impl Line {
     /// Works until the last flush is answered.
-    async fn work(&mut self) {
-        loop {
-            let pause = self.pause();
-            let _ = time::timeout(pause, self.queue.woken()).await;
-            let mut flushes = self.take_in();
-            flushes.sort_by_key(|flush| flush.deadline);
-            if flushes.is_empty() && self.due() {
-                self.send_waiting(None).await;
-            }
-            let last = flushes.iter().any(|flush| flush.last);
-            for flush in flushes {
-                self.flush(flush).await;
+    async fn work(&mut self, exporter: &mut dyn Exporter) {
+        while !self.done {
+            self.pause().await;
+            self.take_in();
+            while !self.done
+                && self.due()
+                && let Some(next) = self.waiting.pop_front()
+            {
+                self.send(exporter, next).await;
             }
             self.reap_calls();
-            if last {
-                return;
-            }
+            self.answer();
         }
+        self.give_up();
     }
 
-    fn pause(&self) -> Duration {
-        let until_retry = self.retry.as_ref().map(|retry| retry.until.saturating_duration_since(Instant::now()));
-        until_retry.unwrap_or(self.worker.interval).min(self.worker.interval)
+    /// Waits until there may be something to do.
+    async fn pause(&mut self) {
+        let retry = self.retry.as_ref().map(|retry| retry.until);
+        let deadline = self.flushes.iter().map(|waiter| waiter.flush.deadline).min();
+        let until = retry.into_iter().chain(deadline).fold(Instant::now() + self.interval, Instant::min);
+        let (queue, calls) = (Arc::clone(&self.queue), &mut self.calls);
+        let done = tokio::select! {
+            Some(done) = calls.join_next() => Some(matches!(done, Ok(true))),
+            () = queue.woken() => None,
+            () = time::sleep_until(until.into()) => None,
+        };
+        if let Some(made) = done {
+            self.queue.call_done(made);
+        }
     }
 
     fn due(&self) -> bool {
         self.retry.as_ref().is_none_or(|retry| retry.until <= Instant::now())
     }
 
-    /// Empties the queue into batches and calls; returns the flushes.
-    fn take_in(&mut self) -> Vec<Flush> {
+    /// Empties the queue into batches, calls and flushes.
+    fn take_in(&mut self) {
         let taken = self.queue.take();
-        let mut spans: Vec<SpanRecord> = taken.spans.into_iter().map(|ended| ended.seal()).collect();
-        if let Some(console) = &mut self.worker.console {
-            console.observe(&spans);
+        self.taken += taken.spans.len() as u64;
+        let (sizes, spans): (Vec<_>, Vec<_>) =
+            taken.spans.into_iter().map(|(bytes, ended)| (bytes, ended.seal())).unzip();
+        self.print(&spans);
+        for (bytes, span) in sizes.into_iter().zip(spans) {
+            let waiting = self.room_for(bytes);
+            waiting.bytes += bytes;
+            waiting.batch.spans.push(span);
         }
-        while !spans.is_empty() {
-            let rest = spans.split_off(spans.len().min(self.worker.batch_size));
-            self.waiting.push_back(Batch { spans, resource: self.worker.resource.clone() });
-            spans = rest;
-        }
-        self.bound_waiting();
         for call in taken.calls {
             self.spawn_call(call);
         }
-        taken.flushes
-    }
-
-    /// Drops the newest batches over the limit, so that roots of old traces stay.
-    fn bound_waiting(&mut self) {
-        while self.waiting.len() > MAX_WAITING {
-            let dropped = self.waiting.pop_back().map_or(0, |batch| batch.spans.len() as u64);
-            self.queue.account(|report| report.undelivered += dropped);
-            diag::warn("backlog full", "the destination has been down too long; spans are being dropped");
+        for flush in taken.flushes {
+            // Somebody waits: what is to be tried again is tried now.
+            self.retry.iter_mut().for_each(|retry| retry.until = Instant::now());
+            self.flushes.push(Waiter { flush, mark: self.taken });
         }
     }
 
-    /// Sends what there is until all is settled or the deadline passes, then answers.
-    async fn flush(&mut self, flush: Flush) {
-        while !self.waiting.is_empty() && Instant::now() < flush.deadline {
-            self.send_waiting(Some(flush.deadline)).await;
-            if let Some(retry) = &self.retry {
-                time::sleep_until(retry.until.min(flush.deadline).into()).await;
+    /// Returns the last batch, or a new one where that is full.
+    fn room_for(&mut self, bytes: usize) -> &mut Waiting {
+        let fits = self.waiting.back().is_some_and(|last| {
+            last.batch.spans.len() < self.batch_size && last.bytes.saturating_add(bytes) <= MAX_BATCH_BYTES
+        });
+        if !fits {
+            let batch = Batch { spans: vec![], resource: self.resource.clone() };
+            self.waiting.push_back(Waiting { batch, bytes: 0 });
+        }
+        let last = self.waiting.len() - 1;
+        &mut self.waiting[last]
+    }
+
+    fn print(&mut self, spans: &[SpanRecord]) {
+        let Some(console) = &mut self.console else { return };
+        if catch_unwind(AssertUnwindSafe(|| console.observe(spans))).is_err() {
+            self.console = None;
+            diag::warn("console", "printing failed and is off; spans are sent all the same");
+        }
+    }
+
+    /// Sends a batch; meanwhile takes in what comes and answers flushes whose time is up.
+    async fn send(&mut self, exporter: &mut dyn Exporter, next: Waiting) {
+        let queue = Arc::clone(&self.queue);
+        let destination = exporter.destination();
+        let sent = {
+            let mut sending = pin!(contained(async { exporter.export(&next.batch).await }));
+            loop {
+                let deadline = self.flushes.iter().map(|waiter| waiter.flush.deadline).min();
+                let until = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+                tokio::select! {
+                    sent = &mut sending => break Some(sent),
+                    () = queue.woken() => self.take_in(),
+                    () = time::sleep_until(until.into()) => {}
+                }
+                self.overdue();
+                if self.done {
+                    break None;
+                }
             }
+        };
+        match sent {
+            Some(sent) => self.settle(&destination, next, sent),
+            None => self.waiting.push_front(next),
         }
-        self.finish_calls(flush.deadline).await;
-        if flush.last {
-            self.give_up();
-        }
-        flush.reply.send(self.queue.report());
+        self.answer();
     }
 
-    /// Sends batches in order until one has to wait, all are sent, or the deadline passes.
-    async fn send_waiting(&mut self, deadline: Option<Instant>) {
-        while let Some(batch) = self.waiting.front() {
-            let sending = self.worker.exporter.export(batch);
-            let Some(sent) = in_time(&self.queue, deadline, sending).await else {
-                self.queue.account(|report| report.trouble = Some("no answer in time".into()));
-                break;
-            };
-            if !self.settle(sent) {
-                break;
+    /// Books the outcome of a batch, or puts it back.
+    fn settle(&mut self, destination: &str, next: Waiting, sent: Sent) {
+        let count = next.count();
+        match &sent {
+            Sent::Retry { after, reason } => {
+                let wait = self.retry.as_ref().map_or(MIN_BACKOFF, |retry| (retry.wait * 2).min(MAX_BACKOFF));
+                let until = Instant::now() + after.map_or(wait, |after| after.min(Duration::from_secs(600)));
+                diag::warn("retrying", &format!("{destination} is not taking spans ({reason}); retrying"));
+                self.queue.account(|report| report.trouble = Some(reason.clone()));
+                self.retry = Some(Backoff { until, wait });
+                return self.waiting.push_front(next);
             }
-        }
-        self.queue.wake_for_flushes();
-    }
-
-    /// Books the outcome of the first batch; false if it has to wait.
-    fn settle(&mut self, sent: Sent) -> bool {
-        if let Sent::Retry { after, reason } = sent {
-            let wait = self.retry.as_ref().map_or(MIN_BACKOFF, |retry| (retry.wait * 2).min(MAX_BACKOFF));
-            let until = Instant::now() + after.map_or(wait, |after| after.min(Duration::from_secs(600)));
-            let message = format!("{} is not taking spans ({reason}); retrying", self.worker.destination());
-            diag::warn("retrying", &message);
-            self.queue.account(|report| report.trouble = Some(reason));
-            self.retry = Some(Backoff { until, wait });
-            return false;
+            Sent::TooLarge if count > 1 => return self.split(next),
+            Sent::Refused { reason } => {
+                diag::warn("refused", &format!("{destination} refused {count} spans: {reason}"));
+            }
+            Sent::TooLarge => diag::warn("too large", &format!("{destination} refused a span that is too large")),
+            Sent::Done { .. } => {}
         }
         self.retry = None;
-        let count = self.waiting.pop_front().map_or(0, |batch| batch.spans.len() as u64);
-        self.queue.account(|report| book(report, count, &sent));
-        if let Sent::Refused { reason } = &sent {
-            diag::warn("refused", &format!("{} refused {count} spans: {reason}", self.worker.destination()));
-        }
-        true
+        self.settled += count;
+        self.queue.settle(count, next.bytes, |report| book(report, count, &sent));
     }
 
+    /// Cuts a batch in two, since the destination says it is too large.
+    fn split(&mut self, next: Waiting) {
+        let Waiting { mut batch, bytes } = next;
+        let spans = batch.spans.split_off(batch.spans.len() / 2);
+        let rest = Batch { spans, resource: batch.resource.clone() };
+        self.waiting.push_front(Waiting { batch: rest, bytes: bytes - bytes / 2 });
+        self.waiting.push_front(Waiting { batch, bytes: bytes / 2 });
+    }
+
+    /// Answers the flushes that have nothing left to wait for, and those whose time is up.
+    fn answer(&mut self) {
+        let (settled, idle) = (self.settled, self.calls.is_empty());
+        self.reply_to(|waiter| waiter.mark <= settled && idle);
+        self.overdue();
+    }
+
+    fn overdue(&mut self) {
+        let now = Instant::now();
+        self.reply_to(|waiter| waiter.flush.deadline <= now);
+    }
+
+    fn reply_to(&mut self, ready: impl Fn(&Waiter) -> bool) {
+        self.done |= self.flushes.iter().any(|waiter| waiter.flush.last && ready(waiter));
+        for waiter in self.flushes.extract_if(.., |waiter| !waiter.flush.last && ready(waiter)) {
+            if waiter.mark > self.settled && self.retry.is_none() {
+                self.queue.account(|report| report.trouble = Some("no answer in time".into()));
+            }
+            waiter.flush.reply.send(self.queue.report());
+        }
+    }
+
+    /// Counts what is left as not delivered, and answers whoever waits.
     fn give_up(&mut self) {
-        let left: u64 = self.waiting.drain(..).map(|batch| batch.spans.len() as u64).sum();
-        self.queue.account(|report| report.undelivered += left);
+        for left in std::mem::take(&mut self.waiting) {
+            self.queue.settle(left.count(), left.bytes, |report| report.undelivered += left.count());
+        }
+        for _ in 0..self.calls.len() {
+            self.queue.call_done(false);
+        }
+        for waiter in self.flushes.drain(..) {
+            waiter.flush.reply.send(self.queue.report());
+        }
     }
 
     fn spawn_call(&mut self, call: Call) {
-        let (rest, slots) = (self.worker.rest.clone(), Arc::clone(&self.slots));
+        let (rest, slots) = (self.rest.clone(), Arc::clone(&self.slots));
         self.calls.spawn(async move {
             let _slot = slots.acquire().await;
-            rest.make(call).await
+            rest.make(&call).await
         });
     }
 
     fn reap_calls(&mut self) {
         while let Some(done) = self.calls.try_join_next() {
-            self.count_call(matches!(done, Ok(true)));
+            self.queue.call_done(matches!(done, Ok(true)));
         }
-    }
-
-    async fn finish_calls(&mut self, deadline: Instant) {
-        while let Ok(Some(done)) = time::timeout_at(deadline.into(), self.calls.join_next()).await {
-            self.count_call(matches!(done, Ok(true)));
-        }
-    }
-
-    fn count_call(&self, made: bool) {
-        self.queue.account(|report| report.calls_failed += u64::from(!made));
     }
 }
 
-/// Waits for an export, but not past `deadline` or past that of a flush that comes in meanwhile.
-///
-/// An export that is abandoned so may have arrived: its batch is sent again later.
-async fn in_time(queue: &Queue, deadline: Option<Instant>, mut sending: Exporting<'_>) -> Option<Sent> {
-    loop {
-        let until = queue.flush_deadline().into_iter().chain(deadline).min();
-        let until = until.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
-        tokio::select! {
-            sent = &mut sending => return Some(sent),
-            () = queue.woken() => {}
-            () = time::sleep_until(until.into()) => return None,
-        }
-    }
+/// Turns a panic of an exporter into a refusal.
+async fn contained(export: impl Future<Output = Sent>) -> Sent {
+    let mut export = pin!(export);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| export.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| Poll::Ready(Sent::Refused { reason: "the exporter panicked".into() }))
+    })
+    .await
 }
 
 fn book(report: &mut Report, count: u64, sent: &Sent) {
@@ -252,6 +337,10 @@ fn book(report: &mut Report, count: u64, sent: &Sent) {
         Sent::Refused { reason } => {
             report.refused += count;
             report.trouble = Some(reason.clone());
+        }
+        Sent::TooLarge => {
+            report.refused += count;
+            report.trouble = Some("a span is larger than the destination takes".into());
         }
         Sent::Retry { .. } => {}
     }

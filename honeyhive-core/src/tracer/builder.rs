@@ -9,7 +9,7 @@ use opentelemetry_sdk::{
 };
 use serde::Serialize;
 
-use super::{HoneyHiveTracer, SCOPE_NAME, Shared, processor::Intake};
+use super::{HoneyHiveTracer, SCOPE_NAME, Shared, pipeline::Ticket, processor::Intake};
 use crate::{
     ConfigError, Console, Exporter, Protocol, Value,
     api::{Call, SessionStart},
@@ -224,7 +224,7 @@ fn assemble(config: Config, exporter: Option<Box<dyn Exporter>>) -> Result<Honey
     let worker = Worker {
         exporter,
         console: Printer::new(config.console, config.ascii),
-        rest,
+        rest: rest.clone(),
         resource: resource.clone(),
         batch_size: config.batch_size,
         interval: config.flush_interval,
@@ -233,10 +233,17 @@ fn assemble(config: Config, exporter: Option<Box<dyn Exporter>>) -> Result<Honey
     let identity =
         Arc::new(Identity { project: config.project.as_deref().map(Arc::from), source: config.source.as_str().into() });
     let session = SessionTag::new(config.session_id, Some(&config.session_name));
+    let ticket = Ticket::new();
     let provider = provider(
         &config,
+        &ticket,
         resource,
-        Intake { queue: Arc::clone(&queue), identity: Arc::clone(&identity), session: session.clone() },
+        Intake {
+            queue: Arc::clone(&queue),
+            identity: Arc::clone(&identity),
+            session: session.clone(),
+            trust_inbound: config.trust_inbound_session,
+        },
     );
     Ok(HoneyHiveTracer {
         shared: Arc::new(Shared {
@@ -247,6 +254,8 @@ fn assemble(config: Config, exporter: Option<Box<dyn Exporter>>) -> Result<Honey
             session,
             identity,
             queue,
+            rest,
+            ticket,
             provider,
         }),
     })
@@ -268,11 +277,12 @@ fn destination(config: &Config, exporter: Option<Box<dyn Exporter>>) -> Result<(
     Ok((Box::new(HoneyHive::new(server.clone(), encoder)), Rest::Server(Box::new(server))))
 }
 
-fn provider(config: &Config, resource: Resource, intake: Intake) -> SdkTracerProvider {
+fn provider(config: &Config, ticket: &Ticket, resource: Resource, intake: Intake) -> SdkTracerProvider {
     if config.disabled {
         return SdkTracerProvider::builder().with_sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff).build();
     }
     SdkTracerProvider::builder()
+        .with_sampler(ticket.sampler())
         .with_resource(resource)
         .with_max_attributes_per_span(config.max_attributes)
         .with_max_events_per_span(config.max_events)

@@ -10,7 +10,7 @@ use opentelemetry_sdk::{
 };
 
 use crate::{
-    context::Scope,
+    context::session_in,
     export::queue::Queue,
     record::{Identity, core_attributes},
     session::SessionTag,
@@ -21,12 +21,13 @@ pub(super) struct Intake {
     pub(super) queue: Arc<Queue>,
     pub(super) identity: Arc<Identity>,
     pub(super) session: SessionTag,
+    pub(super) trust_inbound: bool,
 }
 
 impl SpanProcessor for Intake {
     fn on_start(&self, span: &mut Span, context: &Context) {
-        let scoped = context.get::<Scope>().and_then(|scope| scope.session_on(&self.queue));
-        for kv in core_attributes(&self.identity, scoped.unwrap_or(&self.session)) {
+        let scoped = session_in(context, &self.queue, self.trust_inbound);
+        for kv in core_attributes(&self.identity, scoped.as_ref().unwrap_or(&self.session)) {
             span.set_attribute(kv);
         }
     }

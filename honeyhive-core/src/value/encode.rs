@@ -8,6 +8,9 @@ use serde::ser::{self, Serialize};
 
 use super::{MASK, MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUE_BYTES, MAX_WIDTH, Value, is_secret, truncate};
 
+/// Most bytes of a map's key.
+const MAX_KEY_BYTES: usize = 256;
+
 /// Encodes a value; an error of the user's `Serialize` becomes a text.
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Value {
     let mut left = MAX_VALUE_BYTES;
@@ -48,7 +51,7 @@ impl<'a> Encoder<'a> {
 
     fn text(mut self, text: &str) -> Value {
         let max = MAX_TEXT_BYTES.min(*self.left);
-        self.spend(text.len() + 8);
+        self.spend(text.len().min(max) + 8);
         match text.len() <= max {
             true => Value::Text(Cow::Owned(text.to_owned())),
             false => Value::Text(cut(text, max)),
@@ -218,12 +221,14 @@ impl Compound<'_> {
         if !self.admit() {
             return Ok(());
         }
+        let key = truncate(key, MAX_KEY_BYTES);
+        *self.left = self.left.saturating_sub(key.len());
         let value = match is_secret(&key) {
             true => Value::Text(Cow::Borrowed(MASK)),
             false => value.serialize(Encoder { depth: self.depth, left: self.left })?,
         };
         if !value.is_null() {
-            self.map.push((truncate(key, 256), value));
+            self.map.push((key, value));
         }
         Ok(())
     }

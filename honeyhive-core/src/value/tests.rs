@@ -143,6 +143,11 @@ fn secret_fields_of_debug_output_are_masked() {
         (r#"{"authorization": "Bearer x", "a": "b"}"#, r#"{"authorization": [masked], "a": "b"}"#),
         (r#"C { name: "api_key: \"x\"" }"#, r#"C { name: "api_key: \"x\"" }"#),
         (r#"token: "unterminated"#, "token: [masked]"),
+        (r#"C { api_key: Some("sk-1"), n: 1 }"#, r#"C { api_key: [masked], n: 1 }"#),
+        (r#"C { password: W(["a, }", "b"]) }"#, r#"C { password: [masked] }"#),
+        (r#"C { secret: K { a: 1, b: "x" } }"#, r#"C { secret: [masked] }"#),
+        (r#"C { quote: '"', password: "x" }"#, r#"C { quote: '"', password: [masked] }"#),
+        (r#"“a.txt”: "é”", n: "ü""#, r#"“a.txt”: "é”", n: "ü""#),
     ] {
         assert_eq!(mask_debug(given), expected);
     }

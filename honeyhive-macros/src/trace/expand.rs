@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 use super::{
     args::{ErrForm, EventType},
     item::Function,
-    model::{Shape, Traced},
+    model::{Capture, Shape, Traced},
 };
 use crate::literal::Value;
 
@@ -77,11 +77,11 @@ fn start(traced: &Traced<'_>) -> TokenStream {
         None => quote!(#hh::None),
     };
     let tracer = traced.tracer.map(|expr| quote_spanned!(expr.span()=> .tracer(&(#expr))));
-    let session = traced.session_id.map(|expr| quote_spanned!(expr.span()=> .session(#expr)));
-    let inputs = traced.captures.iter().map(|ident| {
+    let session = traced.session_id.map(|expr| quote_spanned!(expr.span()=> .session(&(#expr))));
+    let inputs = traced.captures.iter().map(|Capture { ident, cfgs }| {
         let key = ident.to_string();
         let key = key.trim_start_matches("r#");
-        quote!(#fill.input(#key, (&&&#hh::Probe(&#ident)).capture());)
+        quote!(#(#cfgs)* #fill.input(#key, (&&&#hh::Probe(&#ident)).capture());)
     });
     let runtime = quote!(#hh);
     let entries = traced.maps.iter().flat_map(|(bucket, map)| {

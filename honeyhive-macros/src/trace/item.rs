@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use syn::{
-    Attribute, Block, ImplItemFn, ItemImpl, Signature, Token, Type, Visibility,
+    AttrStyle, Attribute, ImplItemFn, ItemImpl, Signature, Token, Type, Visibility,
     parse::{Parse, ParseStream},
 };
 
@@ -26,7 +26,7 @@ impl Function {
         let vis = &method.vis;
         let statements = &method.block.stmts;
         Self {
-            attrs: method.attrs.clone(),
+            attrs: outer(method.attrs.iter().cloned()),
             prefix: quote::quote!(#vis),
             sig: method.sig.clone(),
             body: quote::quote!(#(#statements)*),
@@ -53,15 +53,16 @@ impl Parse for Item {
                 format!("`{}` has no body to trace; put #[trace] on the implementation", sig.ident),
             ));
         }
-        let block: Block = input.parse()?;
-        let statements = &block.stmts;
-        Ok(Self::Fn(Box::new(Function {
-            attrs,
-            prefix: quote::quote!(#vis),
-            sig,
-            body: quote::quote!(#(#statements)*),
-        })))
+        let block;
+        syn::braced!(block in input);
+        let attrs = outer(attrs.into_iter().chain(block.call(Attribute::parse_inner)?));
+        Ok(Self::Fn(Box::new(Function { attrs, prefix: quote::quote!(#vis), sig, body: block.parse()? })))
     }
+}
+
+/// Writes attributes from inside a body (`#![…]`) before the item.
+fn outer(attrs: impl Iterator<Item = Attribute>) -> Vec<Attribute> {
+    attrs.map(|attr| Attribute { style: AttrStyle::Outer, ..attr }).collect()
 }
 
 fn is_impl(input: ParseStream<'_>) -> bool {

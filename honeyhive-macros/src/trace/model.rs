@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{
-    Expr, FnArg, GenericArgument, Ident, Pat, PathArguments, ReturnType, Signature, Type, TypeParamBound,
+    Attribute, Expr, FnArg, GenericArgument, Ident, Pat, PathArguments, ReturnType, Signature, Type, TypeParamBound,
     visit_mut::VisitMut,
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Traced<'a> {
     pub(super) runtime: TokenStream,
     pub(super) name: String,
     pub(super) event_type: Option<&'a EventType>,
-    pub(super) captures: Vec<Ident>,
+    pub(super) captures: Vec<Capture>,
     pub(super) shape: Shape,
     pub(super) outputs: bool,
     pub(super) err: ErrForm,
@@ -37,6 +37,12 @@ pub(super) struct Traced<'a> {
     pub(super) maps: Vec<(&'static str, &'a Map)>,
     /// Return type as an annotation, with `_` for what cannot be named there.
     pub(super) returns: Option<Type>,
+}
+
+/// A parameter, and the `#[cfg]`s that it is there under.
+pub(super) struct Capture {
+    pub(super) ident: Ident,
+    pub(super) cfgs: Vec<Attribute>,
 }
 
 impl<'a> Traced<'a> {
@@ -51,7 +57,7 @@ impl<'a> Traced<'a> {
         }
         let params = params(sig);
         for skipped in &args.skip {
-            if !params.contains(skipped) {
+            if !params.iter().any(|param| param.ident == *skipped) {
                 errors.at(skipped.span(), unknown_param(skipped, &params));
             }
         }
@@ -59,7 +65,7 @@ impl<'a> Traced<'a> {
         if !record && let Some(first) = args.skip.first() {
             errors.at(first.span(), "`inputs = false` records no argument at all; remove `skip(…)`");
         }
-        let captures = params.into_iter().filter(|param| record && !args.skip.contains(param)).collect();
+        let captures = params.into_iter().filter(|param| record && !args.skip.contains(&param.ident)).collect();
         let never = matches!(&sig.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)));
         let name = sig.ident.to_string().trim_start_matches("r#").to_owned();
         let traced = Self {
@@ -103,14 +109,17 @@ fn runtime(args: &Args) -> TokenStream {
 }
 
 /// Names every argument that can be recorded: each name that a pattern binds, but not `self`.
-fn params(sig: &Signature) -> Vec<Ident> {
-    let mut names = vec![];
+fn params(sig: &Signature) -> Vec<Capture> {
+    let mut captures = vec![];
     for input in &sig.inputs {
         if let FnArg::Typed(typed) = input {
+            let mut names = vec![];
             bound_names(&typed.pat, &mut names);
+            let cfgs: Vec<Attribute> = typed.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).cloned().collect();
+            captures.extend(names.into_iter().map(|ident| Capture { ident, cfgs: cfgs.clone() }));
         }
     }
-    names
+    captures
 }
 
 fn bound_names(pat: &Pat, names: &mut Vec<Ident>) {
@@ -127,8 +136,8 @@ fn bound_names(pat: &Pat, names: &mut Vec<Ident>) {
     }
 }
 
-fn unknown_param(name: &Ident, params: &[Ident]) -> String {
-    let known: Vec<String> = params.iter().map(Ident::to_string).collect();
+fn unknown_param(name: &Ident, params: &[Capture]) -> String {
+    let known: Vec<String> = params.iter().map(|param| param.ident.to_string()).collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     match known.is_empty() {
         true => format!("the function has no argument `{name}`, and none at all to skip"),

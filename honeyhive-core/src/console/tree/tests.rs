@@ -178,3 +178,12 @@ fn text_is_made_fit_for_a_terminal() {
         assert_eq!(human(Duration::from_micros(micros)), expected);
     }
 }
+
+#[test]
+fn a_deep_trace_is_cut_and_counted() {
+    let chain: Vec<_> = (1..=10_000).map(|id| span(id, id - 1, "step", (0, 1))).collect();
+    let shown = render(&chain, Style { form: Console::Tree, ascii: true });
+    assert_eq!(shown.lines().count(), 66);
+    assert!(shown.trim_end().ends_with("`- ... 9935 deeper"), "{shown}");
+    assert_eq!(crate::testing::tree(&chain).lines().count(), 10_000);
+}
