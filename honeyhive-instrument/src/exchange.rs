@@ -82,6 +82,9 @@ impl Exchange {
             return None;
         }
         contained(|| provider.request(body.unwrap_or_default(), &mut call));
+        if !provider.is_home(head) && call.request.model.is_none() {
+            return None;
+        }
         let (name, kind) = active.convention.head(&call);
         let builder = active.tracer.span_builder(name).with_kind(kind);
         let span = active.tracer.build_with_context(builder, &parent);
@@ -108,9 +111,9 @@ impl Exchange {
         let streams = match content_type {
             Some(content_type) => content_type.starts_with("text/event-stream"),
             // Some gateways leave the header out: then the request tells.
-            None => status < 400 && self.call.request.stream == Some(true),
+            None => self.call.request.stream == Some(true),
         };
-        if streams {
+        if streams && status < 400 {
             self.call.streamed = true;
             self.body = Body::Stream(SseDecoder::default());
         }

@@ -30,28 +30,26 @@ impl Instrumentor {
     }
 
     fn instrument(&self, tracers: &SdkTracerProvider) -> Result<(), InstrumentError> {
-        match registry::add(self.id, self.provider, self.convention, self.capture_content, tracers) {
-            Ok(()) | Err(Taken::Same) => Ok(()),
-            Err(Taken::Other(active)) => Err(InstrumentError { api: self.provider.name(), active }),
-        }
+        registry::add(self.id, self.provider, self.convention, self.capture_content, tracers)
+            .map_err(|taken| InstrumentError { api: self.provider.name(), taken })
     }
 }
 
-/// An API that is traced in another convention already.
+/// An API that is traced in another way already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstrumentError {
     api: &'static str,
-    active: &'static str,
+    taken: Taken,
 }
 
 impl fmt::Display for InstrumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { api, active } = self;
-        write!(
-            f,
-            "{api} is traced in the {active} convention on this tracer already; call `uninstrument()` on that \
-             instrumentor first"
-        )
+        write!(f, "{} is traced ", self.api)?;
+        match self.taken {
+            Taken::Convention(convention) => write!(f, "in the {convention} convention")?,
+            Taken::Content(content) => write!(f, "with `capture_content({content})`")?,
+        }
+        f.write_str(" on this tracer already; call `uninstrument()` on that instrumentor first")
     }
 }
 
@@ -88,12 +86,13 @@ macro_rules! instrumentors {
                         self
                     }
 
-                    /// Activates tracing on a tracer's provider. Doing so again changes nothing.
+                    /// Activates tracing on a tracer's provider. Doing so again changes nothing; two instrumentors
+                    /// of one kind trace a call once, until both are uninstrumented.
                     ///
                     /// # Errors
                     ///
                     /// When the API is traced in another convention on the same tracer, which would
-                    /// count every call twice.
+                    /// count every call twice, or with another [`capture_content`](Self::capture_content).
                     pub fn instrument(&self, provider: &SdkTracerProvider) -> Result<(), InstrumentError> {
                         self.0.instrument(provider)
                     }

@@ -64,6 +64,10 @@ pub trait Provider: Debug + Send + Sync {
     /// Returns the record of a request to this API, with its identity only; `None` for any other.
     fn claim(&self, head: &RequestHead<'_>) -> Option<LlmCall>;
 
+    /// Returns whether the host is one of the API's own. Elsewhere only a body that names a model is
+    /// taken for a model call, since other services have such paths too.
+    fn is_home(&self, head: &RequestHead<'_>) -> bool;
+
     /// Reads the body of the request.
     fn request(&self, body: &[u8], call: &mut LlmCall);
 

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use honeyhive_core::current_tracer;
+use honeyhive_core::{current_tracer, private::Pipeline};
 use opentelemetry::{InstrumentationScope, trace::TracerProvider};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
@@ -15,8 +15,6 @@ use crate::{convention::Convention, provider::Provider};
 /// An API that is traced in a convention on a tracer.
 #[derive(Debug)]
 pub(crate) struct Active {
-    /// The instrumentor that made the entry.
-    pub(crate) instrumentor: u64,
     pub(crate) provider: &'static dyn Provider,
     pub(crate) convention: &'static dyn Convention,
     pub(crate) capture_content: bool,
@@ -24,29 +22,51 @@ pub(crate) struct Active {
     owner: Owner,
 }
 
-/// Tells the providers of tracers apart: a provider lives inside its tracer and does not move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner(usize);
-
-impl Owner {
-    pub(crate) fn of(provider: &SdkTracerProvider) -> Self {
-        Self(std::ptr::from_ref(provider).addr())
+impl Active {
+    fn is_alive(&self) -> bool {
+        match &self.owner {
+            Owner::HoneyHive(pipeline) => pipeline.is_alive(),
+            Owner::Other(_) => true,
+        }
     }
 }
 
-static ENTRIES: RwLock<Vec<Arc<Active>>> = RwLock::new(Vec::new());
+/// Whose provider it is: a tracer of ours, or somebody else's, which is told by its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Owner {
+    HoneyHive(Pipeline),
+    Other(usize),
+}
+
+impl Owner {
+    fn of(provider: &SdkTracerProvider) -> Self {
+        match Pipeline::of(provider) {
+            Some(pipeline) => Self::HoneyHive(pipeline),
+            None => Self::Other(std::ptr::from_ref(provider).addr()),
+        }
+    }
+}
+
+/// An entry, and the instrumentors that asked for it.
+#[derive(Debug)]
+struct Entry {
+    active: Arc<Active>,
+    instrumentors: Vec<u64>,
+}
+
+static ENTRIES: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// What stands in the way of an activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// The same convention: nothing to do.
-    Same,
-    /// Another one.
-    Other(&'static str),
+    /// Another convention.
+    Convention(&'static str),
+    /// The same convention, with content recorded or not.
+    Content(bool),
 }
 
-/// Activates an API; an API is traced in one convention per tracer.
+/// Activates an API; an API is traced in one way per tracer.
 pub(crate) fn add(
     instrumentor: u64,
     provider: &'static dyn Provider,
@@ -55,32 +75,62 @@ pub(crate) fn add(
     tracers: &SdkTracerProvider,
 ) -> Result<(), Taken> {
     let owner = Owner::of(tracers);
-    let mut entries = ENTRIES.write().unwrap_or_else(PoisonError::into_inner);
-    let found = entries.iter().find(|entry| entry.owner == owner && entry.provider.name() == provider.name());
-    match found {
-        Some(entry) if entry.convention.name() == convention.name() => return Err(Taken::Same),
-        Some(entry) => return Err(Taken::Other(entry.convention.name())),
-        None => {}
+    change(|entries| {
+        entries.retain(|entry| entry.active.is_alive());
+        let same = |entry: &&mut Entry| entry.active.owner == owner && entry.active.provider.name() == provider.name();
+        if let Some(entry) = entries.iter_mut().find(same) {
+            return join(entry, instrumentor, convention, capture_content);
+        }
+        let scope = InstrumentationScope::builder(convention.scope(provider.name()))
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .build();
+        let tracer = tracers.tracer_with_scope(scope);
+        let active = Arc::new(Active { provider, convention, capture_content, tracer, owner: owner.clone() });
+        entries.push(Entry { active, instrumentors: vec![instrumentor] });
+        Ok(())
+    })
+}
+
+fn join(
+    entry: &mut Entry,
+    instrumentor: u64,
+    convention: &'static dyn Convention,
+    capture_content: bool,
+) -> Result<(), Taken> {
+    let active = &entry.active;
+    if active.convention.name() != convention.name() {
+        return Err(Taken::Convention(active.convention.name()));
     }
-    let scope = InstrumentationScope::builder(convention.scope(provider.name()))
-        .with_version(env!("CARGO_PKG_VERSION"))
-        .build();
-    let tracer = tracers.tracer_with_scope(scope);
-    entries.push(Arc::new(Active { instrumentor, provider, convention, capture_content, tracer, owner }));
-    COUNT.store(entries.len(), Ordering::Release);
+    if active.capture_content != capture_content {
+        return Err(Taken::Content(active.capture_content));
+    }
+    if !entry.instrumentors.contains(&instrumentor) {
+        entry.instrumentors.push(instrumentor);
+    }
     Ok(())
 }
 
-/// Deactivates what an instrumentor activated; calls under way are finished as they began.
+/// Deactivates what an instrumentor alone asked for; calls under way are finished as they began.
 pub(crate) fn remove(instrumentor: u64) {
-    let mut entries = ENTRIES.write().unwrap_or_else(PoisonError::into_inner);
-    entries.retain(|entry| entry.instrumentor != instrumentor);
-    COUNT.store(entries.len(), Ordering::Release);
+    change(|entries| {
+        for entry in entries.iter_mut() {
+            entry.instrumentors.retain(|id| *id != instrumentor);
+        }
+        entries.retain(|entry| !entry.instrumentors.is_empty());
+    });
 }
 
-/// Returns whether an instrumentor has an entry.
+fn change<T>(change: impl FnOnce(&mut Vec<Entry>) -> T) -> T {
+    let mut entries = ENTRIES.write().unwrap_or_else(PoisonError::into_inner);
+    let done = change(&mut entries);
+    COUNT.store(entries.len(), Ordering::Release);
+    done
+}
+
+/// Returns whether an instrumentor is active.
 pub(crate) fn has(instrumentor: u64) -> bool {
-    ENTRIES.read().unwrap_or_else(PoisonError::into_inner).iter().any(|entry| entry.instrumentor == instrumentor)
+    let entries = ENTRIES.read().unwrap_or_else(PoisonError::into_inner);
+    entries.iter().any(|entry| entry.active.is_alive() && entry.instrumentors.contains(&instrumentor))
 }
 
 /// Returns whether nothing is active.
@@ -91,13 +141,14 @@ pub(crate) fn is_empty() -> bool {
 /// Finds who traces a call to an API: the entry of the current tracer, else the newest.
 pub(crate) fn find(provider: &str) -> Option<Arc<Active>> {
     let entries = ENTRIES.read().unwrap_or_else(PoisonError::into_inner);
-    let mut of_api = entries.iter().rev().filter(|entry| entry.provider.name() == provider);
+    let of_api = entries.iter().map(|entry| &entry.active);
+    let mut of_api = of_api.rev().filter(|active| active.provider.name() == provider && active.is_alive());
     let newest = of_api.next()?;
     let mut others = of_api.peekable();
     if others.peek().is_none() {
         return Some(Arc::clone(newest));
     }
-    let owner = current_tracer().map(|tracer| Owner::of(tracer.provider()));
-    let own = std::iter::once(newest).chain(others).find(|entry| Some(entry.owner) == owner);
+    let owner = current_tracer().map(|tracer| Owner::HoneyHive(Pipeline::of_tracer(&tracer)));
+    let own = std::iter::once(newest).chain(others).find(|active| Some(&active.owner) == owner.as_ref());
     Some(Arc::clone(own.unwrap_or(newest)))
 }

@@ -20,6 +20,7 @@ use super::{
     WithHoneyHive,
     reqwest::{begin, fail, tee},
 };
+use crate::registry;
 
 /// Traces the requests of an async-openai client.
 ///
@@ -59,6 +60,9 @@ where
         // The ready service is the one to call; its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
+        if registry::is_empty() {
+            return Box::pin(inner.call(factory));
+        }
         Box::pin(async move {
             let exchange = factory.build().await.ok().and_then(|request| begin(&request));
             let Some(mut exchange) = exchange else { return inner.call(factory).await };

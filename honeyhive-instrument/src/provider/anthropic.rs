@@ -30,6 +30,10 @@ impl Provider for Anthropic {
         Some(call)
     }
 
+    fn is_home(&self, head: &RequestHead<'_>) -> bool {
+        super::host::provider(head.host()) == Some("anthropic")
+    }
+
     fn request(&self, body: &[u8], call: &mut LlmCall) {
         if let Ok(json) = serde_json::from_slice(body) {
             messages::request(json, &mut call.request);

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::{Provider, RequestHead, Step};
 use crate::{
-    model::{CallError, LlmCall, Operation},
+    model::{CallError, Ending, LlmCall, Operation},
     wire::Frame,
 };
 
@@ -38,6 +38,10 @@ impl Provider for Google {
         Some(call)
     }
 
+    fn is_home(&self, head: &RequestHead<'_>) -> bool {
+        super::host::provider(head.host()) == Some("google")
+    }
+
     fn request(&self, body: &[u8], call: &mut LlmCall) {
         if let Ok(json) = serde_json::from_slice(body) {
             generate::request(json, &mut call.request);
@@ -58,6 +62,11 @@ impl Provider for Google {
 
     fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step {
         match serde_json::from_str::<Json>(&frame.data) {
+            Ok(piece @ Json::Object(_)) if piece.get("error").is_some() => {
+                let status = piece.pointer("/error/code").and_then(Json::as_u64).and_then(|code| code.try_into().ok());
+                call.ending = Ending::Failed(self.error(status.unwrap_or(500), frame.data.as_bytes()));
+                Step::Last
+            }
             Ok(piece @ Json::Object(_)) => {
                 generate::piece(&piece, &mut call.response);
                 Step::Piece

@@ -1,12 +1,13 @@
 //! Whose service a host is. An unknown host has no name: it may be anybody's.
 
 /// Host, or suffix of it, and name.
-const HOSTS: [(&str, &str); 17] = [
+const HOSTS: [(&str, &str); 18] = [
     ("api.openai.com", "openai"),
     (".openai.com", "openai"),
     (".openai.azure.com", "azure"),
     (".services.ai.azure.com", "azure"),
     (".cognitiveservices.azure.com", "azure"),
+    ("api.anthropic.com", "anthropic"),
     ("api.groq.com", "groq"),
     ("api.together.xyz", "together"),
     ("api.together.ai", "together"),

@@ -90,6 +90,10 @@ impl Provider for OpenAi {
         Some(call)
     }
 
+    fn is_home(&self, head: &RequestHead<'_>) -> bool {
+        host::provider(head.host()).is_some()
+    }
+
     fn request(&self, body: &[u8], call: &mut LlmCall) {
         if let (Ok(json), Some(endpoint)) = (serde_json::from_slice(body), endpoint(call)) {
             (endpoint.request)(json, &mut call.request);
@@ -106,6 +110,10 @@ impl Provider for OpenAi {
     fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step {
         match serde_json::from_str::<Json>(&frame.data) {
             Ok(event @ Json::Object(_)) if call.operation == Operation::Responses => responses::event(&event, call),
+            Ok(Json::Object(chunk)) if chunk.get("error").is_some_and(|error| !error.is_null()) => {
+                call.ending = Ending::Failed(stream_error(&chunk["error"]));
+                Step::Last
+            }
             Ok(chunk @ Json::Object(_)) => {
                 chat::chunk(&chunk, call);
                 Step::Piece
@@ -125,6 +133,12 @@ impl Provider for OpenAi {
     fn error(&self, status: u16, body: &[u8]) -> CallError {
         CallError { kind: error_kind(status).into(), message: super::error_message(status, body) }
     }
+}
+
+/// Reads an error in the middle of a stream.
+fn stream_error(error: &Json) -> CallError {
+    let message = error["message"].as_str().map_or_else(|| error.to_string(), str::to_owned);
+    CallError { kind: "APIError".into(), message }
 }
 
 /// A response may arrive whole and say that it failed.

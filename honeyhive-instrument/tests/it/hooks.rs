@@ -169,7 +169,7 @@ async fn errors_reach_the_caller_and_the_span() {
         let error = client(&server).chat().create(question()).await.unwrap_err();
         assert!(error.to_string().contains("no such model"), "{error}");
         let refused = reqwest::Client::new().with_honeyhive();
-        refused.post("http://127.0.0.1:9/v1/messages").body("{}").send().await.unwrap_err();
+        refused.post("http://127.0.0.1:9/v1/messages").body(r#"{"model":"m"}"#).send().await.unwrap_err();
     })
     .await;
     let shown: Vec<_> = spans.iter().map(|span| format!("{} {:?}", span.name(), span.status())).collect();
@@ -177,6 +177,49 @@ async fn errors_reach_the_caller_and_the_span() {
         openai.chat ("ERROR", "Error code: 400 - {\"error\":{\"code\":null,\"message\":\"no such model\",\"param\":null,\"type\":\"invalid_request_error\"}}")
         messages.create ("ERROR", "APIConnectionError: Connection error.")"#]]
     .assert_eq(&shown.join("\n"));
+}
+
+#[tokio::test]
+async fn an_error_inside_a_stream_or_under_its_type_fails_the_span() {
+    let _turn = turn().await;
+    let server = LoopbackServer::start(|request| match request.path() {
+        "/v1/messages" => Reply::status(429).header("content-type", "text/event-stream"),
+        _ => Reply::events(
+            Duration::ZERO,
+            [
+                "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"so\"}}]}\n\n",
+                "data: {\"error\":{\"message\":\"overloaded\"}}\n\n",
+            ],
+        ),
+    })
+    .unwrap();
+    let spans = traced(|_| async {
+        let client = reqwest::Client::new().with_honeyhive();
+        for path in ["/v1/chat/completions", "/v1/messages"] {
+            let request = client.post(server.url() + path).body(r#"{"model":"m","stream":true}"#);
+            request.send().await.unwrap().bytes().await.unwrap();
+        }
+    })
+    .await;
+    let shown: Vec<_> = spans.iter().map(|span| format!("{} {:?}", span.name(), span.status())).collect();
+    expect![[r#"
+        openai.chat ("ERROR", "overloaded")
+        messages.create ("ERROR", "RateLimitError: Error code: 429")"#]]
+    .assert_eq(&shown.join("\n"));
+}
+
+#[tokio::test]
+async fn other_services_with_such_paths_are_none_of_ours() {
+    let _turn = turn().await;
+    let server = LoopbackServer::start(|_| Reply::json(200, "{}")).unwrap();
+    let spans = traced(|_| async {
+        let client = reqwest::Client::new().with_honeyhive();
+        for path in ["/surveys/1/responses", "/crm/v1/messages"] {
+            client.post(server.url() + path).body(r#"{"customer":"canary"}"#).send().await.unwrap();
+        }
+    })
+    .await;
+    assert!(spans.is_empty());
 }
 
 #[tokio::test]
@@ -230,7 +273,15 @@ async fn a_hook_inside_a_hook_opens_no_second_span() {
         let client = reqwest_middleware::ClientBuilder::from_client(reqwest::Client::new().with_honeyhive())
             .with(honeyhive_instrument::hook::HoneyHiveMiddleware)
             .build();
-        client.post(server.url() + "/v1/messages").body("{}").send().await.unwrap().bytes().await.unwrap();
+        client
+            .post(server.url() + "/v1/messages")
+            .body(r#"{"model":"m"}"#)
+            .send()
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap();
     })
     .await;
     assert_eq!(spans.len(), 1);

@@ -112,6 +112,59 @@ async fn a_second_convention_on_the_same_tracer_is_an_error_until_the_first_is_g
 }
 
 #[tokio::test]
+async fn content_on_and_off_on_the_same_tracer_is_an_error() {
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let (with, without) =
+        (openinference::OpenAIInstrumentor::new(), openinference::OpenAIInstrumentor::new().capture_content(false));
+    with.instrument(tracer.provider()).unwrap();
+    let error = without.instrument(tracer.provider()).unwrap_err().to_string();
+    assert!(error.contains("capture_content(true)"), "{error}");
+    assert!(!without.is_instrumented());
+    with.uninstrument();
+    without.instrument(tracer.provider()).unwrap();
+    without.uninstrument();
+}
+
+#[tokio::test]
+async fn two_instrumentors_of_a_kind_trace_a_call_once_until_both_are_gone() {
+    let _turn = turn().await;
+    let (recorder, server) = (Recorder::new(), providers());
+    let tracer = recorder.tracer();
+    let (one, two) = (openinference::OpenAIInstrumentor::new(), openinference::OpenAIInstrumentor::new());
+    one.instrument(tracer.provider()).unwrap();
+    two.instrument(&tracer.provider().clone()).unwrap();
+    let client = reqwest::Client::new().with_honeyhive();
+    ask(&client, &server, "openai").await;
+    one.uninstrument();
+    assert!(!one.is_instrumented() && two.is_instrumented());
+    ask(&client, &server, "openai").await;
+    two.uninstrument();
+    ask(&client, &server, "openai").await;
+    assert_eq!(names(&recorder), ["ChatCompletion", "ChatCompletion"]);
+}
+
+#[tokio::test]
+async fn every_new_tracer_can_be_instrumented_and_a_dropped_one_is_forgotten() {
+    let _turn = turn().await;
+    let server = providers();
+    let client = reqwest::Client::new().with_honeyhive();
+    for _ in 0..8 {
+        let exported = Recorder::new();
+        let tracer = HoneyHiveTracer::init().exporter(exported.clone()).build().unwrap();
+        let instrumentor = traceloop::OpenAIInstrumentor::new();
+        instrumentor.instrument(&tracer.provider().clone()).unwrap();
+        assert!(instrumentor.is_instrumented());
+        tracer.start_span("work").instrument(ask(&client, &server, "openai")).await;
+        assert!(tracer.flush(std::time::Duration::from_secs(10)).is_complete());
+        assert_eq!(names(&exported), ["openai.chat", "work"]);
+        drop(tracer);
+        assert!(!instrumentor.is_instrumented());
+    }
+}
+
+#[tokio::test]
 async fn two_tracers_each_get_their_own_calls() {
     let _turn = turn().await;
     let server = providers();
