@@ -54,7 +54,9 @@ impl Recorder {
     /// A setting that is wrong gives a tracer without it: tests of settings use
     /// [`TracerBuilder::build`].
     pub fn tracer_with(&self, set: impl FnOnce(TracerBuilder) -> TracerBuilder) -> HoneyHiveTracer {
-        let bare = || HoneyHiveTracer::init().exporter(self.clone()).session_name("test");
+        // Without the tracer, which would otherwise hold itself.
+        let exporter = || Self { spans: Arc::clone(&self.spans), ..Self::default() };
+        let bare = || HoneyHiveTracer::init().exporter(exporter()).session_name("test");
         let nothing = |_: &str| None;
         let tracer = set(bare()).build_from(&nothing).or_else(|_| bare().build_from(&nothing));
         let tracer = tracer.unwrap_or_else(|_| unreachable!("the defaults are valid"));
@@ -123,4 +125,25 @@ fn line(span: &SpanRecord, depth: usize, out: &mut String) {
         let _ = write!(out, " ! {description}");
     }
     out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_recorder_and_its_tracer_go_when_they_are_dropped() {
+        let recorder = Recorder::new();
+        let spans = Arc::downgrade(&recorder.spans);
+        drop(recorder.tracer().start_span("work"));
+        assert_eq!(recorder.spans().len(), 1);
+        drop(recorder);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while spans.upgrade().is_some() {
+            assert!(Instant::now() < deadline, "the worker holds the recorder");
+            std::thread::yield_now();
+        }
+    }
 }
