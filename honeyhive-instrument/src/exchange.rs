@@ -21,9 +21,11 @@ use crate::{
     wire::{Frame, SseDecoder},
 };
 
-/// Most bytes of an answer that are kept.
-const MAX_BODY: usize = 4 * 1024 * 1024;
+/// Most bytes of an answer that are read. Of a larger one nothing is recorded but that, or of a stream
+/// what came before.
+const MAX_BODY: usize = 16 << 20;
 
+const TOO_LARGE: &str = "honeyhive_metadata.response_too_large";
 const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
 
 /// Marks a context in which a model call is traced: a hook further down opens no second span.
@@ -56,6 +58,7 @@ pub struct Exchange {
     started: Instant,
     status: u16,
     body: Body,
+    taken: usize,
     pieces: usize,
     settled: bool,
 }
@@ -95,6 +98,7 @@ impl Exchange {
             started: Instant::now(),
             status: 0,
             body: Body::Plain(vec![]),
+            taken: 0,
             pieces: 0,
             settled: false,
         })
@@ -121,19 +125,27 @@ impl Exchange {
 
     /// Takes bytes of the answer.
     pub fn data(&mut self, bytes: &[u8]) {
+        self.taken = self.taken.saturating_add(bytes.len());
         if self.settled {
             return;
         }
+        if self.taken > MAX_BODY {
+            return self.too_large();
+        }
         match &mut self.body {
-            Body::Plain(body) => {
-                let room = MAX_BODY.saturating_sub(body.len());
-                body.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            }
+            Body::Plain(body) => body.extend_from_slice(bytes),
             Body::Stream(decoder) => {
                 let mut frames = vec![];
                 decoder.feed(bytes, |frame| frames.push(frame));
                 self.frames(&frames);
             }
+        }
+    }
+
+    fn too_large(&mut self) {
+        self.context.span().set_attribute(KeyValue::new(TOO_LARGE, true));
+        if let Body::Plain(body) = &mut self.body {
+            *body = vec![];
         }
     }
 

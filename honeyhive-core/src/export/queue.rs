@@ -1,6 +1,6 @@
 //! The entrance of the pipeline: bounded in bytes, never blocks, counts what it drops.
 //! One mutex guards it all; it is held for a push or a swap, never while anything is sent. The
-//! worker starts at the first push and not before, so an idle tracer costs no thread.
+//! worker starts at the first push, of a span or of a call such as the start of a session.
 
 use std::{
     collections::VecDeque,

@@ -209,6 +209,28 @@ async fn an_error_inside_a_stream_or_under_its_type_fails_the_span() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_too_large_reaches_the_caller_and_is_marked() {
+    let _turn = turn().await;
+    let large = format!(r#"{{"model":"m","data":[],"filler":"{}"}}"#, "x".repeat(17 << 20));
+    let length = large.len();
+    let server = LoopbackServer::start(move |request| match request.path() {
+        "/v1/embeddings" => Reply::json(200, large.clone()),
+        _ => Reply::json(200, r#"{"model":"m","data":[]}"#),
+    })
+    .unwrap();
+    let spans = traced(|_| async {
+        let client = reqwest::Client::new().with_honeyhive();
+        for (path, length) in [("/v1/embeddings", length), ("/openai/v1/embeddings", 23)] {
+            let request = client.post(server.url() + path).body(r#"{"model":"m","input":"a"}"#);
+            assert_eq!(request.send().await.unwrap().bytes().await.unwrap().len(), length);
+        }
+    })
+    .await;
+    let marks: Vec<_> = spans.iter().map(|span| span.attribute("honeyhive_metadata.response_too_large")).collect();
+    assert_eq!(marks, [Some(json!(true)), None]);
+}
+
+#[tokio::test]
 async fn other_services_with_such_paths_are_none_of_ours() {
     let _turn = turn().await;
     let server = LoopbackServer::start(|_| Reply::json(200, "{}")).unwrap();
