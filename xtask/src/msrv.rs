@@ -1,5 +1,6 @@
-//! Holds the stated Rust version: every crate of the default build must build with it.
-//! What our own code uses of std is held by clippy's `incompatible_msrv`.
+//! Holds the stated Rust version: every crate of the default build must state that it builds with it, and
+//! where that toolchain is installed the whole workspace is checked with it.
+//! What our own code uses of std is held by clippy's `incompatible_msrv` as well.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,9 +27,27 @@ pub(crate) fn run() -> Outcome {
     match newer.is_empty() {
         true => {
             println!("msrv: all dependencies build with Rust {}.{}", stated.0, stated.1);
-            Ok(())
+            check_with(&format!("{}.{}.0", stated.0, stated.1))
         }
         false => Err(format!("newer than the stated Rust version: {}", newer.join(", "))),
+    }
+}
+
+fn check_with(toolchain: &str) -> Outcome {
+    let run = |args: &[&str]| {
+        let mut command = Command::new("rustup");
+        command.args(["run", toolchain, "cargo"]).args(args).current_dir(root());
+        command.env("CARGO_TARGET_DIR", root().join("target/msrv")).env_remove("RUSTUP_TOOLCHAIN");
+        command
+    };
+    let installed = run(&["--version"]).output().is_ok_and(|output| output.status.success());
+    if !installed {
+        println!("msrv: check SKIPPED, Rust {toolchain} is not installed (rustup toolchain install {toolchain})");
+        return Ok(());
+    }
+    match run(&["check", "--workspace", "--all-features", "--locked"]).status() {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(format!("the workspace does not build with Rust {toolchain}")),
     }
 }
 
