@@ -73,6 +73,9 @@ impl Core {
     }
 }
 
+/// Roughly what the core fields of a sealed span take.
+const CORE_BYTES: usize = 1024;
+
 /// A span that has not ended, or has ended and waits for the worker.
 #[derive(Debug)]
 pub(crate) struct OpenRecord {
@@ -106,9 +109,9 @@ impl OpenRecord {
         }
     }
 
-    /// Returns roughly how much memory the record holds.
+    /// Returns roughly how much memory the record holds once it is sealed.
     pub(crate) fn bytes(&self) -> usize {
-        data_bytes(&self.data)
+        CORE_BYTES + data_bytes(&self.data)
     }
 
     /// Settles the attributes: last write wins, core fields first.
@@ -333,5 +336,20 @@ fn otel_json(value: &OtelValue) -> serde_json::Value {
             items.iter().map(|text| text.as_str().to_owned()).collect()
         }
         other => other.as_str().into_owned().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_an_open_record_covers_the_sealed_one() {
+        let tracer = crate::testing::Recorder::new().tracer_with(|builder| builder.project("project"));
+        let builder = tracer.span("work");
+        let record = tracer.open_record(&builder, &opentelemetry::trace::SpanContext::NONE, None);
+        let expected = record.bytes();
+        let sealed = data_bytes(&record.seal().data);
+        assert!((sealed..2 * sealed).contains(&expected), "{sealed} sealed, {expected} expected");
     }
 }
