@@ -51,6 +51,10 @@ impl Printer {
         while self.open.len() >= MAX_TRACES || self.held >= MAX_SPANS {
             let Some(oldest) = self.order.front().copied() else { break };
             self.release(oldest);
+            diag::warn(
+                "tree left out",
+                "a trace with too many spans, or without an end, is not printed; it is sent all the same",
+            );
         }
         self.held += 1;
         self.open
