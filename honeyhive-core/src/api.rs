@@ -4,6 +4,8 @@
 //! Wire format: `POST /session/start` with `{"session": {…}}` and `PUT /events` with `{"event_id": …}`
 //! as the Python SDK sends them. Of a response only the status is read.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Map, json};
 
@@ -35,11 +37,11 @@ impl Call {
         }
     }
 
-    pub(crate) fn body(&self) -> serde_json::Value {
+    pub(crate) fn body(&self) -> Cow<'_, serde_json::Value> {
         match self {
-            Self::SessionStart(start) => json!({ "session": start }),
-            Self::UpdateEvent(update) => json!(update.0),
-            Self::Kept(_, _, body) => body.clone(),
+            Self::SessionStart(start) => Cow::Owned(json!({ "session": start })),
+            Self::UpdateEvent(update) => Cow::Owned(json!(update.0)),
+            Self::Kept(_, _, body) => Cow::Borrowed(body),
         }
     }
 }

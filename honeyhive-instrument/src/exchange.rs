@@ -15,7 +15,7 @@ use opentelemetry::{
 use crate::{
     convention::{Sink, Verdict},
     model::{CallError, Ending, LlmCall},
-    provider::{PROVIDERS, Provider, RequestHead, Step},
+    provider::{self, RequestHead, Step},
     redact,
     registry::{self, Active},
     wire::{Frame, SseDecoder},
@@ -79,7 +79,7 @@ impl Exchange {
         if parent.get::<ModelCall>().is_some() || parent.is_telemetry_suppressed() {
             return None;
         }
-        let (provider, mut call) = claim(head)?;
+        let (provider, mut call) = provider::claim(head)?;
         let active = registry::find(provider.name())?;
         if !active.convention.covers(call.operation) {
             return None;
@@ -254,8 +254,4 @@ impl Drop for Exchange {
 /// A mistake of ours in reading or writing must not reach the caller.
 fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
-}
-
-fn claim(head: &RequestHead<'_>) -> Option<(&'static dyn Provider, LlmCall)> {
-    PROVIDERS.iter().find_map(|provider| Some((*provider, provider.claim(head)?)))
 }

@@ -87,6 +87,11 @@ pub trait Provider: Debug + Send + Sync {
 /// All providers. A request belongs to the first that claims it.
 pub static PROVIDERS: &[&dyn Provider] = &[&OpenAi, &Anthropic, &Google];
 
+/// Returns the provider that a request belongs to, and the record of it.
+pub fn claim(head: &RequestHead<'_>) -> Option<(&'static dyn Provider, LlmCall)> {
+    PROVIDERS.iter().find_map(|provider| Some((*provider, provider.claim(head)?)))
+}
+
 /// Most bytes of an error's body that are kept.
 const MAX_ERROR_BODY: usize = 4 * 1024;
 
@@ -103,5 +108,20 @@ fn error_message(status: u16, body: &[u8]) -> String {
     match text.is_empty() {
         true => format!("Error code: {status}"),
         false => format!("Error code: {status} - {}", &text[..end]),
+    }
+}
+
+/// Names an error as the Python clients of OpenAI and Anthropic do.
+fn error_kind(status: u16) -> &'static str {
+    match status {
+        400 => "BadRequestError",
+        401 => "AuthenticationError",
+        403 => "PermissionDeniedError",
+        404 => "NotFoundError",
+        409 => "ConflictError",
+        422 => "UnprocessableEntityError",
+        429 => "RateLimitError",
+        500.. => "InternalServerError",
+        _ => "APIStatusError",
     }
 }

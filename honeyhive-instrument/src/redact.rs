@@ -9,8 +9,7 @@ const HARMLESS: [&str; 5] = ["model", "reasoning_effort", "service_tier", "tool_
 
 /// Takes every text of the caller and of the model out of a record.
 pub(crate) fn hide_content(call: &mut LlmCall) {
-    let Request { model, params, stream, max_tokens, temperature, top_p, .. } = std::mem::take(&mut call.request);
-    let mut params = params;
+    let Request { model, mut params, stream, max_tokens, temperature, top_p, .. } = std::mem::take(&mut call.request);
     params.retain(|key, value| value.is_number() || value.is_boolean() || HARMLESS.contains(&key.as_str()));
     call.request = Request { model, params, stream, max_tokens, temperature, top_p, ..Request::default() };
     let Response { id, model, outputs, usage, system_fingerprint, service_tier, .. } =

@@ -141,14 +141,12 @@ pub(crate) fn is_empty() -> bool {
 /// Finds who traces a call to an API: the entry of the current tracer, else the newest.
 pub(crate) fn find(provider: &str) -> Option<Arc<Active>> {
     let entries = ENTRIES.read().unwrap_or_else(PoisonError::into_inner);
-    let of_api = entries.iter().map(|entry| &entry.active);
-    let mut of_api = of_api.rev().filter(|active| active.provider.name() == provider && active.is_alive());
-    let newest = of_api.next()?;
-    let mut others = of_api.peekable();
-    if others.peek().is_none() {
-        return Some(Arc::clone(newest));
-    }
-    let owner = current_tracer().map(|tracer| Owner::HoneyHive(Pipeline::of_tracer(&tracer)));
-    let own = std::iter::once(newest).chain(others).find(|active| Some(&active.owner) == owner.as_ref());
+    let of_api = || {
+        let newest_first = entries.iter().rev().map(|entry| &entry.active);
+        newest_first.filter(|active| active.provider.name() == provider && active.is_alive())
+    };
+    let newest = of_api().next()?;
+    let current = current_tracer().map(|tracer| Owner::HoneyHive(Pipeline::of_tracer(&tracer)));
+    let own = current.and_then(|current| of_api().find(|active| active.owner == current));
     Some(Arc::clone(own.unwrap_or(newest)))
 }

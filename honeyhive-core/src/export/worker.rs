@@ -147,17 +147,17 @@ impl Line {
     /// Waits until there may be something to do.
     async fn pause(&mut self) {
         let retry = self.retry.as_ref().map(|retry| retry.until);
-        let deadline = self.flushes.iter().map(|waiter| waiter.flush.deadline).min();
-        let until = retry.into_iter().chain(deadline).fold(Instant::now() + self.interval, Instant::min);
-        let (queue, calls) = (Arc::clone(&self.queue), &mut self.calls);
-        let done = tokio::select! {
-            Some(done) = calls.join_next() => Some(matches!(done, Ok(true))),
-            () = queue.woken() => None,
-            () = time::sleep_until(until.into()) => None,
-        };
-        if let Some(made) = done {
-            self.queue.call_done(made);
+        let until = retry.into_iter().chain(self.deadline()).fold(Instant::now() + self.interval, Instant::min);
+        tokio::select! {
+            Some(done) = self.calls.join_next() => self.queue.call_done(matches!(done, Ok(true))),
+            () = self.queue.woken() => {}
+            () = time::sleep_until(until.into()) => {}
         }
+    }
+
+    /// Returns the earliest deadline of the flushes that wait.
+    fn deadline(&self) -> Option<Instant> {
+        self.flushes.iter().map(|waiter| waiter.flush.deadline).min()
     }
 
     fn due(&self) -> bool {
@@ -210,12 +210,10 @@ impl Line {
     /// Sends a batch; meanwhile takes in what comes and answers flushes whose time is up.
     async fn send(&mut self, exporter: &mut dyn Exporter, next: Waiting) {
         let queue = Arc::clone(&self.queue);
-        let destination = exporter.destination();
         let sent = {
             let mut sending = pin!(contained(async { exporter.export(&next.batch).await }));
             loop {
-                let deadline = self.flushes.iter().map(|waiter| waiter.flush.deadline).min();
-                let until = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+                let until = self.deadline().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
                 tokio::select! {
                     sent = &mut sending => break Some(sent),
                     () = queue.woken() => self.take_in(),
@@ -228,15 +226,15 @@ impl Line {
             }
         };
         match sent {
-            Some(sent) => self.settle(&destination, next, sent),
+            Some(sent) => self.settle(next, sent),
             None => self.waiting.push_front(next),
         }
         self.answer();
     }
 
     /// Books the outcome of a batch, or puts it back.
-    fn settle(&mut self, destination: &str, next: Waiting, sent: Sent) {
-        let count = next.count();
+    fn settle(&mut self, next: Waiting, sent: Sent) {
+        let (count, destination) = (next.count(), self.queue.destination());
         match &sent {
             Sent::Retry { after, reason } => {
                 let wait = self.retry.as_ref().map_or(MIN_BACKOFF, |retry| (retry.wait * 2).min(MAX_BACKOFF));

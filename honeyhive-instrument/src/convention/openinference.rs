@@ -5,7 +5,7 @@
 //! Attributes that matter most come first, so that a limit cuts messages and not the call.
 
 use opentelemetry::{Array, Value as OtelValue, trace::SpanKind};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::{Convention, Sink, Verdict};
 use crate::model::{Embedding, Ending, LlmCall, Message, Operation, Output, Part, Request, ToolCall};
@@ -223,7 +223,7 @@ fn write_part(sink: &mut Sink, message: &str, index: usize, part: &Part, calls: 
     let content = format!("{prefix}.message_content");
     let mut kind = |kind: &'static str| sink.put(format!("{content}.type"), kind);
     match part {
-        Part::Text(text) => {
+        Part::Text(text) | Part::Refusal(text) => {
             kind("text");
             sink.put(format!("{content}.text"), text.clone());
         }
@@ -249,10 +249,6 @@ fn write_part(sink: &mut Sink, message: &str, index: usize, part: &Part, calls: 
             kind("text");
             sink.text(format!("{content}.text"), Some(text));
             sink.put(format!("{content}.signature"), signature.clone());
-        }
-        Part::Refusal(text) => {
-            kind("text");
-            sink.put(format!("{content}.text"), text.clone());
         }
         Part::HiddenReasoning(data) => {
             kind("reasoning");
@@ -286,6 +282,6 @@ fn plain(content: &Json) -> String {
     match content {
         Json::String(text) => text.clone(),
         Json::Null => String::new(),
-        other => json!(other).to_string(),
+        other => other.to_string(),
     }
 }

@@ -196,9 +196,8 @@ fn response(call: &LlmCall, sink: &mut Sink) {
 fn finish_reason(reason: &str) -> String {
     match reason {
         "tool_calls" | "function_call" | "tool_use" => "tool_call",
-        "end_turn" | "stop_sequence" => "stop",
+        "end_turn" | "stop_sequence" | "STOP" => "stop",
         "max_tokens" | "MAX_TOKENS" => "length",
-        "STOP" => "stop",
         "SAFETY"
         | "RECITATION"
         | "BLOCKLIST"
@@ -246,10 +245,7 @@ fn input_message(message: &Message) -> Json {
         Some(id) => vec![tool_result(Some(id), message.tool_result.as_ref().unwrap_or(&Json::Null))],
         None => content_parts(&message.content),
     };
-    parts.extend(message.tool_calls.iter().map(tool_call));
-    parts.extend(message.function_call.iter().map(|call| {
-        tool_call(&ToolCall { name: call.name.clone(), arguments: call.arguments.clone(), ..ToolCall::default() })
-    }));
+    parts.extend(tool_calls(message));
     json!({ "role": role(&message.role), "parts": parts })
 }
 
@@ -306,10 +302,7 @@ fn output_message(output: &Output, call: &LlmCall) -> Json {
     }
     parts.extend(message.refusal.as_ref().map(|text| json!({ "type": "refusal", "content": text })));
     parts.extend(message.reasoning.as_ref().map(|text| json!({ "type": "reasoning", "content": text })));
-    parts.extend(message.tool_calls.iter().map(tool_call));
-    parts.extend(message.function_call.iter().map(|call| {
-        tool_call(&ToolCall { name: call.name.clone(), arguments: call.arguments.clone(), ..ToolCall::default() })
-    }));
+    parts.extend(tool_calls(message));
     let reason = output.finish_reason.as_deref().map(finish_reason).unwrap_or_default();
     let mut out = json!({ "role": role(&message.role), "parts": parts, "finish_reason": reason });
     if let Some(filter) = &output.content_filter {
@@ -359,6 +352,14 @@ fn part(part: &Part) -> Option<Json> {
         Part::ToolResult { id, content } => tool_result(id.as_deref(), content),
         Part::Other(other) => other.clone(),
     })
+}
+
+/// The calls beside the content; a function call of the older form is one without an id.
+fn tool_calls(message: &Message) -> impl Iterator<Item = Json> {
+    let older = message.function_call.iter().map(|call| {
+        tool_call(&ToolCall { name: call.name.clone(), arguments: call.arguments.clone(), ..ToolCall::default() })
+    });
+    message.tool_calls.iter().map(tool_call).chain(older)
 }
 
 fn tool_call(call: &ToolCall) -> Json {

@@ -62,21 +62,13 @@ impl Provider for Anthropic {
     }
 }
 
-/// Names an error as Anthropic's clients do.
+/// Names an error as Anthropic's clients do, which know a few more than others.
 fn error_kind(status: u16) -> &'static str {
     match status {
-        400 => "BadRequestError",
-        401 => "AuthenticationError",
-        403 => "PermissionDeniedError",
-        404 => "NotFoundError",
-        409 => "ConflictError",
         413 => "RequestTooLargeError",
-        422 => "UnprocessableEntityError",
-        429 => "RateLimitError",
         503 => "ServiceUnavailableError",
         504 => "DeadlineExceededError",
         529 => "OverloadedError",
-        500.. => "InternalServerError",
-        _ => "APIStatusError",
+        other => super::error_kind(other),
     }
 }

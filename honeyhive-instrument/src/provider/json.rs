@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Number, Value as Json};
 
+use crate::model::{Content, Part};
+
 /// Returns a text that is not null.
 pub(super) fn text(json: &Json, key: &str) -> Option<String> {
     json.get(key)?.as_str().map(str::to_owned)
@@ -32,6 +34,25 @@ pub(super) fn items<'a>(json: &'a Json, key: &str) -> impl Iterator<Item = &'a J
     json.get(key).and_then(Json::as_array).into_iter().flatten()
 }
 
+/// Returns what a message says: a text, or parts that `part` reads.
+pub(super) fn content(json: Option<&Json>, part: fn(&Json) -> Part) -> Content {
+    match json {
+        Some(Json::String(text)) => Content::Text(text.clone()),
+        Some(Json::Array(parts)) => Content::Parts(parts.iter().map(part).collect()),
+        _ => Content::Absent,
+    }
+}
+
+/// Returns the `index` of an entry, else its position.
+pub(super) fn index(json: &Json, position: usize) -> usize {
+    count(json, "index").and_then(|index| index.try_into().ok()).unwrap_or(position)
+}
+
+/// Returns the entries of some keys, in that order, where they are filled.
+pub(super) fn only(json: &Json, keys: &[&str]) -> Map<String, Json> {
+    keys.iter().filter_map(|key| Some(((*key).to_owned(), filled(json, key)?))).collect()
+}
+
 /// Returns the entries of an object without some keys.
 pub(super) fn without(json: &Json, keys: &[&str]) -> Map<String, Json> {
     let entries = json.as_object().into_iter().flatten();
@@ -49,9 +70,17 @@ pub(super) fn append(object: &mut Map<String, Json>, key: &str, piece: &str) -> 
     true
 }
 
+/// Returns what the pieces of a stream add up to, an empty object before the first.
+pub(super) fn whole(slot: &mut Option<Json>) -> Option<&mut Map<String, Json>> {
+    as_object(slot.get_or_insert(Json::Null))
+}
+
 /// Returns the object at `key`, making it where there is none.
 pub(super) fn object<'a>(json: &'a mut Map<String, Json>, key: &str) -> Option<&'a mut Map<String, Json>> {
-    let slot = json.entry(key).or_insert(Json::Null);
+    as_object(json.entry(key).or_insert(Json::Null))
+}
+
+fn as_object(slot: &mut Json) -> Option<&mut Map<String, Json>> {
     if !slot.is_object() {
         *slot = Json::Object(Map::new());
     }

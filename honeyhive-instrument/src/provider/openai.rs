@@ -131,7 +131,7 @@ impl Provider for OpenAi {
     }
 
     fn error(&self, status: u16, body: &[u8]) -> CallError {
-        CallError { kind: error_kind(status).into(), message: super::error_message(status, body) }
+        CallError { kind: super::error_kind(status).into(), message: super::error_message(status, body) }
     }
 }
 
@@ -146,20 +146,5 @@ fn fail_if_it_says_so(call: &mut LlmCall) {
     let failure = call.response.json.as_ref().filter(|_| call.operation == Operation::Responses);
     if let Some(error) = failure.and_then(responses::failure) {
         call.ending = Ending::Failed(error);
-    }
-}
-
-/// Names an error as OpenAI's clients do.
-fn error_kind(status: u16) -> &'static str {
-    match status {
-        400 => "BadRequestError",
-        401 => "AuthenticationError",
-        403 => "PermissionDeniedError",
-        404 => "NotFoundError",
-        409 => "ConflictError",
-        422 => "UnprocessableEntityError",
-        429 => "RateLimitError",
-        500.. => "InternalServerError",
-        _ => "APIStatusError",
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use honeyhive_instrument::{
     model::LlmCall,
-    provider::{PROVIDERS, RequestHead},
+    provider::{self, RequestHead},
     wire::SseDecoder,
 };
 
@@ -66,8 +66,7 @@ impl Fixture {
     pub(crate) fn call(&self, piece: usize) -> LlmCall {
         let url = self.url();
         let head = RequestHead { method: "POST", url: &url };
-        let (provider, mut call) =
-            PROVIDERS.iter().find_map(|provider| Some((provider, provider.claim(&head)?))).unwrap();
+        let (provider, mut call) = provider::claim(&head).unwrap();
         provider.request(&self.request(), &mut call);
         if let Some(stream) = self.stream() {
             call.streamed = true;

@@ -56,6 +56,12 @@ async fn traced<F: Future>(test: impl FnOnce(HoneyHiveTracer) -> F) -> Vec<SpanR
     recorder.spans()
 }
 
+/// Shows name and status of each span.
+fn outcomes(spans: &[SpanRecord]) -> String {
+    let shown: Vec<_> = spans.iter().map(|span| format!("{} {:?}", span.name(), span.status())).collect();
+    shown.join("\n")
+}
+
 #[tokio::test]
 async fn async_openai_plain_call() {
     let _turn = turn().await;
@@ -172,11 +178,10 @@ async fn errors_reach_the_caller_and_the_span() {
         refused.post("http://127.0.0.1:9/v1/messages").body(r#"{"model":"m"}"#).send().await.unwrap_err();
     })
     .await;
-    let shown: Vec<_> = spans.iter().map(|span| format!("{} {:?}", span.name(), span.status())).collect();
     expect![[r#"
         openai.chat ("ERROR", "Error code: 400 - {\"error\":{\"code\":null,\"message\":\"no such model\",\"param\":null,\"type\":\"invalid_request_error\"}}")
         messages.create ("ERROR", "APIConnectionError: Connection error.")"#]]
-    .assert_eq(&shown.join("\n"));
+    .assert_eq(&outcomes(&spans));
 }
 
 #[tokio::test]
@@ -201,11 +206,10 @@ async fn an_error_inside_a_stream_or_under_its_type_fails_the_span() {
         }
     })
     .await;
-    let shown: Vec<_> = spans.iter().map(|span| format!("{} {:?}", span.name(), span.status())).collect();
     expect![[r#"
         openai.chat ("ERROR", "overloaded")
         messages.create ("ERROR", "RateLimitError: Error code: 429")"#]]
-    .assert_eq(&shown.join("\n"));
+    .assert_eq(&outcomes(&spans));
 }
 
 #[tokio::test]

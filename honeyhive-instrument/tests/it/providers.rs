@@ -1,7 +1,7 @@
 //! Bytes of recorded exchanges → records.
 
 use expect_test::expect_file;
-use honeyhive_instrument::provider::{PROVIDERS, RequestHead};
+use honeyhive_instrument::provider::{self, PROVIDERS, RequestHead};
 use proptest::prelude::*;
 
 use crate::fixture::Fixture;
@@ -44,7 +44,7 @@ fn other_requests_are_not_claimed() {
     ] {
         let url = url.parse().unwrap();
         let head = RequestHead { method, url: &url };
-        assert!(PROVIDERS.iter().all(|provider| provider.claim(&head).is_none()), "{method} {url}");
+        assert!(provider::claim(&head).is_none(), "{method} {url}");
     }
 }
 
@@ -58,7 +58,7 @@ fn services_that_speak_openai_are_named() {
     ] {
         let url = url.parse().unwrap();
         let head = RequestHead { method: "POST", url: &url };
-        let call = PROVIDERS.iter().find_map(|provider| provider.claim(&head)).unwrap();
+        let (_, call) = provider::claim(&head).unwrap();
         assert_eq!(call.provider, name, "{url}");
     }
 }
@@ -125,8 +125,7 @@ proptest! {
         ] {
             let url = url.parse().unwrap();
             let head = RequestHead { method: "POST", url: &url };
-            let (provider, mut call) =
-                PROVIDERS.iter().find_map(|provider| Some((provider, provider.claim(&head)?))).unwrap();
+            let (provider, mut call) = provider::claim(&head).unwrap();
             for body in &bodies {
                 provider.request(body.to_string().as_bytes(), &mut call);
                 provider.frame(&Frame { event: None, data: body.to_string() }, &mut call);

@@ -5,15 +5,13 @@ use serde_json::{Map, Value as Json};
 
 use super::super::{
     Step,
-    json::{append, count, filled, items, list, merge, number, object, present, text, without},
+    json::{append, content, count, filled, items, list, merge, number, object, only, present, text, without},
 };
-use crate::model::{
-    CallError, Content, Ending, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage,
-};
+use crate::model::{CallError, Ending, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
 pub(super) fn request(json: Json, request: &mut Request) {
     request.model = text(&json, "model");
-    request.system = filled(&json, "system").map(|system| content(Some(&system)));
+    request.system = filled(&json, "system").map(|system| content(Some(&system), block));
     request.messages = items(&json, "messages").map(message).collect();
     request.tools = items(&json, "tools").map(tool).collect();
     request.params = without(&json, &["model", "output_format", "system", "messages", "tools"]);
@@ -26,26 +24,15 @@ pub(super) fn request(json: Json, request: &mut Request) {
 }
 
 fn tool(raw: &Json) -> Tool {
-    let mut definition = Map::new();
-    for key in ["name", "description", "input_schema"] {
-        definition.extend(filled(raw, key).map(|value| (key.to_owned(), value)));
-    }
+    let definition = only(raw, &["name", "description", "input_schema"]);
     Tool { raw: Some(raw.clone()), definition: Some(Json::Object(definition)) }
 }
 
 fn message(json: &Json) -> Message {
     Message {
         role: text(json, "role").unwrap_or_default(),
-        content: content(json.get("content")),
+        content: content(json.get("content"), block),
         ..Message::default()
-    }
-}
-
-fn content(json: Option<&Json>) -> Content {
-    match json {
-        Some(Json::String(text)) => Content::Text(text.clone()),
-        Some(Json::Array(blocks)) => Content::Parts(blocks.iter().map(block).collect()),
-        _ => Content::Absent,
     }
 }
 
@@ -86,7 +73,6 @@ fn image(source: &Json) -> Option<Part> {
 pub(super) fn response(json: Json, response: &mut Response) {
     response.id = text(&json, "id");
     response.model = text(&json, "model");
-    response.service_tier = None;
     response.usage = usage(&json["usage"]);
     let whole = json.get("content").is_some();
     let output = || Output { message: message(&json), finish_reason: text(&json, "stop_reason"), ..Output::default() };

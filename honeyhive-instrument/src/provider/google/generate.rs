@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::super::json::{append, count, indexed, items, list, merge, number, object, present, text};
+use super::super::json::{append, count, index, indexed, items, list, merge, number, object, present, text, whole};
 use crate::model::{Content, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
 /// The names of a function's schema in JSON's own words.
@@ -18,15 +18,13 @@ pub(super) fn request(json: Json, request: &mut Request) {
         None => vec![],
     };
     request.tools = items(&json, "tools").flat_map(tools).collect();
-    if let Some(Json::Object(config)) = json.get("generationConfig") {
-        let config = Json::Object(config.clone());
-        request.max_tokens = number(&config, "maxOutputTokens");
-        request.temperature = number(&config, "temperature");
-        request.top_p = number(&config, "topP");
-        request.frequency_penalty = number(&config, "frequencyPenalty");
-        request.presence_penalty = number(&config, "presencePenalty");
-        request.params = config.as_object().cloned().unwrap_or_default();
-    }
+    let config = &json["generationConfig"];
+    request.max_tokens = number(config, "maxOutputTokens");
+    request.temperature = number(config, "temperature");
+    request.top_p = number(config, "topP");
+    request.frequency_penalty = number(config, "frequencyPenalty");
+    request.presence_penalty = number(config, "presencePenalty");
+    request.params = config.as_object().cloned().unwrap_or_default();
     request.json = Some(json);
 }
 
@@ -126,7 +124,7 @@ fn output((position, candidate): (usize, &Json)) -> Output {
         message.role = String::new();
     }
     Output {
-        index: count(candidate, "index").and_then(|index| index.try_into().ok()).unwrap_or(position),
+        index: index(candidate, position),
         message,
         finish_reason: text(candidate, "finishReason"),
         content_filter: None,
@@ -161,12 +159,9 @@ fn usage(json: &Json) -> Usage {
 
 /// Merges a piece of a stream into what it adds up to.
 pub(super) fn piece(piece: &Json, response: &mut Response) {
-    let mut whole = match response.json.take() {
-        Some(Json::Object(whole)) => whole,
-        _ => Map::new(),
-    };
-    merge(&mut whole, piece, |whole, key, value| key == "candidates" && merge_candidates(whole, value));
-    response.json = Some(Json::Object(whole));
+    if let Some(whole) = whole(&mut response.json) {
+        merge(whole, piece, |whole, key, value| key == "candidates" && merge_candidates(whole, value));
+    }
 }
 
 fn merge_candidates(whole: &mut Map<String, Json>, piece: &Json) -> bool {

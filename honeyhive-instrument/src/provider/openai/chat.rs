@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::super::json::{append, count, filled, indexed, items, list, merge, number, object, present, text, without};
-use crate::model::{Content, FunctionCall, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
+use super::super::json::{
+    append, content, count, index, indexed, items, list, merge, number, object, only, present, text, whole, without,
+};
+use crate::model::{FunctionCall, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
 pub(super) fn request(json: Json, request: &mut Request) {
     settings(&json, request);
@@ -41,18 +43,17 @@ fn tools(json: &Json) -> Vec<Tool> {
     tools.chain(functions).collect()
 }
 
-fn definition(function: &Json) -> Json {
+/// Describes a function, whether it stands alone or is a tool.
+pub(super) fn definition(function: &Json) -> Json {
     let mut out = Map::from_iter([("type".to_owned(), "function".into())]);
-    for key in ["name", "description", "parameters"] {
-        out.extend(filled(function, key).map(|value| (key.to_owned(), value)));
-    }
+    out.extend(only(function, &["name", "description", "parameters"]));
     Json::Object(out)
 }
 
 fn message(json: &Json) -> Message {
     Message {
         role: text(json, "role").unwrap_or_default(),
-        content: content(json.get("content")),
+        content: content(json.get("content"), part),
         name: text(json, "name"),
         tool_calls: items(json, "tool_calls").map(tool_call).collect(),
         tool_call_id: text(json, "tool_call_id"),
@@ -63,14 +64,6 @@ fn message(json: &Json) -> Message {
             .map(|call| FunctionCall { name: text(call, "name"), arguments: text(call, "arguments") }),
         refusal: text(json, "refusal"),
         reasoning: text(json, "reasoning_content"),
-    }
-}
-
-fn content(json: Option<&Json>) -> Content {
-    match json {
-        Some(Json::String(text)) => Content::Text(text.clone()),
-        Some(Json::Array(parts)) => Content::Parts(parts.iter().map(part).collect()),
-        _ => Content::Absent,
     }
 }
 
@@ -120,7 +113,7 @@ pub(super) fn identity(json: &Json, response: &mut Response) {
 
 fn output((position, choice): (usize, &Json)) -> Output {
     Output {
-        index: count(choice, "index").and_then(|index| index.try_into().ok()).unwrap_or(position),
+        index: index(choice, position),
         message: message(&choice["message"]),
         finish_reason: text(choice, "finish_reason"),
         content_filter: present(choice, "content_filter_results"),
@@ -138,18 +131,15 @@ fn usage(json: &Json) -> Usage {
         reasoning: count(output, "reasoning_tokens"),
         input_audio: count(input, "audio_tokens"),
         output_audio: count(output, "audio_tokens"),
-        input_tools: None,
+        ..Usage::default()
     }
 }
 
 /// Merges a chunk into what the stream adds up to.
 pub(super) fn chunk(chunk: &Json, call: &mut LlmCall) {
-    let mut whole = match call.response.json.take() {
-        Some(Json::Object(whole)) => whole,
-        _ => Map::new(),
-    };
-    merge(&mut whole, chunk, |whole, key, value| key == "choices" && merge_choices(whole, value));
-    call.response.json = Some(Json::Object(whole));
+    if let Some(whole) = whole(&mut call.response.json) {
+        merge(whole, chunk, |whole, key, value| key == "choices" && merge_choices(whole, value));
+    }
 }
 
 fn merge_choices(whole: &mut Map<String, Json>, chunk: &Json) -> bool {

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{
-    super::json::{count, items, text, without},
+    super::json::{index, items, text, without},
     chat,
 };
 use crate::model::{Content, Message, Output, Request, Response};
@@ -29,7 +29,7 @@ pub(super) fn response(json: Json, response: &mut Response) {
 fn output((position, choice): (usize, &Json)) -> Output {
     let content = text(choice, "text").map_or(Content::Absent, Content::Text);
     Output {
-        index: count(choice, "index").and_then(|index| index.try_into().ok()).unwrap_or(position),
+        index: index(choice, position),
         message: Message { role: "assistant".to_owned(), content, ..Message::default() },
         finish_reason: text(choice, "finish_reason"),
         content_filter: None,

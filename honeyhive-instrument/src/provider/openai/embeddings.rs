@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value as Json;
 
 use super::{
-    super::json::{count, items, without},
+    super::json::{index, items, without},
     chat,
 };
 use crate::model::{Embedding, Request, Response};
@@ -32,8 +32,7 @@ fn embedding((position, entry): (usize, &Json)) -> Option<Embedding> {
         Json::String(base64) => floats(&BASE64_STANDARD.decode(base64).ok()?),
         _ => return None,
     };
-    let index = count(entry, "index").and_then(|index| index.try_into().ok()).unwrap_or(position);
-    Some(Embedding { index, vector })
+    Some(Embedding { index: index(entry, position), vector })
 }
 
 fn floats(bytes: &[u8]) -> Vec<f64> {

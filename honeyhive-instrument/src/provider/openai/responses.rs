@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::{
     super::{
         Step,
-        json::{count, filled, items, list, number, present, text, without},
+        json::{content, count, items, list, number, present, text, without},
     },
     chat,
 };
@@ -34,17 +34,7 @@ fn user(input: &str) -> Message {
 }
 
 fn tools(json: &Json) -> Vec<Tool> {
-    let definition = |raw: &Json| {
-        (raw["type"] == "function").then(|| {
-            let mut out = json!({ "type": "function" });
-            for key in ["name", "description", "parameters"] {
-                if let Some(value) = filled(raw, key) {
-                    out[key] = value;
-                }
-            }
-            out
-        })
-    };
+    let definition = |raw: &Json| (raw["type"] == "function").then(|| chat::definition(raw));
     items(json, "tools").map(|raw| Tool { raw: Some(raw.clone()), definition: definition(raw) }).collect()
 }
 
@@ -53,7 +43,9 @@ fn item(json: &Json) -> Option<Message> {
     let role = || text(json, "role").unwrap_or_else(|| "assistant".to_owned());
     let kind = json["type"].as_str();
     Some(match kind {
-        Some("message") | None => Message { role: role(), content: content(json.get("content")), ..Message::default() },
+        Some("message") | None => {
+            Message { role: role(), content: content(json.get("content"), part), ..Message::default() }
+        }
         Some("function_call") => calls(json, text(json, "call_id"), text(json, "name"), text(json, "arguments")),
         Some("custom_tool_call") => {
             let arguments = json.get("input").map(|input| json!({ "input": input }).to_string());
@@ -64,14 +56,6 @@ fn item(json: &Json) -> Option<Message> {
         Some("reasoning") => reasoning(json),
         Some(_) => return None,
     })
-}
-
-fn content(json: Option<&Json>) -> Content {
-    match json {
-        Some(Json::String(text)) => Content::Text(text.clone()),
-        Some(Json::Array(parts)) => Content::Parts(parts.iter().map(part).collect()),
-        _ => Content::Absent,
-    }
 }
 
 fn part(json: &Json) -> Part {
