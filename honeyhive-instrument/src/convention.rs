@@ -13,7 +13,7 @@ use serde_json::{Number, Value as Json};
 
 pub use self::openinference::OpenInference;
 pub use self::traceloop::Traceloop;
-use crate::model::{LlmCall, Operation};
+use crate::model::LlmCall;
 
 /// Verdict of a convention on a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub trait Convention: Debug + Send + Sync {
     /// Returns the name of the instrumentation scope for an API.
     fn scope(&self, api: &str) -> String;
 
-    /// Returns whether calls of this kind are written at all.
-    fn covers(&self, operation: Operation) -> bool;
+    /// Returns whether such a call is written at all.
+    fn covers(&self, call: &LlmCall) -> bool;
 
     /// Returns name and kind of the span, known when the call starts.
     fn head(&self, call: &LlmCall) -> (String, SpanKind);

@@ -7,6 +7,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use http::{HeaderMap, header::CONTENT_TYPE};
 use opentelemetry::{
     Context, KeyValue,
     trace::{Status, TraceContextExt, Tracer},
@@ -18,7 +19,7 @@ use crate::{
     provider::{self, RequestHead, Step},
     redact,
     registry::{self, Active},
-    wire::{Frame, SseDecoder},
+    wire::{Decoder, Frame, Framing},
 };
 
 /// Most bytes of an answer that are read. Of a larger one nothing is recorded but that, or of a stream
@@ -42,9 +43,10 @@ struct ModelCall;
 /// use honeyhive_instrument::{Exchange, provider::RequestHead};
 ///
 /// let url = "https://api.openai.com/v1/chat/completions".parse()?;
-/// let head = RequestHead { method: "POST", url: &url };
+/// let headers = http::HeaderMap::new();
+/// let head = RequestHead { method: "POST", url: &url, headers: &headers };
 /// if let Some(mut exchange) = Exchange::begin(&head, Some(br#"{"model":"gpt-4o"}"#)) {
-///     exchange.head(200, Some("application/json"));
+///     exchange.head(200, &http::HeaderMap::new());
 ///     exchange.data(br#"{"choices":[]}"#);
 ///     exchange.end();
 /// }
@@ -66,7 +68,7 @@ pub struct Exchange {
 #[derive(Debug)]
 enum Body {
     Plain(Vec<u8>),
-    Stream(SseDecoder),
+    Stream(Decoder),
 }
 
 impl Exchange {
@@ -81,7 +83,7 @@ impl Exchange {
         }
         let (provider, mut call) = provider::claim(head)?;
         let active = registry::find(provider.name())?;
-        if !active.convention.covers(call.operation) {
+        if !active.convention.covers(&call) {
             return None;
         }
         contained(|| provider.request(body.unwrap_or_default(), &mut call));
@@ -110,16 +112,18 @@ impl Exchange {
     }
 
     /// Takes the head of the answer.
-    pub fn head(&mut self, status: u16, content_type: Option<&str>) {
+    pub fn head(&mut self, status: u16, headers: &HeaderMap) {
         self.status = status;
-        let streams = match content_type {
-            Some(content_type) => content_type.starts_with("text/event-stream"),
+        contained(|| self.active.provider.reply_head(headers, &mut self.call));
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let framing = match content_type {
+            Some(content_type) => Framing::of(content_type),
             // Some gateways leave the header out: then the request tells.
-            None => self.call.request.stream == Some(true),
+            None => Some(self.active.provider.framing()).filter(|_| self.call.request.stream == Some(true)),
         };
-        if streams && status < 400 {
+        if let Some(framing) = framing.filter(|_| status < 400) {
             self.call.streamed = true;
-            self.body = Body::Stream(SseDecoder::default());
+            self.body = Body::Stream(Decoder::new(framing));
         }
     }
 
@@ -135,8 +139,7 @@ impl Exchange {
         match &mut self.body {
             Body::Plain(body) => body.extend_from_slice(bytes),
             Body::Stream(decoder) => {
-                let mut frames = vec![];
-                decoder.feed(bytes, |frame| frames.push(frame));
+                let frames = decoder.feed(bytes);
                 self.frames(&frames);
             }
         }
@@ -178,8 +181,7 @@ impl Exchange {
             return;
         }
         if let Body::Stream(decoder) = &mut self.body {
-            let mut frames = vec![];
-            decoder.finish(|frame| frames.push(frame));
+            let frames = decoder.finish();
             self.frames(&frames);
         }
         self.settle();
@@ -213,7 +215,7 @@ impl Exchange {
         match body {
             Body::Stream(_) => active.provider.finish(call),
             Body::Plain(body) if *status >= 400 => {
-                call.ending = Ending::Failed(active.provider.error(*status, body));
+                call.ending = Ending::Failed(active.provider.error(*status, body, call));
             }
             Body::Plain(body) => active.provider.reply(body, call),
         }

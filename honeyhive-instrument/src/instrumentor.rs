@@ -123,10 +123,12 @@ instrumentors! {
         OpenAIInstrumentor: OpenAi, "OpenAI, and every service that speaks its API,";
         AnthropicInstrumentor: Anthropic, "Anthropic";
         GoogleGenerativeAIInstrumentor: Google, "Google AI (Gemini)";
+        BedrockInstrumentor: Bedrock, "AWS Bedrock";
     }
     traceloop, Traceloop, "Traceloop" => {
         OpenAIInstrumentor: OpenAi, "OpenAI, and every service that speaks its API,";
         AnthropicInstrumentor: Anthropic, "Anthropic";
         GoogleGenerativeAIInstrumentor: Google, "Google AI (Gemini)";
+        BedrockInstrumentor: Bedrock, "AWS Bedrock";
     }
 }

@@ -29,6 +29,12 @@ pub enum Operation {
     Embeddings,
     /// A prompt in, images out.
     ImageGeneration,
+    /// Steps of a conversation in and out, in Google's interactions API.
+    Interaction,
+    /// Contents in, a handle of their cached form out.
+    CacheCreation,
+    /// A text in, the verdict of a guardrail out.
+    Guardrail,
 }
 
 /// A tool that the model may call.
@@ -45,8 +51,12 @@ pub struct Tool {
 pub struct Request {
     /// The whole body.
     pub json: Option<Json>,
+    /// What of the body is input, where the provider tells it from settings.
+    pub input: Option<Json>,
     /// Model that was asked for.
     pub model: Option<String>,
+    /// The model's own name, where the one that was asked for also says who made it and where it runs.
+    pub base_model: Option<String>,
     /// System prompt, where the provider keeps it apart from the messages.
     pub system: Option<Content>,
     /// The conversation.
@@ -81,6 +91,8 @@ pub struct Request {
     pub reasoning_summary: Option<String>,
     /// Schema that the answer has to follow.
     pub output_schema: Option<Json>,
+    /// Guardrail that was asked for, as `id:version`.
+    pub guardrail: Option<String>,
 }
 
 /// One answer of several that a provider may give.
@@ -110,6 +122,8 @@ pub struct Embedding {
 pub struct Response {
     /// The whole body; for a stream what it adds up to.
     pub json: Option<Json>,
+    /// What of the body is the answer, where the provider tells it from the rest.
+    pub output: Option<Json>,
     /// Id of the answer.
     pub id: Option<String>,
     /// Model that answered.
@@ -130,6 +144,10 @@ pub struct Response {
     pub service_tier: Option<String>,
     /// Verdicts of a content filter on the prompt.
     pub prompt_filter: Option<Json>,
+    /// What a guardrail found, in the provider's form.
+    pub guardrail: Option<Json>,
+    /// Class of an error, where a header names it.
+    pub error_class: Option<String>,
 }
 
 /// Why a call failed.
@@ -151,6 +169,8 @@ pub enum Ending {
     Dropped,
     /// It failed.
     Failed(CallError),
+    /// It worked, and a guardrail stopped what it checked, for this reason.
+    Blocked(String),
 }
 
 /// A call to a model.
@@ -160,6 +180,8 @@ pub struct LlmCall {
     pub provider: Option<&'static str>,
     /// Whose API is spoken, such as `openai` or `anthropic`.
     pub api: &'static str,
+    /// Who made the model, on a service that hosts models of many.
+    pub vendor: Option<&'static str>,
     /// What the API calls the call: the type of its answer, or its path.
     pub method: &'static str,
     /// What the call does.
@@ -172,6 +194,8 @@ pub struct LlmCall {
     pub request: Request,
     /// What came back.
     pub response: Response,
+    /// What a service tells about the call beside the answer.
+    pub metadata: Option<Map<String, Json>>,
     /// Whether the answer came as a stream.
     pub streamed: bool,
     /// How it ended.
@@ -186,12 +210,14 @@ impl LlmCall {
         Self {
             provider: None,
             api,
+            vendor: None,
             method,
             operation,
             api_base,
             api_version: None,
             request: Request::default(),
             response: Response::default(),
+            metadata: None,
             streamed: false,
             ending: Ending::Complete,
             content_hidden: false,
@@ -202,7 +228,7 @@ impl LlmCall {
     pub fn error(&self) -> Option<&CallError> {
         match &self.ending {
             Ending::Failed(error) => Some(error),
-            Ending::Complete | Ending::Dropped => None,
+            Ending::Complete | Ending::Dropped | Ending::Blocked(_) => None,
         }
     }
 }

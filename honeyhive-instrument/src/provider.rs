@@ -3,6 +3,7 @@
 //! Adding one is a file, a line in [`PROVIDERS`], and a fixture folder.
 
 mod anthropic;
+mod bedrock;
 mod google;
 mod host;
 mod json;
@@ -10,24 +11,34 @@ mod openai;
 
 use std::fmt::Debug;
 
+use http::HeaderMap;
+
 pub use self::anthropic::Anthropic;
+pub use self::bedrock::Bedrock;
 pub use self::google::Google;
 pub use self::openai::OpenAi;
 use crate::{
     model::{CallError, LlmCall},
-    wire::Frame,
+    wire::{Frame, Framing},
 };
 
 /// Where a request goes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RequestHead<'a> {
     /// Method, such as `POST`.
     pub method: &'a str,
     /// Address, as the caller gave it.
     pub url: &'a url::Url,
+    /// Headers. Those that hold keys are never read.
+    pub headers: &'a HeaderMap,
 }
 
 impl RequestHead<'_> {
+    /// Returns a header that is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(self.headers, name)
+    }
+
     /// Returns the host, without the port.
     pub fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
@@ -43,6 +54,18 @@ impl RequestHead<'_> {
         let path = self.path().strip_suffix(endpoint).unwrap_or(self.path());
         format!("{}{path}/", self.url.origin().ascii_serialization())
     }
+}
+
+impl Debug for RequestHead<'_> {
+    /// Shows neither headers nor a query: both may hold keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RequestHead({} {}{})", self.method, self.host(), self.path())
+    }
+}
+
+/// Returns a header that is text.
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// What a frame of a stream was.
@@ -71,6 +94,16 @@ pub trait Provider: Debug + Send + Sync {
     /// Reads the body of the request.
     fn request(&self, body: &[u8], call: &mut LlmCall);
 
+    /// Returns how streams are framed where the answer does not say.
+    fn framing(&self) -> Framing {
+        Framing::ServerSentEvents
+    }
+
+    /// Reads the headers of an answer, before its body.
+    fn reply_head(&self, headers: &HeaderMap, call: &mut LlmCall) {
+        let _ = (headers, call);
+    }
+
     /// Reads the body of an answer that is no stream.
     fn reply(&self, body: &[u8], call: &mut LlmCall);
 
@@ -81,11 +114,11 @@ pub trait Provider: Debug + Send + Sync {
     fn finish(&self, call: &mut LlmCall);
 
     /// Names the error of an answer with this status.
-    fn error(&self, status: u16, body: &[u8]) -> CallError;
+    fn error(&self, status: u16, body: &[u8], call: &LlmCall) -> CallError;
 }
 
 /// All providers. A request belongs to the first that claims it.
-pub static PROVIDERS: &[&dyn Provider] = &[&OpenAi, &Anthropic, &Google];
+pub static PROVIDERS: &[&dyn Provider] = &[&OpenAi, &Anthropic, &Google, &Bedrock];
 
 /// Returns the provider that a request belongs to, and the record of it.
 pub fn claim(head: &RequestHead<'_>) -> Option<(&'static dyn Provider, LlmCall)> {

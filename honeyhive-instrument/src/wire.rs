@@ -1,8 +1,68 @@
 //! Decoders of streams: bytes in, frames out, without any I/O. Bytes may be split anywhere.
 
+mod event_stream;
 mod sse;
 
+pub use self::event_stream::EventStreamDecoder;
 pub use self::sse::SseDecoder;
+
+/// How a stream is cut into frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// `text/event-stream`.
+    ServerSentEvents,
+    /// `application/vnd.amazon.eventstream`.
+    AmazonEventStream,
+}
+
+impl Framing {
+    /// Returns the framing that a content type names.
+    pub fn of(content_type: &str) -> Option<Self> {
+        match content_type.split(';').next()?.trim() {
+            "text/event-stream" => Some(Self::ServerSentEvents),
+            "application/vnd.amazon.eventstream" => Some(Self::AmazonEventStream),
+            _ => None,
+        }
+    }
+}
+
+/// Decodes a stream of either framing.
+#[derive(Debug)]
+pub enum Decoder {
+    /// `text/event-stream`.
+    ServerSentEvents(SseDecoder),
+    /// `application/vnd.amazon.eventstream`.
+    AmazonEventStream(EventStreamDecoder),
+}
+
+impl Decoder {
+    /// Makes a decoder.
+    pub fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::ServerSentEvents => Self::ServerSentEvents(SseDecoder::default()),
+            Framing::AmazonEventStream => Self::AmazonEventStream(EventStreamDecoder::default()),
+        }
+    }
+
+    /// Takes bytes and returns the frames that they complete.
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Frame> {
+        let mut frames = vec![];
+        match self {
+            Self::ServerSentEvents(decoder) => decoder.feed(bytes, |frame| frames.push(frame)),
+            Self::AmazonEventStream(decoder) => decoder.feed(bytes, |frame| frames.push(frame)),
+        }
+        frames
+    }
+
+    /// Takes the end of the stream and returns a last frame that it completes.
+    pub fn finish(&mut self) -> Vec<Frame> {
+        let mut frames = vec![];
+        if let Self::ServerSentEvents(decoder) = self {
+            decoder.finish(|frame| frames.push(frame));
+        }
+        frames
+    }
+}
 
 /// One frame of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,4 +71,6 @@ pub struct Frame {
     pub event: Option<String>,
     /// Payload.
     pub data: String,
+    /// Whether the framing itself says that it is an error, whose class is then the name of the event.
+    pub is_error: bool,
 }

@@ -4,11 +4,14 @@
 //! Source: `openinference-semantic-conventions` 0.1.32, `SpanAttributes` and `MessageAttributes`.
 //! Attributes that matter most come first, so that a limit cuts messages and not the call.
 
-use opentelemetry::{Array, Value as OtelValue, trace::SpanKind};
-use serde_json::Value as Json;
+mod dialect;
 
+use opentelemetry::{Array, Value as OtelValue, trace::SpanKind};
+use serde_json::{Map, Value as Json};
+
+use self::dialect::{Dialect, Finish, Model};
 use super::{Convention, Sink, Verdict};
-use crate::model::{Embedding, Ending, LlmCall, Message, Operation, Output, Part, Request, ToolCall};
+use crate::model::{Content, Embedding, Ending, LlmCall, Message, Operation, Output, Part, Request, ToolCall};
 
 const SPAN_KIND: &str = "openinference.span.kind";
 const PROVIDER: &str = "llm.provider";
@@ -22,6 +25,7 @@ const MODEL: &str = "llm.model_name";
 const EMBEDDING_MODEL: &str = "embedding.model_name";
 const PARAMETERS: &str = "llm.invocation_parameters";
 const EMBEDDING_PARAMETERS: &str = "embedding.invocation_parameters";
+const METADATA: &str = "metadata";
 const FINISH_REASON: &str = "llm.finish_reason";
 const TOKENS_TOTAL: &str = "llm.token_count.total";
 const TOKENS_PROMPT: &str = "llm.token_count.prompt";
@@ -49,7 +53,7 @@ impl Convention for OpenInference {
         format!("openinference.instrumentation.{api}")
     }
 
-    fn covers(&self, _: Operation) -> bool {
+    fn covers(&self, _: &LlmCall) -> bool {
         true
     }
 
@@ -58,29 +62,35 @@ impl Convention for OpenInference {
     }
 
     fn write(&self, call: &LlmCall, sink: &mut Sink) {
+        let dialect = Dialect::of(call);
         let (kind, model_key, parameters_key) = match call.operation {
             Operation::Embeddings => ("EMBEDDING", EMBEDDING_MODEL, EMBEDDING_PARAMETERS),
+            Operation::Guardrail => ("GUARDRAIL", MODEL, PARAMETERS),
+            Operation::CacheCreation => ("CHAIN", MODEL, PARAMETERS),
             _ => ("LLM", MODEL, PARAMETERS),
         };
         sink.put(SPAN_KIND, kind);
-        sink.maybe(PROVIDER, call.provider);
-        // The Google instrumentor names no system.
-        sink.maybe(SYSTEM, Some(call.api).filter(|api| *api != "google_genai"));
-        sink.maybe(model_key, model(call));
-        tokens(call, sink);
-        sink.text(FINISH_REASON, first_finish_reason(call));
-        whole(sink, call.content_hidden, (INPUT_VALUE, INPUT_MIME), input_value(call).as_ref());
-        whole(sink, call.content_hidden, (OUTPUT_VALUE, OUTPUT_MIME), call.response.json.as_ref());
-        if !call.request.params.is_empty() {
-            sink.put(parameters_key, Json::Object(call.request.params.clone()).to_string());
+        if kind == "LLM" || kind == "EMBEDDING" {
+            sink.maybe(PROVIDER, call.provider);
+            sink.maybe(SYSTEM, dialect.system);
         }
-        let tools = if call.response.tools.is_empty() { &call.request.tools } else { &call.response.tools };
-        for (index, tool) in tools.iter().enumerate() {
-            sink.json(format!("llm.tools.{index}.tool.json_schema"), tool.raw.as_ref());
+        sink.maybe(model_key, model(call, dialect));
+        tokens(call, dialect, sink);
+        sink.text(FINISH_REASON, first_finish_reason(call).filter(|_| dialect.finish == Finish::Attribute));
+        let output_value = call.response.output.as_ref().or(call.response.json.as_ref());
+        whole(sink, call, (INPUT_VALUE, INPUT_MIME), input_value(call, dialect).as_ref());
+        whole(sink, call, (OUTPUT_VALUE, OUTPUT_MIME), output_value);
+        let parameters = parameters(call, dialect);
+        if !parameters.is_empty() {
+            sink.put(parameters_key, Json::Object(parameters).to_string());
         }
-        input_messages(call.operation, &call.request, sink);
+        sink.json(METADATA, call.metadata.clone().map(Json::Object).as_ref());
+        if !dialect.system_in_parameters {
+            tools(call, sink);
+        }
+        input_messages(call, dialect, sink);
         prompts_and_inputs(&call.request, sink);
-        outputs(call, sink);
+        outputs(call, dialect, sink);
     }
 
     fn verdict(&self, call: &LlmCall) -> Verdict {
@@ -88,30 +98,45 @@ impl Convention for OpenInference {
             Ending::Complete => Verdict::Ok,
             Ending::Dropped => Verdict::Unset,
             Ending::Failed(error) => Verdict::Error(format!("{}: {}", error.kind, error.message)),
+            Ending::Blocked(reason) => Verdict::Error(reason.clone()),
         }
     }
 
     fn piece_event(&self, call: &LlmCall, number: usize) -> Option<&'static str> {
-        // Only the OpenAI instrumentor marks the first token.
-        (call.api == "openai" && number == 0).then_some(FIRST_TOKEN)
+        (number == 0 && Dialect::of(call).marks_first_token).then_some(FIRST_TOKEN)
     }
 }
 
-/// The model that answered; except for OpenAI's chats the originals start from the one that was
-/// asked for.
-fn model(call: &LlmCall) -> Option<String> {
-    let known_early = call.api != "openai" || call.operation == Operation::Responses;
-    let asked = || call.request.model.clone().filter(|_| known_early);
-    call.response.model.clone().or_else(asked)
+fn model(call: &LlmCall, dialect: &Dialect) -> Option<String> {
+    let answered = || call.response.model.clone();
+    match dialect.model {
+        Model::Answered => answered(),
+        Model::AnsweredOrAsked => answered().or_else(|| call.request.model.clone()),
+        Model::AnsweredOrBase => answered().or_else(|| call.request.base_model.clone()),
+        Model::Asked => call.request.model.clone(),
+    }
+}
+
+fn parameters(call: &LlmCall, dialect: &Dialect) -> Map<String, Json> {
+    let mut parameters = call.request.params.clone();
+    let reason = first_finish_reason(call).filter(|_| dialect.finish == Finish::Parameter);
+    parameters.extend(reason.map(|reason| ("stop_reason".to_owned(), reason.into())));
+    parameters
+}
+
+fn tools(call: &LlmCall, sink: &mut Sink) {
+    let tools = if call.response.tools.is_empty() { &call.request.tools } else { &call.response.tools };
+    for (index, tool) in tools.iter().enumerate() {
+        sink.json(format!("llm.tools.{index}.tool.json_schema"), tool.raw.as_ref());
+    }
 }
 
 fn first_finish_reason(call: &LlmCall) -> Option<&str> {
     call.response.outputs.iter().find(|output| output.index == 0)?.finish_reason.as_deref()
 }
 
-/// Token counts; only OpenAI's instrumentor writes zeros.
-fn tokens(call: &LlmCall, sink: &mut Sink) {
-    let keep = |count: Option<u64>| count.filter(|count| *count > 0 || call.api == "openai");
+fn tokens(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
+    let keep = |count: Option<u64>| count.filter(|count| *count > 0 || dialect.zero_counts);
     let usage = &call.response.usage;
     sink.count(TOKENS_TOTAL, keep(usage.total));
     sink.count(TOKENS_PROMPT, keep(usage.input));
@@ -125,21 +150,24 @@ fn tokens(call: &LlmCall, sink: &mut Sink) {
     sink.count(TOKENS_COMPLETION_AUDIO, keep(usage.output_audio));
 }
 
-fn whole(sink: &mut Sink, hidden: bool, (value, mime): (&'static str, &'static str), json: Option<&Json>) {
+fn whole(sink: &mut Sink, call: &LlmCall, (value, mime): (&'static str, &'static str), json: Option<&Json>) {
     match json {
-        _ if hidden => sink.put(value, REDACTED),
+        _ if call.content_hidden => sink.put(value, REDACTED),
+        Some(Json::Null) | None => {}
+        Some(Json::String(text)) => {
+            sink.put(value, text.clone());
+            sink.maybe(mime, Dialect::of(call).text_mime);
+        }
         Some(json) => {
             sink.put(value, json.to_string());
             sink.put(mime, JSON_MIME);
         }
-        None => {}
     }
 }
 
-/// The body; the OpenAI instrumentor leaves long images out of it.
-fn input_value(call: &LlmCall) -> Option<Json> {
-    let mut json = call.request.json.clone()?;
-    if call.api == "openai" {
+fn input_value(call: &LlmCall, dialect: &Dialect) -> Option<Json> {
+    let mut json = call.request.input.clone().or_else(|| call.request.json.clone())?;
+    if dialect.hides_images {
         for message in list_mut(&mut json, "messages") {
             for part in list_mut(message, "content") {
                 if let Some(url) = part.pointer_mut("/image_url/url").filter(|url| is_long_image(url)) {
@@ -161,21 +189,23 @@ fn list_mut<'a>(json: &'a mut Json, key: &str) -> &'a mut [Json] {
 
 /// The system prompt, where it stands apart, is message 0. Items of the responses API start at 1 with or
 /// without one.
-fn input_messages(operation: Operation, request: &Request, sink: &mut Sink) {
-    let system = request.system.as_ref().map(|content| Message {
+fn input_messages(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
+    let Request { system, messages, .. } = &call.request;
+    let system = system.as_ref().filter(|_| !dialect.system_in_parameters).map(|content| Message {
         role: "system".to_owned(),
         content: content.clone(),
         ..Message::default()
     });
-    let first = usize::from(operation == Operation::Responses && system.is_none());
-    for (index, message) in (first..).zip(system.iter().chain(&request.messages)) {
+    let first = usize::from(call.operation == Operation::Responses && system.is_none());
+    for (index, message) in (first..).zip(system.iter().chain(messages)) {
         write_message(sink, &format!("llm.input_messages.{index}.message"), message);
     }
 }
 
-/// What completions and embeddings were given; tokens are left out, they have no text.
+/// What completions and embeddings were given; tokens are left out, they have no text. A prompt that is
+/// the input as a whole is written there.
 fn prompts_and_inputs(request: &Request, sink: &mut Sink) {
-    for (index, prompt) in request.prompts.iter().enumerate() {
+    for (index, prompt) in request.prompts.iter().enumerate().filter(|_| request.input.is_none()) {
         sink.put(format!("llm.prompts.{index}.prompt.text"), prompt.clone());
     }
     for (index, input) in request.inputs.iter().enumerate() {
@@ -183,9 +213,15 @@ fn prompts_and_inputs(request: &Request, sink: &mut Sink) {
     }
 }
 
-fn outputs(call: &LlmCall, sink: &mut Sink) {
+fn outputs(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     for Output { index, message, .. } in &call.response.outputs {
         match call.operation {
+            _ if dialect.blocks_apart => {
+                for (index, message) in blocks(message).iter().enumerate() {
+                    write_message(sink, &format!("llm.output_messages.{index}.message"), message);
+                }
+            }
+            Operation::TextCompletion if call.response.output.is_some() => {}
             Operation::TextCompletion => {
                 let text = message.content.text().map(str::to_owned);
                 sink.maybe(format!("llm.choices.{index}.completion.text"), text);
@@ -197,6 +233,17 @@ fn outputs(call: &LlmCall, sink: &mut Sink) {
         let vector = OtelValue::Array(Array::F64(vector.clone()));
         sink.put(format!("embedding.embeddings.{index}.embedding.vector"), vector);
     }
+}
+
+/// Texts and calls of a message, each as one of its own.
+fn blocks(message: &Message) -> Vec<Message> {
+    let of = |content, tool_calls| Message { role: message.role.clone(), content, tool_calls, ..Message::default() };
+    let block = |part: &Part| match part {
+        Part::Text(text) => Some(of(Content::Text(text.clone()), vec![])),
+        Part::ToolCall(call) => Some(of(Content::Absent, vec![call.clone()])),
+        _ => None,
+    };
+    message.content.parts().iter().filter_map(block).collect()
 }
 
 fn write_message(sink: &mut Sink, prefix: &str, message: &Message) {

@@ -3,11 +3,15 @@
 //!
 //! Source: `opentelemetry-semantic-conventions-ai` 0.5.2 and the instrumentors' span utilities.
 
-use opentelemetry::{Array, StringValue, Value as OtelValue, trace::SpanKind};
-use serde_json::{Map, Value as Json, json};
+mod dialect;
+mod guardrail;
+mod messages;
 
+use opentelemetry::{Array, StringValue, Value as OtelValue, trace::SpanKind};
+
+use self::dialect::{Dialect, LeftOut, Praise};
 use super::{Convention, Sink, Verdict};
-use crate::model::{Content, Ending, LlmCall, Message, Operation, Output, Part, Request, ToolCall};
+use crate::model::{Ending, LlmCall, Operation, Request};
 
 const OPERATION: &str = "gen_ai.operation.name";
 const PROVIDER: &str = "gen_ai.provider.name";
@@ -42,6 +46,8 @@ const TOKENS_OUTPUT: &str = "gen_ai.usage.output_tokens";
 const TOKENS_CACHE_READ: &str = "gen_ai.usage.cache_read.input_tokens";
 const TOKENS_CACHE_WRITE: &str = "gen_ai.usage.cache_creation.input_tokens";
 const TOKENS_REASONING: &str = "gen_ai.usage.reasoning_tokens";
+const CACHING: &str = "gen_ai.prompt_caching";
+const GUARDRAIL: &str = "aws.bedrock.guardrail.id";
 const ERROR_TYPE: &str = "error.type";
 const CHUNK: &str = "gen_ai.content.completion.chunk";
 
@@ -55,23 +61,24 @@ impl Convention for Traceloop {
     }
 
     fn scope(&self, api: &str) -> String {
-        let package = match api {
-            "openai" => "openai.v1",
-            "google_genai" => "google_generativeai",
-            other => other,
-        };
-        format!("opentelemetry.instrumentation.{package}")
+        format!("opentelemetry.instrumentation.{}", Dialect::of_api(api).package)
     }
 
-    /// The originals count images without a span.
-    fn covers(&self, operation: Operation) -> bool {
-        operation != Operation::ImageGeneration
+    /// The originals count images without a span, and of Google's API and Bedrock's they trace models only.
+    fn covers(&self, call: &LlmCall) -> bool {
+        match call.operation {
+            Operation::ImageGeneration | Operation::Interaction | Operation::CacheCreation | Operation::Guardrail => {
+                false
+            }
+            Operation::Embeddings => call.api != "google_genai",
+            _ => true,
+        }
     }
 
     fn head(&self, call: &LlmCall) -> (String, SpanKind) {
-        if call.operation == Operation::GenerateContent {
-            let model = call.request.model.as_deref().unwrap_or_default();
-            return (format!("generate_content {model}"), SpanKind::Client);
+        if Dialect::of(call).named_after_model {
+            let model = asked_model(call).unwrap_or_default();
+            return (format!("{} {model}", operation(call.operation)), SpanKind::Client);
         }
         let name = match call.operation {
             Operation::TextCompletion => "completion",
@@ -88,24 +95,23 @@ impl Convention for Traceloop {
         response(call, sink);
         sink.maybe(ERROR_TYPE, call.error().map(|error| error.kind.clone()));
         if !call.content_hidden {
-            input_content(call.operation, &call.request, sink);
-            output_content(call, sink);
+            messages::input(call, sink);
+            messages::output(call, sink);
         }
     }
 
-    /// OpenAI's instrumentor says Ok of streams only, Anthropic's of every call.
     fn verdict(&self, call: &LlmCall) -> Verdict {
-        match &call.ending {
-            Ending::Failed(error) => Verdict::Error(error.message.clone()),
-            Ending::Dropped => Verdict::Unset,
-            Ending::Complete if call.api == "openai" && !call.streamed => Verdict::Unset,
-            Ending::Complete => Verdict::Ok,
+        match (&call.ending, Dialect::of(call).praise) {
+            (Ending::Failed(error), _) => Verdict::Error(error.message.clone()),
+            (Ending::Blocked(reason), _) => Verdict::Error(reason.clone()),
+            (Ending::Complete, Praise::All) => Verdict::Ok,
+            (Ending::Complete, Praise::Streams) if call.streamed => Verdict::Ok,
+            (Ending::Complete | Ending::Dropped, _) => Verdict::Unset,
         }
     }
 
     fn piece_event(&self, call: &LlmCall, _: usize) -> Option<&'static str> {
-        // Only the OpenAI instrumentor marks pieces, and those of chats only.
-        (call.api == "openai" && call.operation == Operation::Chat).then_some(CHUNK)
+        (call.operation == Operation::Chat && Dialect::of(call).marks_pieces).then_some(CHUNK)
     }
 }
 
@@ -116,25 +122,33 @@ fn operation(operation: Operation) -> &'static str {
         Operation::TextCompletion => "text_completion",
         Operation::Embeddings => "embeddings",
         Operation::ImageGeneration => "image_generation",
+        Operation::Interaction => "interaction",
+        Operation::CacheCreation => "create_cache",
+        Operation::Guardrail => "apply_guardrail",
     }
 }
 
 /// Names the service by Traceloop's list, on which a host that speaks OpenAI's API counts as OpenAI.
 fn provider(call: &LlmCall) -> &'static str {
-    match call.provider {
-        _ if call.api == "google_genai" => "gcp.gen_ai",
-        Some("azure") => "azure.ai.openai",
-        Some("google") => "gcp.vertex_ai",
-        Some("openrouter") => "openrouter",
-        _ => call.api,
+    match (Dialect::of(call).provider, call.provider) {
+        (Some(provider), _) => provider,
+        (None, Some("azure")) => "azure.ai.openai",
+        (None, Some("google")) => "gcp.vertex_ai",
+        (None, Some("openrouter")) => "openrouter",
+        (None, _) => call.api,
     }
 }
 
+/// The model that was asked for, without vendor and region.
+fn asked_model(call: &LlmCall) -> Option<&str> {
+    call.request.base_model.as_deref().or(call.request.model.as_deref())
+}
+
 fn request(call: &LlmCall, sink: &mut Sink) {
-    let Request { model, user, service_tier, reasoning_effort, output_schema, .. } = &call.request;
-    sink.text(REQUEST_MODEL, model.as_deref());
-    if call.operation == Operation::GenerateContent {
-        // The original looks for settings where Google's client has none.
+    let Request { user, service_tier, reasoning_effort, output_schema, .. } = &call.request;
+    let dialect = Dialect::of(call);
+    sink.text(REQUEST_MODEL, asked_model(call));
+    if !dialect.settings {
         return;
     }
     sink.number(MAX_TOKENS, call.request.max_tokens.as_ref());
@@ -146,20 +160,20 @@ fn request(call: &LlmCall, sink: &mut Sink) {
     sink.text(REQUEST_TIER, service_tier.as_deref());
     sink.text(REASONING_EFFORT, reasoning_effort.as_deref());
     sink.json(OUTPUT_SCHEMA, output_schema.as_ref());
-    sink.maybe(STREAMING, call.request.stream);
+    sink.maybe(STREAMING, call.request.stream.filter(|_| dialect.streaming));
     sink.text(REASONING_SUMMARY, call.request.reasoning_summary.as_deref());
-    if call.api == "openai" && call.operation != Operation::Responses {
+    sink.text(GUARDRAIL, call.request.guardrail.as_deref());
+    if dialect.api_base && call.operation != Operation::Responses {
         sink.put(API_BASE, call.api_base.clone());
         sink.text(API_VERSION, call.api_version.as_deref());
     }
 }
 
 fn response(call: &LlmCall, sink: &mut Sink) {
-    let response = &call.response;
+    let (response, dialect) = (&call.response, Dialect::of(call));
     let without_vendor = |model: &str| model.rsplit('/').next().unwrap_or(model).to_owned();
-    // Google's original writes the model that was asked for.
-    let of_google = call.request.model.as_ref().filter(|_| call.operation == Operation::GenerateContent);
-    let model = of_google.filter(|_| response.json.is_some()).or(response.model.as_ref());
+    let echo = call.request.model.as_ref().filter(|_| dialect.echoes_model && response.json.is_some());
+    let model = echo.or(response.model.as_ref());
     sink.text(RESPONSE_MODEL, model.map(|model| without_vendor(model)).as_deref());
     sink.text(RESPONSE_ID, response.id.as_deref());
     // The original writes what was asked for.
@@ -172,33 +186,50 @@ fn response(call: &LlmCall, sink: &mut Sink) {
         sink.put(FINISH_REASONS, OtelValue::Array(Array::String(reasons)));
     }
     sink.json(PROMPT_FILTER, response.prompt_filter.as_ref());
-    sink.count(TOKENS_TOTAL, response.usage.total);
-    // Google's original leaves the tokens of built-in tools and of thoughts out.
-    let left_out = |tokens: Option<u64>| tokens.filter(|_| call.operation == Operation::GenerateContent).unwrap_or(0);
-    let (tools, thoughts) = (left_out(response.usage.input_tools), left_out(response.usage.reasoning));
-    sink.count(TOKENS_INPUT, response.usage.input.map(|input| input.saturating_sub(tools)));
-    sink.count(TOKENS_OUTPUT, response.usage.output.map(|output| output.saturating_sub(thoughts)));
-    // For embeddings the original writes a zero where nothing was said.
-    let no_cache = response.usage.total.filter(|_| call.operation == Operation::Embeddings).map(|_| 0);
-    sink.count(TOKENS_CACHE_READ, response.usage.cache_read.or(no_cache));
-    sink.count(TOKENS_CACHE_WRITE, response.usage.cache_write);
+    usage(call, dialect, sink);
     // The originals read these from answers that are no stream only.
     if !call.streamed {
         sink.text(FINGERPRINT, response.system_fingerprint.as_deref());
         sink.text(RESPONSE_TIER, response.service_tier.as_deref());
     }
-    if (!call.streamed || call.operation == Operation::Responses) && call.operation != Operation::GenerateContent {
-        sink.count(TOKENS_REASONING, response.usage.reasoning);
+    guardrail::write(response.guardrail.as_ref(), sink);
+}
+
+fn usage(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
+    let usage = &call.response.usage;
+    let some = |tokens: Option<u64>| tokens.unwrap_or(0);
+    let (of_input, of_output) = match dialect.left_out {
+        LeftOut::Nothing => (0, 0),
+        LeftOut::ToolsAndThoughts => (some(usage.input_tools), some(usage.reasoning)),
+        LeftOut::Cached => (some(usage.cache_read) + some(usage.cache_write), 0),
+    };
+    let input = usage.input.map(|input| input.saturating_sub(of_input));
+    let output = usage.output.map(|output| output.saturating_sub(of_output));
+    let sum = input.zip(output).map(|(input, output)| input + output);
+    sink.count(TOKENS_TOTAL, usage.total.or(sum.filter(|_| dialect.sums)));
+    sink.count(TOKENS_INPUT, input);
+    sink.count(TOKENS_OUTPUT, output);
+    // For embeddings the original writes a zero where nothing was said.
+    let no_cache = usage.total.filter(|_| call.operation == Operation::Embeddings).map(|_| 0);
+    sink.count(TOKENS_CACHE_READ, usage.cache_read.or(no_cache));
+    sink.count(TOKENS_CACHE_WRITE, usage.cache_write);
+    if call.method == "bedrock.invoke_model" && usage.cache_write.is_some() {
+        // The original says `write` of whatever was not read, be it nothing.
+        sink.maybe(CACHING, usage.cache_read.map(|read| if read > 0 { "read" } else { "write" }));
+    }
+    if dialect.reasoning && (!call.streamed || call.operation == Operation::Responses) {
+        sink.count(TOKENS_REASONING, usage.reasoning);
     }
 }
 
 /// Maps the providers' words to Traceloop's; a word that is not on the list stays.
 fn finish_reason(reason: &str) -> String {
     match reason {
-        "tool_calls" | "function_call" | "tool_use" => "tool_call",
-        "end_turn" | "stop_sequence" | "STOP" => "stop",
+        "tool_calls" | "function_call" | "tool_use" | "TOOL_CALL" => "tool_call",
+        "end_turn" | "stop_sequence" | "STOP" | "COMPLETE" | "FINISH" | "endoftext" => "stop",
         "max_tokens" | "MAX_TOKENS" => "length",
-        "SAFETY"
+        "guardrail_intervened"
+        | "SAFETY"
         | "RECITATION"
         | "BLOCKLIST"
         | "PROHIBITED_CONTENT"
@@ -207,170 +238,8 @@ fn finish_reason(reason: &str) -> String {
         | "IMAGE_SAFETY"
         | "IMAGE_PROHIBITED_CONTENT"
         | "IMAGE_RECITATION" => "content_filter",
-        "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "OTHER" | "NO_IMAGE" | "IMAGE_OTHER" => "error",
+        "ERROR" | "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "OTHER" | "NO_IMAGE" | "IMAGE_OTHER" => "error",
         other => other,
     }
     .to_owned()
-}
-
-fn input_content(operation: Operation, request: &Request, sink: &mut Sink) {
-    if let Some(system) = request.system.as_ref().filter(|_| operation != Operation::Responses) {
-        sink.put(SYSTEM_INSTRUCTIONS, Json::Array(content_parts(system)).to_string());
-    }
-    let of_user = |content: Json| json!({ "role": "user", "parts": [{ "type": "text", "content": content }] });
-    let prompts = request.prompts.iter().map(|prompt| of_user(prompt.as_str().into()));
-    let inputs = request.inputs.iter().map(|input| of_user(input.clone()));
-    let is_reasoning =
-        |message: &Message| matches!(message.content.parts(), [Part::Reasoning { summary: Some(_), .. }]);
-    let messages = request.messages.iter().filter(|message| message.role != "function" && !is_reasoning(message));
-    let messages = messages.map(input_message);
-    // Instructions of the responses API stand before the messages.
-    let system = request.system.iter().filter(|_| operation == Operation::Responses);
-    let system = system.map(|content| json!({ "role": "system", "parts": content_parts(content) }));
-    let mut messages: Vec<Json> = system.chain(prompts).chain(inputs).chain(messages).collect();
-    if operation == Operation::GenerateContent {
-        messages.iter_mut().for_each(as_google);
-    }
-    if request.json.is_some() {
-        sink.put(INPUT_MESSAGES, Json::Array(messages).to_string());
-    }
-    let tools: Vec<Json> = request.tools.iter().filter_map(|tool| tool.definition.clone()).collect();
-    if !tools.is_empty() {
-        sink.put(TOOLS, Json::Array(tools).to_string());
-    }
-}
-
-fn input_message(message: &Message) -> Json {
-    let mut parts = match &message.tool_call_id {
-        Some(id) => vec![tool_result(Some(id), message.tool_result.as_ref().unwrap_or(&Json::Null))],
-        None => content_parts(&message.content),
-    };
-    parts.extend(tool_calls(message));
-    json!({ "role": role(&message.role), "parts": parts })
-}
-
-fn output_content(call: &LlmCall, sink: &mut Sink) {
-    if call.operation == Operation::Responses {
-        return sink.put(OUTPUT_MESSAGES, Json::Array(one_message(call)).to_string());
-    }
-    let answered = call.response.json.is_some() || (call.streamed && call.error().is_none());
-    if answered && call.operation != Operation::Embeddings {
-        let mut messages: Vec<Json> = call.response.outputs.iter().map(|output| output_message(output, call)).collect();
-        if call.operation == Operation::GenerateContent {
-            messages.iter_mut().for_each(as_google);
-        }
-        sink.put(OUTPUT_MESSAGES, Json::Array(messages).to_string());
-    }
-}
-
-/// The items of the responses API as the one message that the original makes of them: text, reasoning,
-/// calls.
-fn one_message(call: &LlmCall) -> Vec<Json> {
-    let messages = || call.response.outputs.iter().map(|output| &output.message);
-    let parts = || messages().flat_map(|message| message.content.parts());
-    let text: String =
-        parts().filter_map(|part| if let Part::Text(text) = part { Some(text.as_str()) } else { None }).collect();
-    let mut out: Vec<Json> = vec![];
-    if !text.is_empty() {
-        out.push(json!({ "type": "text", "content": text }));
-    }
-    out.extend(parts().filter(|part| matches!(part, Part::Refusal(_))).filter_map(part));
-    let summaries = parts().filter_map(|part| match part {
-        Part::Reasoning { summary: Some(summary @ Json::Array(pieces)), .. } if !pieces.is_empty() => Some(summary),
-        _ => None,
-    });
-    out.extend(summaries.map(|summary| json!({ "type": "reasoning", "content": summary.to_string() })));
-    let calls = messages().flat_map(|message| &message.tool_calls).filter(|call| call.arguments.is_some());
-    out.extend(calls.map(tool_call));
-    let reason = call.response.finish_reason.as_deref().map(finish_reason).unwrap_or_default();
-    let message = || json!({ "role": "assistant", "parts": out, "finish_reason": reason });
-    (!out.is_empty()).then(message).into_iter().collect()
-}
-
-fn output_message(output: &Output, call: &LlmCall) -> Json {
-    let message = &output.message;
-    let mut parts: Vec<Json> = vec![];
-    match &message.content {
-        // The original starts the text of a stream empty and keeps it so.
-        Content::Absent if call.streamed && call.api == "openai" => {
-            parts.push(json!({ "type": "text", "content": "" }))
-        }
-        Content::Parts(known) => {
-            parts.extend(known.iter().filter(|part| !matches!(part, Part::Other(_))).filter_map(part))
-        }
-        content => parts.extend(content_parts(content)),
-    }
-    parts.extend(message.refusal.as_ref().map(|text| json!({ "type": "refusal", "content": text })));
-    parts.extend(message.reasoning.as_ref().map(|text| json!({ "type": "reasoning", "content": text })));
-    parts.extend(tool_calls(message));
-    let reason = output.finish_reason.as_deref().map(finish_reason).unwrap_or_default();
-    let mut out = json!({ "role": role(&message.role), "parts": parts, "finish_reason": reason });
-    if let Some(filter) = &output.content_filter {
-        out["content_filter_results"] = filter.clone();
-    }
-    out
-}
-
-/// Google's original writes an empty id where there is none, and results as text.
-fn as_google(message: &mut Json) {
-    for part in message.get_mut("parts").and_then(Json::as_array_mut).into_iter().flatten() {
-        let of_tool = part["type"] == "tool_call" || part["type"] == "tool_call_response";
-        if of_tool && part["id"].is_null() {
-            part["id"] = "".into();
-        }
-        if part["type"] == "tool_call_response" && !part["response"].is_string() {
-            part["response"] = part["response"].to_string().into();
-        }
-    }
-}
-
-/// Google calls the assistant the model.
-fn role(role: &str) -> &str {
-    if role == "model" { "assistant" } else { role }
-}
-
-fn content_parts(content: &Content) -> Vec<Json> {
-    match content {
-        Content::Absent => vec![],
-        Content::Text(text) => vec![json!({ "type": "text", "content": text })],
-        Content::Parts(parts) => parts.iter().filter_map(part).collect(),
-    }
-}
-
-/// Hidden reasoning has no part; what has no form here stays as it was sent.
-fn part(part: &Part) -> Option<Json> {
-    Some(match part {
-        Part::Text(text) | Part::SignedText { text, .. } => json!({ "type": "text", "content": text }),
-        Part::ImageUrl(url) => json!({ "type": "uri", "modality": "image", "uri": url }),
-        Part::ImageData { mime_type, base64 } => {
-            json!({ "type": "blob", "modality": "image", "mime_type": mime_type, "content": base64 })
-        }
-        Part::Refusal(text) => json!({ "type": "refusal", "content": text }),
-        Part::Reasoning { text, .. } => json!({ "type": "reasoning", "content": text }),
-        Part::HiddenReasoning(_) => return None,
-        Part::ToolCall(call) => tool_call(call),
-        Part::ToolResult { id, content } => tool_result(id.as_deref(), content),
-        Part::Other(other) => other.clone(),
-    })
-}
-
-/// The calls beside the content; a function call of the older form is one without an id.
-fn tool_calls(message: &Message) -> impl Iterator<Item = Json> {
-    let older = message.function_call.iter().map(|call| {
-        tool_call(&ToolCall { name: call.name.clone(), arguments: call.arguments.clone(), ..ToolCall::default() })
-    });
-    message.tool_calls.iter().map(tool_call).chain(older)
-}
-
-fn tool_call(call: &ToolCall) -> Json {
-    let mut out = Map::from_iter([("type".to_owned(), "tool_call".into())]);
-    out.extend(call.name.clone().map(|name| ("name".to_owned(), name.into())));
-    let id = call.item_id.as_ref().or(call.id.as_ref());
-    out.extend(id.map(|id| ("id".to_owned(), id.clone().into())));
-    out.extend(call.parsed_arguments().map(|arguments| ("arguments".to_owned(), arguments)));
-    Json::Object(out)
-}
-
-fn tool_result(id: Option<&str>, content: &Json) -> Json {
-    json!({ "type": "tool_call_response", "id": id, "response": content })
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::Extensions;
 use http_body::{Frame, SizeHint};
 use opentelemetry::context::FutureExt;
-use reqwest::{Body, Request, Response, ResponseBuilderExt, header::CONTENT_TYPE};
+use reqwest::{Body, Request, Response, ResponseBuilderExt};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 
 use super::WithHoneyHive;
@@ -57,7 +57,7 @@ impl WithHoneyHive for reqwest::Client {
 }
 
 pub(super) fn begin(request: &Request) -> Option<Exchange> {
-    let head = RequestHead { method: request.method().as_str(), url: request.url() };
+    let head = RequestHead { method: request.method().as_str(), url: request.url(), headers: request.headers() };
     Exchange::begin(&head, request.body().and_then(Body::as_bytes))
 }
 
@@ -71,8 +71,7 @@ pub(super) fn fail(exchange: &mut Exchange, timed_out: bool) {
 
 /// Lets the body of a response pass by the exchange.
 pub(super) fn tee(response: Response, mut exchange: Exchange) -> Response {
-    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    exchange.head(response.status().as_u16(), content_type);
+    exchange.head(response.status().as_u16(), response.headers());
     let url = response.url().clone();
     let (mut parts, body) = http::Response::<Body>::from(response).into_parts();
     // The conversion loses the URL; this is how reqwest is told of it.

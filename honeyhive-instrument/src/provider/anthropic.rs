@@ -1,6 +1,7 @@
-//! Anthropic's messages API.
+//! Anthropic's API: messages, and the older completions.
 
-mod messages;
+mod completions;
+pub(super) mod messages;
 
 use super::{Provider, RequestHead, Step};
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
 pub struct Anthropic;
 
 const MESSAGES: &str = "/v1/messages";
+const COMPLETE: &str = "/v1/complete";
 
 impl Provider for Anthropic {
     fn name(&self) -> &'static str {
@@ -20,7 +22,16 @@ impl Provider for Anthropic {
     }
 
     fn claim(&self, head: &RequestHead<'_>) -> Option<LlmCall> {
-        if head.method != "POST" || !head.path().ends_with(MESSAGES) {
+        if head.method != "POST" {
+            return None;
+        }
+        if head.path().ends_with(COMPLETE) {
+            let base = head.base_before(COMPLETE);
+            let mut call = LlmCall::new("anthropic", "completions.create", Operation::TextCompletion, base);
+            call.provider = Some("anthropic");
+            return Some(call);
+        }
+        if !head.path().ends_with(MESSAGES) {
             return None;
         }
         let beta = head.url.query_pairs().any(|(key, value)| key == "beta" && value == "true");
@@ -35,29 +46,41 @@ impl Provider for Anthropic {
     }
 
     fn request(&self, body: &[u8], call: &mut LlmCall) {
-        if let Ok(json) = serde_json::from_slice(body) {
-            messages::request(json, &mut call.request);
+        match (serde_json::from_slice(body), call.operation) {
+            (Ok(json), Operation::TextCompletion) => completions::request(json, &mut call.request),
+            (Ok(json), _) => messages::request(json, &mut call.request),
+            (Err(_), _) => {}
         }
     }
 
     fn reply(&self, body: &[u8], call: &mut LlmCall) {
-        if let Ok(json) = serde_json::from_slice(body) {
-            messages::response(json, &mut call.response);
+        match (serde_json::from_slice(body), call.operation) {
+            (Ok(json), Operation::TextCompletion) => completions::response(json, &mut call.response),
+            (Ok(json), _) => messages::response(json, &mut call.response),
+            (Err(_), _) => {}
         }
     }
 
     fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step {
-        serde_json::from_str(&frame.data).map_or(Step::Other, |json| messages::event(&json, call))
-    }
-
-    fn finish(&self, call: &mut LlmCall) {
-        if let Some(mut json) = call.response.json.take() {
-            messages::parse_inputs(&mut json);
-            messages::response(json, &mut call.response);
+        match (serde_json::from_str(&frame.data), call.operation) {
+            (Ok(json), Operation::TextCompletion) => completions::piece(&json, call),
+            (Ok(json), _) => messages::event(&json, call),
+            (Err(_), _) => Step::Other,
         }
     }
 
-    fn error(&self, status: u16, body: &[u8]) -> CallError {
+    fn finish(&self, call: &mut LlmCall) {
+        match (call.response.json.take(), call.operation) {
+            (Some(json), Operation::TextCompletion) => completions::response(json, &mut call.response),
+            (Some(mut json), _) => {
+                messages::parse_inputs(&mut json);
+                messages::response(json, &mut call.response);
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn error(&self, status: u16, body: &[u8], _: &LlmCall) -> CallError {
         CallError { kind: error_kind(status).into(), message: super::error_message(status, body) }
     }
 }

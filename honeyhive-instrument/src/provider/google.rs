@@ -1,12 +1,15 @@
 //! Google's Generative Language API (Gemini), also as Vertex AI serves it.
 
+mod caches;
+mod embed;
 mod generate;
+mod interactions;
 
 use serde_json::Value as Json;
 
 use super::{Provider, RequestHead, Step};
 use crate::{
-    model::{CallError, Ending, LlmCall, Operation},
+    model::{CallError, Ending, LlmCall, Operation, Response},
     wire::Frame,
 };
 
@@ -14,9 +17,63 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Google;
 
-/// Methods of a model, as the path ends with them, and what the Python client calls them.
-const METHODS: [(&str, &str); 2] =
-    [(":generateContent", "GenerateContent"), (":streamGenerateContent", "GenerateContentStream")];
+/// An endpoint: how its path ends, what the Python client calls it, and who reads it.
+struct Endpoint {
+    path: &'static str,
+    method: &'static str,
+    operation: Operation,
+    request: fn(Json, &mut LlmCall),
+    response: fn(Json, &mut Response),
+}
+
+const ENDPOINTS: [Endpoint; 6] = [
+    Endpoint {
+        path: ":generateContent",
+        method: "GenerateContent",
+        operation: Operation::GenerateContent,
+        request: generate::request,
+        response: generate::response,
+    },
+    Endpoint {
+        path: ":streamGenerateContent",
+        method: "GenerateContentStream",
+        operation: Operation::GenerateContent,
+        request: generate::request,
+        response: generate::response,
+    },
+    Endpoint {
+        path: ":embedContent",
+        method: "EmbedContent",
+        operation: Operation::Embeddings,
+        request: embed::request,
+        response: embed::response,
+    },
+    Endpoint {
+        path: ":batchEmbedContents",
+        method: "EmbedContent",
+        operation: Operation::Embeddings,
+        request: embed::request,
+        response: embed::response,
+    },
+    Endpoint {
+        path: "/interactions",
+        method: "InteractionsResource.create",
+        operation: Operation::Interaction,
+        request: interactions::request,
+        response: interactions::response,
+    },
+    Endpoint {
+        path: "/cachedContents",
+        method: "Caches.create",
+        operation: Operation::CacheCreation,
+        request: caches::request,
+        response: caches::response,
+    },
+];
+
+fn endpoint(call: &LlmCall) -> Option<&'static Endpoint> {
+    ENDPOINTS.iter().find(|endpoint| endpoint.operation == call.operation)
+}
 
 impl Provider for Google {
     fn name(&self) -> &'static str {
@@ -24,16 +81,20 @@ impl Provider for Google {
     }
 
     fn claim(&self, head: &RequestHead<'_>) -> Option<LlmCall> {
-        let (ending, method) = METHODS.iter().find(|(ending, _)| head.path().ends_with(ending))?;
+        let endpoint = ENDPOINTS.iter().find(|endpoint| head.path().ends_with(endpoint.path))?;
         if head.method != "POST" {
             return None;
         }
-        let path = head.path().strip_suffix(ending)?;
-        let (_, model) = path.rsplit_once("/models/").or_else(|| path.rsplit_once('/'))?;
-        let base = head.base_before(&format!("/models/{model}{ending}"));
-        let mut call = LlmCall::new("google_genai", method, Operation::GenerateContent, base);
+        let path = head.path().strip_suffix(endpoint.path)?;
+        // A path that ends with a colon and a method names the model before it.
+        let model = match endpoint.path.starts_with(':') {
+            true => Some(path.rsplit_once("/models/").or_else(|| path.rsplit_once('/'))?.1),
+            false => None,
+        };
+        let tail = model.map_or_else(|| endpoint.path.to_owned(), |model| format!("/models/{model}{}", endpoint.path));
+        let mut call = LlmCall::new("google_genai", endpoint.method, endpoint.operation, head.base_before(&tail));
         call.provider = Some("google");
-        call.request.model = Some(model.to_owned());
+        call.request.model = model.map(str::to_owned);
         call.request.stream = Some(head.url.query_pairs().any(|(key, value)| key == "alt" && value == "sse"));
         Some(call)
     }
@@ -43,29 +104,32 @@ impl Provider for Google {
     }
 
     fn request(&self, body: &[u8], call: &mut LlmCall) {
-        if let Ok(json) = serde_json::from_slice(body) {
-            generate::request(json, &mut call.request);
+        if let (Ok(json), Some(endpoint)) = (serde_json::from_slice(body), endpoint(call)) {
+            (endpoint.request)(json, call);
         }
     }
 
     /// A stream that is not asked for as events is one JSON list of its pieces.
     fn reply(&self, body: &[u8], call: &mut LlmCall) {
-        match serde_json::from_slice(body) {
-            Ok(Json::Array(pieces)) => {
+        match (serde_json::from_slice(body), endpoint(call)) {
+            (Ok(Json::Array(pieces)), _) => {
                 pieces.iter().for_each(|piece| generate::piece(piece, &mut call.response));
                 self.finish(call);
             }
-            Ok(json) => generate::response(json, &mut call.response),
-            Err(_) => {}
+            (Ok(json), Some(endpoint)) => (endpoint.response)(json, &mut call.response),
+            _ => {}
         }
     }
 
     fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step {
         match serde_json::from_str::<Json>(&frame.data) {
-            Ok(piece @ Json::Object(_)) if piece.get("error").is_some() => {
+            Ok(piece @ Json::Object(_)) if piece.get("error").is_some_and(|error| !error.is_null()) => {
                 let status = piece.pointer("/error/code").and_then(Json::as_u64).and_then(|code| code.try_into().ok());
-                call.ending = Ending::Failed(self.error(status.unwrap_or(500), frame.data.as_bytes()));
+                call.ending = Ending::Failed(self.error(status.unwrap_or(500), frame.data.as_bytes(), call));
                 Step::Last
+            }
+            Ok(event @ Json::Object(_)) if call.operation == Operation::Interaction => {
+                interactions::event(&event, &mut call.response)
             }
             Ok(piece @ Json::Object(_)) => {
                 generate::piece(&piece, &mut call.response);
@@ -76,13 +140,13 @@ impl Provider for Google {
     }
 
     fn finish(&self, call: &mut LlmCall) {
-        if let Some(json) = call.response.json.take() {
-            generate::response(json, &mut call.response);
+        if let (Some(json), Some(endpoint)) = (call.response.json.take(), endpoint(call)) {
+            (endpoint.response)(json, &mut call.response);
         }
     }
 
     /// Names the error as Google's Python client does, which puts status and reason before the body.
-    fn error(&self, status: u16, body: &[u8]) -> CallError {
+    fn error(&self, status: u16, body: &[u8], _: &LlmCall) -> CallError {
         let kind = if status < 500 { "ClientError" } else { "ServerError" };
         let json: Json = serde_json::from_slice(body).unwrap_or_default();
         let reason = json.pointer("/error/status").and_then(Json::as_str);

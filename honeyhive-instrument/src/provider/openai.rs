@@ -1,6 +1,6 @@
 //! OpenAI's API, on its own hosts, on Azure, and on the many services that speak it.
 
-mod chat;
+pub(super) mod chat;
 mod completions;
 mod embeddings;
 mod images;
@@ -130,7 +130,7 @@ impl Provider for OpenAi {
         fail_if_it_says_so(call);
     }
 
-    fn error(&self, status: u16, body: &[u8]) -> CallError {
+    fn error(&self, status: u16, body: &[u8], _: &LlmCall) -> CallError {
         CallError { kind: super::error_kind(status).into(), message: super::error_message(status, body) }
     }
 }

@@ -79,7 +79,7 @@ impl SseDecoder {
     fn end_frame(&mut self, each: &mut impl FnMut(Frame)) {
         let event = self.event.take();
         if let Some(data) = self.data.take() {
-            each(Frame { event, data });
+            each(Frame { event, data, is_error: false });
         }
     }
 }

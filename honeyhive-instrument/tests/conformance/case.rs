@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value as Json;
 
 pub(crate) struct Case {
@@ -41,6 +42,14 @@ impl Case {
 
     pub(crate) fn request_body(&self) -> &str {
         self.text("/exchange/request/body/text")
+    }
+
+    /// Returns the bytes of the answer.
+    pub(crate) fn response_body(&self) -> Vec<u8> {
+        match self.text("/exchange/response/body/base64") {
+            "" => self.text("/exchange/response/body/text").as_bytes().to_vec(),
+            base64 => BASE64_STANDARD.decode(base64).unwrap(),
+        }
     }
 
     pub(crate) fn status(&self) -> u16 {

@@ -10,6 +10,8 @@
 //! - Error texts: Python shows an answer's body as its own literals, we show JSON; both are parsed.
 //!   A leading class name in a status description (`RateLimitError: …`) may be there or not, since the
 //!   original has it in some wrappers and not in others.
+//! - An attribute that is an empty text equals an absent one.
+//! - boto3 tells in an error how often it tried; that is left out.
 //! - The scope is compared by name, not by version.
 
 use serde_json::{Map, Value as Json, json};
@@ -61,7 +63,11 @@ fn span(expected: &Json, got: &Json, out: &mut Vec<Difference>) {
 
 fn attributes(attributes: &Json) -> Map<String, Json> {
     let ours = |key: &str| key.starts_with("honeyhive") || key.starts_with("traceloop.association.properties.");
-    let kept = attributes.as_object().into_iter().flatten().filter(|(key, value)| !ours(key) && !value.is_null());
+    let kept = attributes
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, value)| !ours(key) && !value.is_null() && *value != "");
     kept.map(|(key, value)| (key.clone(), normal(value))).collect()
 }
 
@@ -134,9 +140,16 @@ fn snake(key: &str) -> String {
 fn error_text(text: &Json) -> Json {
     let Some(text) = text.as_str().filter(|text| !text.is_empty()) else { return Json::Null };
     let text = match text.split_once(": ") {
-        Some((class, rest)) if class.ends_with("Error") && class.chars().all(char::is_alphanumeric) => rest,
+        Some((class, rest))
+            if (class.ends_with("Error") || class.ends_with("Exception"))
+                && class.chars().all(char::is_alphanumeric) =>
+        {
+            rest
+        }
         _ => text,
     };
+    let text = text.replace(" (reached max retries: 0)", "");
+    let text = text.as_str();
     let Some(brace) = text.find('{') else { return text.into() };
     let (before, body) = text.split_at(brace);
     match serde_json::from_str(body).ok().or_else(|| python::parse(body)) {

@@ -1,6 +1,8 @@
 //! Deliberate differences from the originals, each with its reason. A difference that a row explains is
 //! counted as deviating, any other as a mismatch.
 
+mod bedrock;
+
 use crate::{case::Case, compare::Difference};
 
 /// A deliberate difference.
@@ -11,7 +13,12 @@ pub(crate) struct Deviation {
     applies: fn(&Case, &Difference) -> bool,
 }
 
-pub(crate) const DEVIATIONS: &[Deviation] = &[
+/// All of them.
+pub(crate) fn all() -> impl Iterator<Item = &'static Deviation> {
+    DEVIATIONS.iter().chain(bedrock::DEVIATIONS)
+}
+
+const DEVIATIONS: &[Deviation] = &[
     Deviation {
         name: "base64 image in input",
         reason: "the original loses all input messages of a request with a base64 image (it awaits a function that is \
@@ -134,11 +141,11 @@ pub(crate) const DEVIATIONS: &[Deviation] = &[
     },
     Deviation {
         name: "bytes as Python shows them",
-        reason: "the original writes a streamed signature as the text of Python bytes; ours as base64, as sent",
+        reason: "the originals write signatures and images as the text of Python bytes; ours as base64, as sent",
         convention: "openinference",
         applies: |case, difference| {
-            case.provider() == "google_genai"
-                && difference.key == "output.value"
+            ["google_genai", "bedrock"].contains(&case.provider())
+                && ["input.value", "output.value"].contains(&difference.key.as_str())
                 && difference.expected.to_string().contains("\"b'")
         },
     },
@@ -188,6 +195,48 @@ pub(crate) const DEVIATIONS: &[Deviation] = &[
         convention: "traceloop",
         applies: |case, difference| case.provider() == "google_genai" && case.streaming() && difference.key == "spans",
     },
+    Deviation {
+        name: "steps as Python shows them",
+        reason: "the original writes an interaction's steps as the text of Python objects, and does not tell thoughts from \
+                 other tokens; ours has the steps as sent, and the count",
+        convention: "openinference",
+        applies: |case, difference| {
+            case.operation() == "interactions"
+                && ["output.value", "output.mime_type", "llm.token_count.completion_details.reasoning"]
+                    .contains(&difference.key.as_str())
+        },
+    },
+    Deviation {
+        name: "arguments of the Python client",
+        reason: "the original writes the arguments of its client, and times cut to microseconds; ours what was sent",
+        convention: "openinference",
+        applies: |case, difference| {
+            case.operation() == "cached_contents_create"
+                && ["input.value", "output.value"].contains(&difference.key.as_str())
+        },
+    },
+    Deviation {
+        name: "Anthropic's older completions in a form of their own",
+        reason: "the original writes the prompt as a list, the answer as the text of `llm.output_messages`, and the reason \
+                 of streams only; ours writes the keys that OpenInference names for completions",
+        convention: "openinference",
+        applies: |case, difference| {
+            let keys = ["llm.prompts", "llm.choices", "llm.output_messages", "llm.finish_reason"];
+            case.provider() == "anthropic"
+                && case.operation() == "completions"
+                && keys.iter().any(|key| difference.key.starts_with(key))
+        },
+    },
+    Deviation {
+        name: "Anthropic's older completions without counts and streams",
+        reason: "the original writes zeros where the API counts nothing, and nothing of a stream; ours the reverse",
+        convention: "traceloop",
+        applies: |case, difference| {
+            let zero = difference.key.starts_with("gen_ai.usage.") && difference.expected == 0;
+            let unread = case.streaming() && difference.expected.is_null();
+            case.provider() == "anthropic" && case.operation() == "completions" && (zero || unread)
+        },
+    },
 ];
 
 /// Tells whether everything in `part` is in `whole`.
@@ -235,7 +284,7 @@ pub(crate) struct Explained {
 
 pub(crate) fn explain(case: &Case, convention: &str, differences: Vec<Difference>) -> Vec<Explained> {
     let row = |difference: &Difference| {
-        let found = DEVIATIONS.iter().find(|row| row.convention == convention && (row.applies)(case, difference));
+        let found = all().find(|row| row.convention == convention && (row.applies)(case, difference));
         found.map(|row| row.name)
     };
     differences.into_iter().map(|difference| Explained { deviation: row(&difference), difference }).collect()

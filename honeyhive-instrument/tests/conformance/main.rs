@@ -32,7 +32,16 @@ const OPERATIONS: &[&str] = &[
     "openai_compatible/completions",
     "openai_compatible/embeddings",
     "anthropic/messages",
+    "anthropic/completions",
     "google_genai/generate_content",
+    "google_genai/embed_content",
+    "google_genai/interactions",
+    "google_genai/cached_contents_create",
+    "bedrock/converse",
+    "bedrock/converse_stream",
+    "bedrock/invoke_model",
+    "bedrock/invoke_model_with_response_stream",
+    "bedrock/apply_guardrail",
 ];
 /// Least share of identical cases of an operation, deliberate differences counted apart.
 const LEAST_IDENTICAL: f64 = 0.95;

@@ -58,8 +58,8 @@ impl Replay {
     }
 
     fn send(&self, case: &Case) {
-        let mut reply =
-            Reply::status(case.status()).chunk(Duration::ZERO, case.text("/exchange/response/body/text").to_owned());
+        let answer = case.response_body();
+        let mut reply = Reply::status(case.status()).chunk(Duration::ZERO, answer.clone());
         for (name, value) in case.headers("response") {
             reply = reply.header(&name, &value);
         }
@@ -76,7 +76,7 @@ impl Replay {
             }
             let response = request.send().await.unwrap();
             let body = response.bytes().await.unwrap();
-            assert_eq!(body, case.text("/exchange/response/body/text").as_bytes(), "the caller's bytes are unchanged");
+            assert_eq!(body, answer, "the caller's bytes are unchanged");
         });
     }
 }
@@ -102,6 +102,8 @@ fn instrument(
         ("anthropic", "traceloop") => with!(traceloop::AnthropicInstrumentor::new()),
         ("google_genai", "openinference") => with!(openinference::GoogleGenerativeAIInstrumentor::new()),
         ("google_genai", "traceloop") => with!(traceloop::GoogleGenerativeAIInstrumentor::new()),
+        ("bedrock", "openinference") => with!(openinference::BedrockInstrumentor::new()),
+        ("bedrock", "traceloop") => with!(traceloop::BedrockInstrumentor::new()),
         other => panic!("no instrumentor for {other:?}"),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     case::Case,
-    deviations::{DEVIATIONS, Explained},
+    deviations::{self, Explained},
 };
 
 #[derive(Default)]
@@ -91,7 +91,7 @@ impl Report {
             );
         }
         let used = |name: &str| self.differences.iter().filter(|d| d["deviation"] == name).count();
-        for row in DEVIATIONS {
+        for row in deviations::all() {
             let _ = writeln!(out, "deviation `{}` ({} differences): {}", row.name, used(row.name), row.reason);
         }
         out

@@ -8,8 +8,9 @@ use std::{
 use honeyhive_instrument::{
     model::LlmCall,
     provider::{self, RequestHead},
-    wire::SseDecoder,
+    wire::Decoder,
 };
+use http::HeaderMap;
 
 pub(crate) struct Fixture {
     pub(crate) path: PathBuf,
@@ -45,6 +46,22 @@ impl Fixture {
             ("google", "stream") => {
                 "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
             }
+            ("google", "embed") => "https://generativelanguage.googleapis.com/v1beta/models/e:batchEmbedContents",
+            ("google", "interactions") => "https://generativelanguage.googleapis.com/v1beta/interactions",
+            ("anthropic", "complete") => "https://api.anthropic.com/v1/complete",
+            ("bedrock", "converse") => {
+                "https://bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-3-haiku-20240307-v1%3A0/converse-stream"
+            }
+            ("bedrock", "titan") => {
+                "https://bedrock-runtime.us-east-1.amazonaws.com/model/amazon.titan-text-express-v1/invoke"
+            }
+            ("bedrock", "claude") => {
+                "https://bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-3-5-sonnet-20240620-v1%3A0/invoke-with-response-stream"
+            }
+            ("bedrock", "nova") => {
+                "https://bedrock-runtime.us-east-1.amazonaws.com/model/us.amazon.nova-micro-v1%3A0/invoke"
+            }
+            ("bedrock", "guardrail") => "https://bedrock-runtime.us-east-1.amazonaws.com/guardrail/g/version/1/apply",
             other => panic!("no URL for {other:?}"),
         };
         url.parse().unwrap()
@@ -59,20 +76,20 @@ impl Fixture {
     }
 
     pub(crate) fn stream(&self) -> Option<Vec<u8>> {
-        fs::read(self.path.join("stream.txt")).ok()
+        fs::read(self.path.join("stream.txt")).or_else(|_| fs::read(self.path.join("stream.bin"))).ok()
     }
 
     /// Reads the exchange as a provider does; a stream in pieces of `piece` bytes.
     pub(crate) fn call(&self, piece: usize) -> LlmCall {
         let url = self.url();
-        let head = RequestHead { method: "POST", url: &url };
+        let head = RequestHead { method: "POST", url: &url, headers: &HeaderMap::new() };
         let (provider, mut call) = provider::claim(&head).unwrap();
         provider.request(&self.request(), &mut call);
         if let Some(stream) = self.stream() {
             call.streamed = true;
-            let (mut decoder, mut frames) = (SseDecoder::default(), vec![]);
-            stream.chunks(piece).for_each(|piece| decoder.feed(piece, |frame| frames.push(frame)));
-            decoder.finish(|frame| frames.push(frame));
+            let mut decoder = Decoder::new(provider.framing());
+            let mut frames: Vec<_> = stream.chunks(piece).flat_map(|piece| decoder.feed(piece)).collect();
+            frames.extend(decoder.finish());
             for frame in &frames {
                 provider.frame(frame, &mut call);
             }

@@ -2,6 +2,7 @@
 
 use expect_test::expect_file;
 use honeyhive_instrument::provider::{self, PROVIDERS, RequestHead};
+use http::HeaderMap;
 use proptest::prelude::*;
 
 use crate::fixture::Fixture;
@@ -41,9 +42,11 @@ fn other_requests_are_not_claimed() {
         ("POST", "https://api.anthropic.com/v1/messages/count_tokens"),
         ("POST", "https://api.anthropic.com/v1/messages/batches"),
         ("POST", "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:countTokens"),
+        ("POST", "https://bedrock-runtime.us-east-1.amazonaws.com/model/m/count-tokens"),
+        ("POST", "https://bedrock-runtime.us-east-1.amazonaws.com/async-invoke"),
     ] {
         let url = url.parse().unwrap();
-        let head = RequestHead { method, url: &url };
+        let head = RequestHead { method, url: &url, headers: &HeaderMap::new() };
         assert!(provider::claim(&head).is_none(), "{method} {url}");
     }
 }
@@ -57,7 +60,7 @@ fn services_that_speak_openai_are_named() {
         ("http://localhost:11434/v1/chat/completions", None),
     ] {
         let url = url.parse().unwrap();
-        let head = RequestHead { method: "POST", url: &url };
+        let head = RequestHead { method: "POST", url: &url, headers: &HeaderMap::new() };
         let (_, call) = provider::claim(&head).unwrap();
         assert_eq!(call.provider, name, "{url}");
     }
@@ -90,6 +93,20 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
         "content_block_start",
         "message_delta",
         "prompt_tokens_details",
+        "messageStart",
+        "contentBlockDelta",
+        "delta",
+        "toolUse",
+        "reasoningContent",
+        "output",
+        "results",
+        "outputText",
+        "prompt",
+        "event_type",
+        "step.delta",
+        "steps",
+        "assessments",
+        "action",
     ];
     let word = proptest::sample::select(words.to_vec());
     let leaf = prop_oneof![
@@ -122,13 +139,23 @@ proptest! {
             "https://api.openai.com/v1/images/generations",
             "https://api.anthropic.com/v1/messages",
             "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent",
+            "https://generativelanguage.googleapis.com/v1beta/models/e:batchEmbedContents",
+            "https://generativelanguage.googleapis.com/v1beta/interactions",
+            "https://generativelanguage.googleapis.com/v1beta/cachedContents",
+            "https://api.anthropic.com/v1/complete",
+            "https://bedrock-runtime.us-east-1.amazonaws.com/model/amazon.nova-lite-v1:0/converse-stream",
+            "https://bedrock-runtime.us-east-1.amazonaws.com/model/amazon.titan-text-express-v1/invoke",
+            "https://bedrock-runtime.us-east-1.amazonaws.com/guardrail/g/version/1/apply",
         ] {
             let url = url.parse().unwrap();
-            let head = RequestHead { method: "POST", url: &url };
+            let head = RequestHead { method: "POST", url: &url, headers: &HeaderMap::new() };
             let (provider, mut call) = provider::claim(&head).unwrap();
             for body in &bodies {
                 provider.request(body.to_string().as_bytes(), &mut call);
-                provider.frame(&Frame { event: None, data: body.to_string() }, &mut call);
+                for event in [None, Some("contentBlockDelta"), Some("metadata")] {
+                    let event = event.map(str::to_owned);
+                    provider.frame(&Frame { event, data: body.to_string(), is_error: false }, &mut call);
+                }
             }
             provider.finish(&mut call);
             provider.reply(bodies[0].to_string().as_bytes(), &mut call);

@@ -9,7 +9,7 @@ use super::super::{
 };
 use crate::model::{CallError, Ending, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
-pub(super) fn request(json: Json, request: &mut Request) {
+pub(in crate::provider) fn request(json: Json, request: &mut Request) {
     request.model = text(&json, "model");
     request.system = filled(&json, "system").map(|system| content(Some(&system), block));
     request.messages = items(&json, "messages").map(message).collect();
@@ -70,7 +70,7 @@ fn image(source: &Json) -> Option<Part> {
     }
 }
 
-pub(super) fn response(json: Json, response: &mut Response) {
+pub(in crate::provider) fn response(json: Json, response: &mut Response) {
     response.id = text(&json, "id");
     response.model = text(&json, "model");
     response.usage = usage(&json["usage"]);
@@ -97,7 +97,7 @@ fn usage(json: &Json) -> Usage {
 }
 
 /// Merges an event of a stream.
-pub(super) fn event(event: &Json, call: &mut LlmCall) -> Step {
+pub(in crate::provider) fn event(event: &Json, call: &mut LlmCall) -> Step {
     match (event["type"].as_str(), &mut call.response.json) {
         (Some("message_start"), _) => call.response.json = present(event, "message"),
         (Some("error"), _) => {
@@ -167,7 +167,7 @@ fn merge_delta(block: &mut Map<String, Json>, delta: &Json) {
 }
 
 /// Turns the inputs of tools, which arrive as pieces of text, into JSON.
-pub(super) fn parse_inputs(message: &mut Json) {
+pub(in crate::provider) fn parse_inputs(message: &mut Json) {
     for block in message.get_mut("content").and_then(Json::as_array_mut).into_iter().flatten() {
         if let Some(input) = block.get_mut("input")
             && let Some(text) = input.as_str()

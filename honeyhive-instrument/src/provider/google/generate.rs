@@ -4,12 +4,13 @@
 use serde_json::{Map, Value as Json};
 
 use super::super::json::{append, count, index, indexed, items, list, merge, number, object, present, text, whole};
-use crate::model::{Content, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
+use crate::model::{Content, LlmCall, Message, Output, Part, Response, Tool, ToolCall, Usage};
 
 /// The names of a function's schema in JSON's own words.
 const SCHEMAS: [&str; 2] = ["parametersJsonSchema", "parameters_json_schema"];
 
-pub(super) fn request(json: Json, request: &mut Request) {
+pub(super) fn request(json: Json, call: &mut LlmCall) {
+    let request = &mut call.request;
     let instruction = json.get("systemInstruction").or_else(|| json.get("system_instruction"));
     request.system = instruction.map(|content| message(content).content);
     request.messages = match json.get("contents") {

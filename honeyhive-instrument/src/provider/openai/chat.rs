@@ -7,7 +7,7 @@ use super::super::json::{
 };
 use crate::model::{FunctionCall, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
-pub(super) fn request(json: Json, request: &mut Request) {
+pub(in crate::provider) fn request(json: Json, request: &mut Request) {
     settings(&json, request);
     request.messages = items(&json, "messages").map(message).collect();
     request.tools = tools(&json);
@@ -95,7 +95,7 @@ fn tool_call(json: &Json) -> ToolCall {
     }
 }
 
-pub(super) fn response(json: Json, response: &mut Response) {
+pub(in crate::provider) fn response(json: Json, response: &mut Response) {
     identity(&json, response);
     response.prompt_filter = present(&json, "prompt_filter_results");
     response.outputs = items(&json, "choices").enumerate().map(output).collect();
@@ -136,7 +136,7 @@ fn usage(json: &Json) -> Usage {
 }
 
 /// Merges a chunk into what the stream adds up to.
-pub(super) fn chunk(chunk: &Json, call: &mut LlmCall) {
+pub(in crate::provider) fn chunk(chunk: &Json, call: &mut LlmCall) {
     if let Some(whole) = whole(&mut call.response.json) {
         merge(whole, chunk, |whole, key, value| key == "choices" && merge_choices(whole, value));
     }

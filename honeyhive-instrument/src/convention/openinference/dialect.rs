@@ -1,0 +1,93 @@
+//! What each original instrumentor of OpenInference does in its own way, said once.
+
+use crate::model::{LlmCall, Operation};
+
+/// Which model a span names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Model {
+    /// The one that answered.
+    Answered,
+    /// The one that answered, else the one that was asked for.
+    AnsweredOrAsked,
+    /// The one that answered, else the one that was asked for by its own name.
+    AnsweredOrBase,
+    /// The one that was asked for.
+    Asked,
+}
+
+/// Where the reason stands why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finish {
+    Attribute,
+    Parameter,
+    Nowhere,
+}
+
+/// The ways of one instrumentor.
+#[derive(Debug)]
+pub(super) struct Dialect {
+    /// What `llm.system` says.
+    pub(super) system: Option<&'static str>,
+    pub(super) model: Model,
+    pub(super) finish: Finish,
+    /// Whether counts that are zero are written.
+    pub(super) zero_counts: bool,
+    /// Whether the first token is marked by an event.
+    pub(super) marks_first_token: bool,
+    /// Whether long images are left out of `input.value`.
+    pub(super) hides_images: bool,
+    /// Media type of a value that is plain text.
+    pub(super) text_mime: Option<&'static str>,
+    /// Whether system prompt and tools are left among the parameters.
+    pub(super) system_in_parameters: bool,
+    /// Whether each block of an answer is a message of its own.
+    pub(super) blocks_apart: bool,
+}
+
+const OPENAI: Dialect = Dialect {
+    system: Some("openai"),
+    model: Model::Answered,
+    finish: Finish::Attribute,
+    zero_counts: true,
+    marks_first_token: true,
+    hides_images: true,
+    text_mime: Some("text/plain"),
+    system_in_parameters: false,
+    blocks_apart: false,
+};
+const OPENAI_RESPONSES: Dialect = Dialect { model: Model::AnsweredOrAsked, ..OPENAI };
+const ANTHROPIC: Dialect = Dialect {
+    system: Some("anthropic"),
+    model: Model::AnsweredOrAsked,
+    zero_counts: false,
+    marks_first_token: false,
+    hides_images: false,
+    ..OPENAI
+};
+const GOOGLE: Dialect = Dialect { system: None, ..ANTHROPIC };
+const BEDROCK: Dialect =
+    Dialect { model: Model::Asked, finish: Finish::Nowhere, zero_counts: true, text_mime: None, ..GOOGLE };
+const BEDROCK_CONVERSE: Dialect = Dialect { finish: Finish::Parameter, ..BEDROCK };
+const BEDROCK_CLAUDE: Dialect = Dialect {
+    system: Some("anthropic"),
+    model: Model::AnsweredOrBase,
+    zero_counts: false,
+    system_in_parameters: true,
+    blocks_apart: true,
+    ..BEDROCK
+};
+
+impl Dialect {
+    /// Returns the ways of the instrumentor that traces a call.
+    pub(super) fn of(call: &LlmCall) -> &'static Self {
+        match (call.api, call.operation) {
+            ("openai", Operation::Responses) => &OPENAI_RESPONSES,
+            ("openai", _) => &OPENAI,
+            ("anthropic", _) => &ANTHROPIC,
+            ("bedrock", _) if call.method.starts_with("bedrock.converse") => &BEDROCK_CONVERSE,
+            ("bedrock", Operation::Chat) if call.vendor == Some("anthropic") => &BEDROCK_CLAUDE,
+            ("bedrock", _) => &BEDROCK,
+            _ => &GOOGLE,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Deliberate differences from the originals for AWS Bedrock.
+
+use serde_json::Value as Json;
+
+use super::Deviation;
+use crate::{case::Case, compare::Difference};
+
+pub(super) const DEVIATIONS: &[Deviation] = &[
+    Deviation {
+        name: "Bedrock: stream that was refused or broke",
+        reason: "the originals never end the span of a stream that is refused or breaks; ours ends with the error",
+        convention: "openinference",
+        applies: |case, difference| lost(case, difference),
+    },
+    Deviation {
+        name: "Bedrock: stream that was lost",
+        reason: "the original never ends the span of a stream that breaks, nor of one in a form that it does not know",
+        convention: "traceloop",
+        applies: |case, difference| lost(case, difference),
+    },
+    Deviation {
+        name: "Bedrock: what came before a stream broke",
+        reason: "the original writes nothing of a stream that broke; ours has what came",
+        convention: "openinference",
+        applies: |case, difference| of_bedrock(case) && breaks(case) && difference.expected.is_null(),
+    },
+    Deviation {
+        name: "Bedrock: Claude's streams",
+        reason: "the original reads Claude's streams by other code than its answers, without provider, types of parts \
+                 and most settings; ours writes both alike",
+        convention: "openinference",
+        applies: |case, difference| {
+            streams_by_invoke(case)
+                && is_claude(case)
+                && ["llm.", "output."].iter().any(|start| difference.key.starts_with(start))
+        },
+    },
+    Deviation {
+        name: "Bedrock: streams of other models",
+        reason: "the original ends the span of a stream of Titan, Cohere, Llama and others at once, with input as an \
+                 object that no exporter takes; ours reads the stream",
+        convention: "openinference",
+        applies: |case, _| streams_by_invoke(case) && !is_claude(case) && !is_nova(case),
+    },
+    Deviation {
+        name: "Bedrock: forms that the original does not know",
+        reason: "the original takes chats in OpenAI's form, embeddings and imported models for settings and writes None \
+                 or nothing as the answer; ours reads them",
+        convention: "openinference",
+        applies: |case, _| invokes(case) && is_unknown(case),
+    },
+    Deviation {
+        name: "Bedrock: forms that Traceloop does not know",
+        reason: "the original writes nothing of chats in OpenAI's form, takes embeddings for completions, and no reason \
+                 why an imported model ended; ours reads them",
+        convention: "traceloop",
+        applies: |case, _| invokes(case) && is_unknown(case),
+    },
+    Deviation {
+        name: "Bedrock: Titan's prompt",
+        reason: "the original leaves the prompt among the settings and has no input; ours has it as the input",
+        convention: "openinference",
+        applies: |case, difference| {
+            case.request_body().contains("\"inputText\"")
+                && ["input.value", "llm.invocation_parameters"].contains(&difference.key.as_str())
+        },
+    },
+    Deviation {
+        name: "Bedrock: answer as a Python list",
+        reason: "the original writes the list of answers as Python shows it; ours the answer",
+        convention: "openinference",
+        applies: |case, difference| {
+            of_bedrock(case)
+                && difference.key == "output.value"
+                && difference.expected.as_str().is_some_and(|shown| shown.starts_with("[{'"))
+        },
+    },
+    Deviation {
+        name: "Bedrock: reasoning",
+        reason: "the original leaves reasoning out of the answer; ours has it (as newer versions do)",
+        convention: "openinference",
+        applies: |case, difference| {
+            of_bedrock(case)
+                && answer(case).contains("reasoningContent")
+                && difference.key.starts_with("llm.output_messages.")
+        },
+    },
+    Deviation {
+        name: "Bedrock: cached tokens of the prompt",
+        reason: "the original counts a prompt without its cached tokens for Converse and with them for Claude; ours \
+                 always with them (as newer versions do)",
+        convention: "openinference",
+        applies: |case, difference| {
+            case.operation().starts_with("converse")
+                && difference.key == "llm.token_count.prompt"
+                && answer(case).contains("cacheReadInputTokens")
+        },
+    },
+    Deviation {
+        name: "Bedrock: counts of the headers",
+        reason: "the originals read token counts from one place only; ours from the body, else from the headers",
+        convention: "openinference",
+        applies: |case, difference| is_count(case, difference),
+    },
+    Deviation {
+        name: "Bedrock: counts",
+        reason: "the original reads token counts from one place only, and counts the tokens of lists that are empty; \
+                 ours from the body, else from the headers",
+        convention: "traceloop",
+        applies: |case, difference| {
+            is_count(case, difference)
+                || difference.key == "gen_ai.prompt_caching"
+                || (of_bedrock(case) && difference.key.starts_with("gen_ai.usage.") && difference.expected == 0)
+        },
+    },
+    Deviation {
+        name: "Bedrock: counts as floats, ids as numbers",
+        reason: "the original writes what the body has; ours counts as integers and ids as text",
+        convention: "traceloop",
+        applies: |case, difference| {
+            let equal =
+                difference.expected.as_f64().is_some() && difference.expected.as_f64() == difference.got.as_f64();
+            of_bedrock(case) && (equal || difference.got.as_str() == Some(difference.expected.to_string().as_str()))
+        },
+    },
+    Deviation {
+        name: "Bedrock: request of a call that failed",
+        reason: "the original writes settings and messages after the answer only; ours has them of a call that failed, too",
+        convention: "traceloop",
+        applies: |case, difference| of_bedrock(case) && case.status() >= 400 && difference.expected.is_null(),
+    },
+    Deviation {
+        name: "Bedrock: images and results of tools",
+        reason: "the original leaves the bytes of an image out and keeps the wire's list around a result; ours has the \
+                 image and the result",
+        convention: "traceloop",
+        applies: |case, difference| {
+            of_bedrock(case)
+                && difference.key == "gen_ai.input.messages"
+                && ["\"image\"", "\"toolResult\"", "\"tool_result\""]
+                    .iter()
+                    .any(|kind| case.request_body().contains(kind))
+        },
+    },
+    Deviation {
+        name: "Bedrock: reasoning as JSON",
+        reason: "the original writes reasoning as a text that holds JSON; ours as reasoning",
+        convention: "traceloop",
+        applies: |case, difference| {
+            of_bedrock(case) && difference.key == "gen_ai.output.messages" && answer(case).contains("reasoningContent")
+        },
+    },
+    Deviation {
+        name: "Bedrock: tools of InvokeModel",
+        reason: "the original writes the tools of Converse only; ours of every call",
+        convention: "traceloop",
+        applies: |case, difference| {
+            of_bedrock(case) && difference.key == "gen_ai.tool.definitions" && difference.expected.is_null()
+        },
+    },
+    Deviation {
+        name: "Bedrock: arguments and reasons of streams",
+        reason: "the original loses the arguments of tools in Claude's streams, and of Nova's and Titan's the reason why \
+                 they ended; ours has them",
+        convention: "traceloop",
+        applies: |case, difference| {
+            streams_by_invoke(case)
+                && ["gen_ai.output.messages", "gen_ai.response.finish_reasons"].contains(&difference.key.as_str())
+        },
+    },
+];
+
+fn of_bedrock(case: &Case) -> bool {
+    case.provider() == "bedrock"
+}
+
+fn invokes(case: &Case) -> bool {
+    case.operation().starts_with("invoke_model")
+}
+
+fn streams_by_invoke(case: &Case) -> bool {
+    case.operation() == "invoke_model_with_response_stream"
+}
+
+fn is_claude(case: &Case) -> bool {
+    case.text("/exchange/request/url").contains("anthropic.")
+}
+
+fn is_nova(case: &Case) -> bool {
+    case.text("/exchange/request/url").contains("amazon.nova")
+}
+
+/// Forms beside Claude's, Nova's and those of a prompt and its texts.
+fn is_unknown(case: &Case) -> bool {
+    let request: Json = serde_json::from_str(case.request_body()).unwrap_or_default();
+    let chats = request.get("messages").is_some() && !is_claude(case) && !is_nova(case);
+    chats || request.get("texts").is_some() || answer(case).contains("\"choices\"")
+}
+
+fn answer(case: &Case) -> String {
+    String::from_utf8_lossy(&case.response_body()).into_owned()
+}
+
+fn breaks(case: &Case) -> bool {
+    answer(case).contains(":exception-type")
+}
+
+fn lost(case: &Case, difference: &Difference) -> bool {
+    of_bedrock(case) && case.streaming() && difference.key == "spans" && difference.expected == 0
+}
+
+/// A count that the original does not have at all.
+fn is_count(case: &Case, difference: &Difference) -> bool {
+    let is_count = difference.key.starts_with("llm.token_count.") || difference.key.starts_with("gen_ai.usage.");
+    of_bedrock(case) && is_count && difference.expected.is_null()
+}
