@@ -4,7 +4,10 @@
 //! Adding one is a file and a line in [`CONVENTIONS`].
 
 mod openinference;
+mod otel_genai;
+mod parts;
 mod traceloop;
+mod traceloop_legacy;
 
 use std::fmt::Debug;
 
@@ -12,7 +15,9 @@ use opentelemetry::{Key, KeyValue, Value as OtelValue, trace::SpanKind};
 use serde_json::{Number, Value as Json};
 
 pub use self::openinference::OpenInference;
+pub use self::otel_genai::OtelGenAi;
 pub use self::traceloop::Traceloop;
+pub use self::traceloop_legacy::TraceloopLegacy;
 use crate::model::LlmCall;
 
 /// Verdict of a convention on a call.
@@ -51,7 +56,7 @@ pub trait Convention: Debug + Send + Sync {
 }
 
 /// All conventions.
-pub static CONVENTIONS: &[&dyn Convention] = &[&OpenInference, &Traceloop];
+pub static CONVENTIONS: &[&dyn Convention] = &[&OpenInference, &Traceloop, &TraceloopLegacy, &OtelGenAi];
 
 /// Collects attributes.
 #[derive(Debug, Default)]

@@ -14,7 +14,8 @@ use opentelemetry::{
 };
 
 use crate::{
-    convention::{Sink, Verdict},
+    context::{self, CallContext},
+    convention::Verdict,
     model::{CallError, Ending, LlmCall},
     provider::{self, RequestHead, Step},
     redact,
@@ -28,10 +29,6 @@ const MAX_BODY: usize = 16 << 20;
 
 const TOO_LARGE: &str = "honeyhive_metadata.response_too_large";
 const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
-
-/// Marks a context in which a model call is traced: a hook further down opens no second span.
-#[derive(Debug)]
-struct ModelCall;
 
 /// A traced request, for hooks.
 ///
@@ -78,7 +75,8 @@ impl Exchange {
             return None;
         }
         let parent = Context::current();
-        if parent.get::<ModelCall>().is_some() || parent.is_telemetry_suppressed() {
+        // A hook further down opens no second span.
+        if context::is_silent(&parent) {
             return None;
         }
         let (provider, mut call) = provider::claim(head)?;
@@ -90,11 +88,12 @@ impl Exchange {
         if !provider.is_home(head) && call.request.model.is_none() {
             return None;
         }
+        call.context = CallContext::current();
         let (name, kind) = active.convention.head(&call);
         let builder = active.tracer.span_builder(name).with_kind(kind);
         let span = active.tracer.build_with_context(builder, &parent);
         Some(Self {
-            context: parent.with_span(span).with_value(ModelCall),
+            context: context::silent(&parent.with_span(span)),
             active,
             call,
             started: Instant::now(),
@@ -165,10 +164,12 @@ impl Exchange {
 
     fn piece(&mut self) {
         let span = self.context.span();
+        let elapsed = self.started.elapsed();
         if self.pieces == 0 {
-            let millis = self.started.elapsed().as_secs_f64() * 1e3;
-            span.set_attribute(KeyValue::new(TIME_TO_FIRST_TOKEN, millis));
+            self.call.timing.first_piece = Some(elapsed);
+            span.set_attribute(KeyValue::new(TIME_TO_FIRST_TOKEN, elapsed.as_secs_f64() * 1e3));
         }
+        self.call.timing.last_piece = Some(elapsed);
         if let Some(event) = self.active.convention.piece_event(&self.call, self.pieces) {
             span.add_event(event, vec![]);
         }
@@ -201,10 +202,9 @@ impl Exchange {
             return;
         }
         let ended = SystemTime::now();
+        self.call.timing.end = Some(self.started.elapsed());
         contained(|| self.read());
-        if !self.active.capture_content {
-            redact::hide_content(&mut self.call);
-        }
+        contained(|| redact::apply(&self.active.capture, &mut self.call));
         contained(|| self.write());
         self.context.span().end_with_timestamp(ended);
     }
@@ -224,9 +224,7 @@ impl Exchange {
     /// Writes the record onto the span.
     fn write(&self) {
         let span = self.context.span();
-        let mut sink = Sink::default();
-        self.active.convention.write(&self.call, &mut sink);
-        span.set_attributes(sink.into_attributes());
+        span.set_attributes(self.active.attributes(&self.call));
         if let Some(error) = self.call.error() {
             span.add_event(
                 "exception",

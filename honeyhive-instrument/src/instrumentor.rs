@@ -9,8 +9,9 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::{
     convention::Convention,
+    options::{BadVariable, Options},
     provider::Provider,
-    registry::{self, Taken},
+    registry::{self, Taken, Way},
 };
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -21,33 +22,53 @@ struct Instrumentor {
     id: u64,
     provider: &'static dyn Provider,
     convention: &'static dyn Convention,
-    capture_content: bool,
+    options: Options,
 }
 
 impl Instrumentor {
     fn new(provider: &'static dyn Provider, convention: &'static dyn Convention) -> Self {
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), provider, convention, capture_content: true }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), provider, convention, options: Options::default() }
     }
 
     fn instrument(&self, tracers: &SdkTracerProvider) -> Result<(), InstrumentError> {
-        registry::add(self.id, self.provider, self.convention, self.capture_content, tracers)
-            .map_err(|taken| InstrumentError { api: self.provider.name(), taken })
+        let Self { id, provider, convention, options } = self;
+        let variable = |name: &str| std::env::var(name).ok();
+        let capture = options
+            .resolve(convention.name(), &variable)
+            .map_err(|variable| InstrumentError(Cause::Variable(variable)))?;
+        let way = Way { convention: *convention, also: options.also.clone(), capture };
+        registry::add(*id, *provider, way, tracers)
+            .map_err(|taken| InstrumentError(Cause::Taken(provider.name(), taken)))
     }
 }
 
-/// An API that is traced in another way already.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InstrumentError {
-    api: &'static str,
-    taken: Taken,
+/// An API that is traced in another way already, or a variable of the environment that means nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InstrumentError(Cause);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Cause {
+    Taken(&'static str, Taken),
+    Variable(BadVariable),
+}
+
+impl fmt::Debug for InstrumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InstrumentError({self})")
+    }
 }
 
 impl fmt::Display for InstrumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is traced ", self.api)?;
-        match self.taken {
+        let (api, taken) = match &self.0 {
+            Cause::Variable(variable) => return variable.fmt(f),
+            Cause::Taken(api, taken) => (api, taken),
+        };
+        write!(f, "{api} is traced ")?;
+        match taken {
             Taken::Convention(convention) => write!(f, "in the {convention} convention")?,
             Taken::Content(content) => write!(f, "with `capture_content({content})`")?,
+            Taken::Options => f.write_str("with other options")?,
         }
         f.write_str(" on this tracer already; call `uninstrument()` on that instrumentor first")
     }
@@ -62,7 +83,11 @@ macro_rules! instrumentors {
             use opentelemetry_sdk::trace::SdkTracerProvider;
 
             use super::{InstrumentError, Instrumentor};
-            use crate::{convention::$convention, provider, registry};
+            use crate::{
+                convention::{$convention, Convention},
+                options::Hide,
+                provider, registry,
+            };
 
             $(
                 #[doc = concat!("Traces ", $what, " in the ", $title, " convention.")]
@@ -82,7 +107,38 @@ macro_rules! instrumentors {
                     /// Sets whether prompts, answers, tools and error texts are recorded. Defaults to `true`.
                     #[must_use]
                     pub fn capture_content(mut self, capture: bool) -> Self {
-                        self.0.capture_content = capture;
+                        self.0.options.content = Some(capture);
+                        self
+                    }
+
+                    /// Keeps a part of calls out of spans, beside what the environment hides.
+                    #[must_use]
+                    pub fn hide(mut self, part: Hide) -> Self {
+                        self.0.options.hide.push(part);
+                        self
+                    }
+
+                    /// Sets the longest image in base64 that is recorded, in characters. Defaults to 32,000 in
+                    /// OpenInference, and to no limit elsewhere.
+                    #[must_use]
+                    pub fn base64_image_max_length(mut self, characters: usize) -> Self {
+                        self.0.options.image_limit = Some(characters);
+                        self
+                    }
+
+                    /// Hides the value of the attribute `key` and of all below it: `llm.input_messages` hides
+                    /// `llm.input_messages.0.message.content` too.
+                    #[must_use]
+                    pub fn mask(mut self, key: impl Into<String>) -> Self {
+                        self.0.options.masked.push(key.into());
+                        self
+                    }
+
+                    /// Writes a second convention on the same spans, for a migration. Name, kind, status and events
+                    /// stay those of this one.
+                    #[must_use]
+                    pub fn also(mut self, convention: &'static dyn Convention) -> Self {
+                        self.0.options.also.push(convention);
                         self
                     }
 
@@ -92,7 +148,8 @@ macro_rules! instrumentors {
                     /// # Errors
                     ///
                     /// When the API is traced in another convention on the same tracer, which would
-                    /// count every call twice, or with another [`capture_content`](Self::capture_content).
+                    /// count every call twice, or with other options; when a variable of the environment means
+                    /// nothing.
                     pub fn instrument(&self, provider: &SdkTracerProvider) -> Result<(), InstrumentError> {
                         self.0.instrument(provider)
                     }
@@ -126,6 +183,18 @@ instrumentors! {
         BedrockInstrumentor: Bedrock, "AWS Bedrock";
     }
     traceloop, Traceloop, "Traceloop" => {
+        OpenAIInstrumentor: OpenAi, "OpenAI, and every service that speaks its API,";
+        AnthropicInstrumentor: Anthropic, "Anthropic";
+        GoogleGenerativeAIInstrumentor: Google, "Google AI (Gemini)";
+        BedrockInstrumentor: Bedrock, "AWS Bedrock";
+    }
+    traceloop_legacy, TraceloopLegacy, "older Traceloop" => {
+        OpenAIInstrumentor: OpenAi, "OpenAI, and every service that speaks its API,";
+        AnthropicInstrumentor: Anthropic, "Anthropic";
+        GoogleGenerativeAIInstrumentor: Google, "Google AI (Gemini)";
+        BedrockInstrumentor: Bedrock, "AWS Bedrock";
+    }
+    otel_genai, OtelGenAi, "OpenTelemetry GenAI" => {
         OpenAIInstrumentor: OpenAi, "OpenAI, and every service that speaks its API,";
         AnthropicInstrumentor: Anthropic, "Anthropic";
         GoogleGenerativeAIInstrumentor: Google, "Google AI (Gemini)";

@@ -27,18 +27,22 @@
 //! | `reqwest` | reqwest 0.13 clients, as reqwest-middleware |
 #![forbid(unsafe_code)]
 
+mod context;
 pub mod convention;
 mod exchange;
 #[cfg(feature = "reqwest")]
 pub mod hook;
 mod instrumentor;
 pub mod model;
+mod options;
 pub mod provider;
 mod redact;
 mod registry;
 pub mod wire;
 
+pub use self::context::{CallContext, PromptTemplate, without_model_calls};
 pub use self::exchange::Exchange;
 #[cfg(feature = "reqwest")]
 pub use self::hook::WithHoneyHive;
-pub use self::instrumentor::{InstrumentError, openinference, traceloop};
+pub use self::instrumentor::{InstrumentError, openinference, otel_genai, traceloop, traceloop_legacy};
+pub use self::options::Hide;

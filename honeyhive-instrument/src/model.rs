@@ -5,13 +5,14 @@
 mod message;
 mod usage;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use serde::Serialize;
 use serde_json::{Map, Number, Value as Json};
 
 pub use self::message::{Content, FunctionCall, Message, Part, ToolCall};
 pub use self::usage::Usage;
+use crate::context::CallContext;
 
 /// What a call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -200,8 +201,34 @@ pub struct LlmCall {
     pub streamed: bool,
     /// How it ended.
     pub ending: Ending,
-    /// Whether messages, tools and texts were taken out of this record on purpose.
-    pub content_hidden: bool,
+    /// What was taken out of this record on purpose.
+    pub hidden: Hidden,
+    /// What is said of the call beside it.
+    #[serde(skip)]
+    pub context: CallContext,
+    /// When things happened.
+    #[serde(skip)]
+    pub timing: Timing,
+}
+
+/// What is hidden as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Hidden {
+    /// What was said to the model.
+    pub input: bool,
+    /// What the model said.
+    pub output: bool,
+}
+
+/// When things happened, counted from the start of the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// First piece of a stream.
+    pub first_piece: Option<Duration>,
+    /// Last piece of a stream.
+    pub last_piece: Option<Duration>,
+    /// End of the call.
+    pub end: Option<Duration>,
 }
 
 impl LlmCall {
@@ -220,7 +247,9 @@ impl LlmCall {
             metadata: None,
             streamed: false,
             ending: Ending::Complete,
-            content_hidden: false,
+            hidden: Hidden::default(),
+            context: CallContext::default(),
+            timing: Timing::default(),
         }
     }
 

@@ -1,32 +1,51 @@
 //! The one gate for content: acts on the record, before any convention sees it.
-//! What is left is a list of what is harmless (identity, models, counts, parameters, reasons, error
-//! class), not a list of what is not.
+//! With content off, what is left is a list of what is harmless (identity, models, counts, parameters,
+//! reasons, error class), not a list of what is not.
 
-use crate::model::{Ending, LlmCall, Message, Output, Request, Response};
+use serde_json::Value as Json;
 
+use crate::{
+    model::{Content, Ending, Hidden, LlmCall, Message, Operation, Output, Part, Request, Response},
+    options::{Capture, Hide},
+};
+
+/// Stands for what is hidden, in OpenInference's word.
+pub(crate) const REDACTED: &str = "__REDACTED__";
 /// Parameters whose text is a setting, not content. Numbers and booleans are kept in any case.
 const HARMLESS: [&str; 5] = ["model", "reasoning_effort", "service_tier", "tool_choice", "verbosity"];
 /// Longest word that is taken for a name, such as a reason or a class of errors.
 const MAX_WORD: usize = 48;
 
+/// Takes out of a record what is not to be recorded.
+pub(crate) fn apply(capture: &Capture, call: &mut LlmCall) {
+    if !capture.content {
+        return hide_content(call);
+    }
+    if let Some(limit) = capture.image_limit {
+        limit_images(limit, call);
+    }
+    for part in &capture.hide {
+        hide(*part, call);
+    }
+}
+
 /// Takes every text of the caller and of the model out of a record.
-pub(crate) fn hide_content(call: &mut LlmCall) {
+fn hide_content(call: &mut LlmCall) {
     let Request { model, base_model, mut params, stream, max_tokens, temperature, top_p, .. } =
         std::mem::take(&mut call.request);
     params.retain(|key, value| value.is_number() || value.is_boolean() || HARMLESS.contains(&key.as_str()));
     call.request = Request { model, base_model, params, stream, max_tokens, temperature, top_p, ..Request::default() };
     let Response { id, model, outputs, usage, finish_reason, system_fingerprint, service_tier, .. } =
         std::mem::take(&mut call.response);
-    let hidden = |Output { index, finish_reason, .. }| Output {
+    let bare = |Output { index, finish_reason, .. }| Output {
         index,
-        message: Message::default(),
         finish_reason: finish_reason.filter(|reason| is_word(reason)),
-        content_filter: None,
+        ..Output::default()
     };
     call.response = Response {
         id,
         model,
-        outputs: outputs.into_iter().map(hidden).collect(),
+        outputs: outputs.into_iter().map(bare).collect(),
         finish_reason: finish_reason.filter(|reason| is_word(reason)),
         usage,
         system_fingerprint,
@@ -34,8 +53,9 @@ pub(crate) fn hide_content(call: &mut LlmCall) {
         ..Response::default()
     };
     call.metadata = None;
+    call.context.prompt = None;
     hide_ending(&mut call.ending);
-    call.content_hidden = true;
+    call.hidden = Hidden { input: true, output: true };
 }
 
 fn hide_ending(ending: &mut Ending) {
@@ -55,4 +75,111 @@ fn hide_ending(ending: &mut Ending) {
 /// A word names something; anything longer, or with other signs, may be somebody's text.
 fn is_word(text: &str) -> bool {
     text.len() <= MAX_WORD && text.chars().all(|c| c.is_ascii_alphabetic() || c == '_')
+}
+
+fn hide(part: Hide, call: &mut LlmCall) {
+    let LlmCall { request, response, hidden, .. } = call;
+    match part {
+        Hide::InvocationParameters => hide_parameters(request),
+        Hide::Tools => (request.tools, response.tools) = (vec![], vec![]),
+        Hide::Inputs => {
+            hidden.input = true;
+            hide_input_messages(request);
+            (request.tools, response.tools) = (vec![], vec![]);
+            (request.prompts, request.inputs) = (vec![], vec![]);
+            request.output_schema = None;
+        }
+        Hide::Outputs => {
+            hidden.output = true;
+            response.outputs.iter_mut().for_each(|output| output.message = Message::default());
+            response.embeddings = vec![];
+        }
+        Hide::InputMessages => hide_input_messages(request),
+        Hide::OutputMessages => response.outputs.iter_mut().for_each(|output| output.message = Message::default()),
+        Hide::InputImages => request.messages.iter_mut().for_each(|message| {
+            each_part(message, |part| matches!(part, Part::ImageUrl(_) | Part::ImageData { .. }), String::new())
+        }),
+        Hide::InputText => {
+            request.system.iter_mut().for_each(hide_texts);
+            request.messages.iter_mut().for_each(hide_message);
+        }
+        Hide::OutputText => response.outputs.iter_mut().for_each(|output| hide_message(&mut output.message)),
+        Hide::Prompts => {
+            request.prompts.iter_mut().for_each(|prompt| REDACTED.clone_into(prompt));
+            if let Some(Json::String(prompt)) = &mut request.input {
+                REDACTED.clone_into(prompt);
+            }
+        }
+        Hide::Choices if call.operation == Operation::TextCompletion => {
+            response.outputs.iter_mut().for_each(|output| hide_message(&mut output.message));
+        }
+        Hide::Choices => {}
+        Hide::EmbeddingVectors => response.embeddings = vec![],
+        Hide::EmbeddingTexts => request.inputs.iter_mut().for_each(|input| *input = REDACTED.into()),
+    }
+}
+
+fn hide_parameters(request: &mut Request) {
+    request.params.clear();
+    (request.max_tokens, request.temperature, request.top_p) = (None, None, None);
+    (request.frequency_penalty, request.presence_penalty) = (None, None);
+    (request.reasoning_effort, request.reasoning_summary, request.service_tier) = (None, None, None);
+}
+
+fn hide_input_messages(request: &mut Request) {
+    (request.messages, request.system) = (vec![], None);
+}
+
+/// Replaces the parts that are `wanted` by an image at `url`.
+fn each_part(message: &mut Message, wanted: fn(&Part) -> bool, url: String) {
+    if let Content::Parts(parts) = &mut message.content {
+        for part in parts.iter_mut().filter(|part| wanted(part)) {
+            *part = Part::ImageUrl(url.clone());
+        }
+    }
+}
+
+fn hide_message(message: &mut Message) {
+    hide_texts(&mut message.content);
+    for text in [&mut message.refusal, &mut message.reasoning].into_iter().flatten() {
+        REDACTED.clone_into(text);
+    }
+}
+
+fn hide_texts(content: &mut Content) {
+    match content {
+        Content::Absent => {}
+        Content::Text(text) => REDACTED.clone_into(text),
+        Content::Parts(parts) => parts.iter_mut().for_each(|part| match part {
+            Part::Text(text) | Part::SignedText { text, .. } | Part::Reasoning { text, .. } | Part::Refusal(text) => {
+                REDACTED.clone_into(text);
+            }
+            Part::ToolResult { content, .. } => *content = REDACTED.into(),
+            _ => {}
+        }),
+    }
+}
+
+/// Replaces images in base64 that are longer than `limit`, in messages and in the body.
+fn limit_images(limit: usize, call: &mut LlmCall) {
+    for message in &mut call.request.messages {
+        if let Content::Parts(parts) = &mut message.content {
+            for part in parts {
+                if matches!(part, Part::ImageData { mime_type, base64 } if "data:;base64,".len() + mime_type.len() + base64.len() > limit)
+                {
+                    *part = Part::ImageUrl(REDACTED.to_owned());
+                }
+            }
+        }
+    }
+    [&mut call.request.json, &mut call.request.input].into_iter().flatten().for_each(|json| limit_in(limit, json));
+}
+
+fn limit_in(limit: usize, json: &mut Json) {
+    match json {
+        Json::String(text) if text.len() > limit && text.starts_with("data:image/") => REDACTED.clone_into(text),
+        Json::Array(items) => items.iter_mut().for_each(|item| limit_in(limit, item)),
+        Json::Object(fields) => fields.values_mut().for_each(|value| limit_in(limit, value)),
+        _ => {}
+    }
 }

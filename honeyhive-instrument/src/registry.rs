@@ -1,28 +1,63 @@
 //! Which instrumentors are active: one entry per API and tracer.
 //! Written at setup, read at every call; an empty registry is one atomic load.
 
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use honeyhive_core::{current_tracer, private::Pipeline};
-use opentelemetry::{InstrumentationScope, trace::TracerProvider};
+use opentelemetry::{InstrumentationScope, KeyValue, trace::TracerProvider};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
-use crate::{convention::Convention, provider::Provider};
+use crate::{
+    convention::{Convention, Sink},
+    model::LlmCall,
+    options::Capture,
+    provider::Provider,
+    redact::REDACTED,
+};
 
 /// An API that is traced in a convention on a tracer.
 #[derive(Debug)]
 pub(crate) struct Active {
     pub(crate) provider: &'static dyn Provider,
     pub(crate) convention: &'static dyn Convention,
-    pub(crate) capture_content: bool,
+    /// Conventions that write on the same span.
+    also: Vec<&'static dyn Convention>,
+    pub(crate) capture: Capture,
     pub(crate) tracer: SdkTracer,
     owner: Owner,
 }
 
 impl Active {
+    /// Returns the attributes of a call, in all its conventions. Of a key that two of them write the first
+    /// one's value counts.
+    pub(crate) fn attributes(&self, call: &LlmCall) -> Vec<KeyValue> {
+        let mut sink = Sink::default();
+        self.convention.write(call, &mut sink);
+        let mut attributes = sink.into_attributes();
+        for convention in self.also.iter().filter(|convention| convention.covers(call)) {
+            let mut sink = Sink::default();
+            convention.write(call, &mut sink);
+            let known: HashSet<_> = attributes.iter().map(|attribute| attribute.key.clone()).collect();
+            attributes.extend(sink.into_attributes().into_iter().filter(|attribute| !known.contains(&attribute.key)));
+        }
+        let masked = |key: &str| {
+            let below = |mask: &String| {
+                key.strip_prefix(mask.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            self.capture.masked.iter().any(below)
+        };
+        for attribute in attributes.iter_mut().filter(|attribute| masked(attribute.key.as_str())) {
+            attribute.value = REDACTED.into();
+        }
+        attributes
+    }
+
     fn is_alive(&self) -> bool {
         match &self.owner {
             Owner::HoneyHive(pipeline) => pipeline.is_alive(),
@@ -64,14 +99,23 @@ pub(crate) enum Taken {
     Convention(&'static str),
     /// The same convention, with content recorded or not.
     Content(bool),
+    /// The same convention, with other options.
+    Options,
+}
+
+/// How an API is to be traced.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    pub(crate) convention: &'static dyn Convention,
+    pub(crate) also: Vec<&'static dyn Convention>,
+    pub(crate) capture: Capture,
 }
 
 /// Activates an API; an API is traced in one way per tracer.
 pub(crate) fn add(
     instrumentor: u64,
     provider: &'static dyn Provider,
-    convention: &'static dyn Convention,
-    capture_content: bool,
+    way: Way,
     tracers: &SdkTracerProvider,
 ) -> Result<(), Taken> {
     let owner = Owner::of(tracers);
@@ -79,30 +123,32 @@ pub(crate) fn add(
         entries.retain(|entry| entry.active.is_alive());
         let same = |entry: &&mut Entry| entry.active.owner == owner && entry.active.provider.name() == provider.name();
         if let Some(entry) = entries.iter_mut().find(same) {
-            return join(entry, instrumentor, convention, capture_content);
+            return join(entry, instrumentor, &way);
         }
-        let scope = InstrumentationScope::builder(convention.scope(provider.name()))
+        let scope = InstrumentationScope::builder(way.convention.scope(provider.name()))
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
         let tracer = tracers.tracer_with_scope(scope);
-        let active = Arc::new(Active { provider, convention, capture_content, tracer, owner: owner.clone() });
+        let Way { convention, also, capture } = way;
+        let active = Arc::new(Active { provider, convention, also, capture, tracer, owner: owner.clone() });
         entries.push(Entry { active, instrumentors: vec![instrumentor] });
         Ok(())
     })
 }
 
-fn join(
-    entry: &mut Entry,
-    instrumentor: u64,
-    convention: &'static dyn Convention,
-    capture_content: bool,
-) -> Result<(), Taken> {
+fn join(entry: &mut Entry, instrumentor: u64, way: &Way) -> Result<(), Taken> {
     let active = &entry.active;
-    if active.convention.name() != convention.name() {
+    if active.convention.name() != way.convention.name() {
         return Err(Taken::Convention(active.convention.name()));
     }
-    if active.capture_content != capture_content {
-        return Err(Taken::Content(active.capture_content));
+    if active.capture.content != way.capture.content {
+        return Err(Taken::Content(active.capture.content));
+    }
+    let names = |conventions: &[&'static dyn Convention]| -> Vec<_> {
+        conventions.iter().map(|convention| convention.name()).collect()
+    };
+    if active.capture != way.capture || names(&active.also) != names(&way.also) {
+        return Err(Taken::Options);
     }
     if !entry.instrumentors.contains(&instrumentor) {
         entry.instrumentors.push(instrumentor);

@@ -11,7 +11,9 @@ use serde_json::{Map, Value as Json};
 
 use self::dialect::{Dialect, Finish, Model};
 use super::{Convention, Sink, Verdict};
+use crate::context::{CallContext, PromptTemplate};
 use crate::model::{Content, Embedding, Ending, LlmCall, Message, Operation, Output, Part, Request, ToolCall};
+use crate::redact::REDACTED;
 
 const SPAN_KIND: &str = "openinference.span.kind";
 const PROVIDER: &str = "llm.provider";
@@ -36,9 +38,6 @@ const TOKENS_PROMPT_AUDIO: &str = "llm.token_count.prompt_details.audio";
 const TOKENS_REASONING: &str = "llm.token_count.completion_details.reasoning";
 const TOKENS_COMPLETION_AUDIO: &str = "llm.token_count.completion_details.audio";
 const FIRST_TOKEN: &str = "First Token Stream Event";
-const REDACTED: &str = "__REDACTED__";
-/// Longest data URL of an image that is written, as OpenInference's `BASE64_IMAGE_MAX_LENGTH`.
-const MAX_IMAGE: usize = 32_000;
 
 /// The OpenInference convention.
 #[derive(Clone, Copy, Debug)]
@@ -78,13 +77,15 @@ impl Convention for OpenInference {
         tokens(call, dialect, sink);
         sink.text(FINISH_REASON, first_finish_reason(call).filter(|_| dialect.finish == Finish::Attribute));
         let output_value = call.response.output.as_ref().or(call.response.json.as_ref());
-        whole(sink, call, (INPUT_VALUE, INPUT_MIME), input_value(call, dialect).as_ref());
-        whole(sink, call, (OUTPUT_VALUE, OUTPUT_MIME), output_value);
+        let input_value = call.request.input.as_ref().or(call.request.json.as_ref());
+        let text_mime = dialect.text_mime;
+        whole(sink, (INPUT_VALUE, INPUT_MIME), input_value, call.hidden.input, text_mime);
+        whole(sink, (OUTPUT_VALUE, OUTPUT_MIME), output_value, call.hidden.output, text_mime);
         let parameters = parameters(call, dialect);
         if !parameters.is_empty() {
             sink.put(parameters_key, Json::Object(parameters).to_string());
         }
-        sink.json(METADATA, call.metadata.clone().map(Json::Object).as_ref());
+        about(call, sink);
         if !dialect.system_in_parameters {
             tools(call, sink);
         }
@@ -114,6 +115,27 @@ fn model(call: &LlmCall, dialect: &Dialect) -> Option<String> {
         Model::AnsweredOrAsked => answered().or_else(|| call.request.model.clone()),
         Model::AnsweredOrBase => answered().or_else(|| call.request.base_model.clone()),
         Model::Asked => call.request.model.clone(),
+    }
+}
+
+/// What is said of the call beside it.
+fn about(call: &LlmCall, sink: &mut Sink) {
+    let CallContext { session, user, metadata, tags, prompt } = &call.context;
+    sink.text("session.id", session.as_deref());
+    sink.text("user.id", user.as_deref());
+    let mut all = call.metadata.clone().unwrap_or_default();
+    all.extend(metadata.clone());
+    if call.metadata.is_some() || !metadata.is_empty() {
+        sink.put(METADATA, Json::Object(all).to_string());
+    }
+    if !tags.is_empty() {
+        let tags = tags.iter().map(|tag| tag.clone().into()).collect();
+        sink.put("tag.tags", OtelValue::Array(Array::String(tags)));
+    }
+    if let Some(PromptTemplate { template, version, variables }) = prompt {
+        sink.text("llm.prompt_template.template", Some(template));
+        sink.text("llm.prompt_template.version", version.as_deref());
+        sink.put("llm.prompt_template.variables", Json::Object(variables.clone()).to_string());
     }
 }
 
@@ -150,41 +172,25 @@ fn tokens(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     sink.count(TOKENS_COMPLETION_AUDIO, keep(usage.output_audio));
 }
 
-fn whole(sink: &mut Sink, call: &LlmCall, (value, mime): (&'static str, &'static str), json: Option<&Json>) {
+fn whole(
+    sink: &mut Sink,
+    (value, mime): (&'static str, &'static str),
+    json: Option<&Json>,
+    hidden: bool,
+    text_mime: Option<&'static str>,
+) {
     match json {
-        _ if call.content_hidden => sink.put(value, REDACTED),
+        _ if hidden => sink.put(value, REDACTED),
         Some(Json::Null) | None => {}
         Some(Json::String(text)) => {
             sink.put(value, text.clone());
-            sink.maybe(mime, Dialect::of(call).text_mime);
+            sink.maybe(mime, text_mime);
         }
         Some(json) => {
             sink.put(value, json.to_string());
             sink.put(mime, JSON_MIME);
         }
     }
-}
-
-fn input_value(call: &LlmCall, dialect: &Dialect) -> Option<Json> {
-    let mut json = call.request.input.clone().or_else(|| call.request.json.clone())?;
-    if dialect.hides_images {
-        for message in list_mut(&mut json, "messages") {
-            for part in list_mut(message, "content") {
-                if let Some(url) = part.pointer_mut("/image_url/url").filter(|url| is_long_image(url)) {
-                    *url = REDACTED.into();
-                }
-            }
-        }
-    }
-    Some(json)
-}
-
-fn is_long_image(url: &Json) -> bool {
-    url.as_str().is_some_and(|url| url.starts_with("data:") && url.len() > MAX_IMAGE)
-}
-
-fn list_mut<'a>(json: &'a mut Json, key: &str) -> &'a mut [Json] {
-    json.get_mut(key).and_then(Json::as_array_mut).map_or(&mut [], Vec::as_mut_slice)
 }
 
 /// The system prompt, where it stands apart, is message 0. Items of the responses API start at 1 with or
@@ -276,15 +282,11 @@ fn write_part(sink: &mut Sink, message: &str, index: usize, part: &Part, calls: 
         }
         Part::ImageUrl(url) => {
             kind("image");
-            sink.put(format!("{content}.image.image.url"), url.clone());
+            sink.text(format!("{content}.image.image.url"), Some(url));
         }
         Part::ImageData { mime_type, base64 } => {
             kind("image");
-            let url = format!("data:{mime_type};base64,{base64}");
-            sink.put(
-                format!("{content}.image.image.url"),
-                if url.len() > MAX_IMAGE { REDACTED.to_owned() } else { url },
-            );
+            sink.put(format!("{content}.image.image.url"), format!("data:{mime_type};base64,{base64}"));
         }
         Part::Reasoning { text, signature, encrypted, .. } => {
             kind("reasoning");

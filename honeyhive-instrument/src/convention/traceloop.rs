@@ -10,8 +10,13 @@ mod messages;
 use opentelemetry::{Array, StringValue, Value as OtelValue, trace::SpanKind};
 
 use self::dialect::{Dialect, LeftOut, Praise};
-use super::{Convention, Sink, Verdict};
-use crate::model::{Ending, LlmCall, Operation, Request};
+use super::{Convention, Sink, Verdict, parts::finish_reason};
+use serde_json::Value as Json;
+
+use crate::{
+    context::{CallContext, PromptTemplate},
+    model::{Ending, LlmCall, Operation, Request},
+};
 
 const OPERATION: &str = "gen_ai.operation.name";
 const PROVIDER: &str = "gen_ai.provider.name";
@@ -94,10 +99,13 @@ impl Convention for Traceloop {
         request(call, sink);
         response(call, sink);
         sink.maybe(ERROR_TYPE, call.error().map(|error| error.kind.clone()));
-        if !call.content_hidden {
+        if !call.hidden.input {
             messages::input(call, sink);
+        }
+        if !call.hidden.output {
             messages::output(call, sink);
         }
+        about(call, sink);
     }
 
     fn verdict(&self, call: &LlmCall) -> Verdict {
@@ -222,24 +230,21 @@ fn usage(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     }
 }
 
-/// Maps the providers' words to Traceloop's; a word that is not on the list stays.
-fn finish_reason(reason: &str) -> String {
-    match reason {
-        "tool_calls" | "function_call" | "tool_use" | "TOOL_CALL" => "tool_call",
-        "end_turn" | "stop_sequence" | "STOP" | "COMPLETE" | "FINISH" | "endoftext" => "stop",
-        "max_tokens" | "MAX_TOKENS" => "length",
-        "guardrail_intervened"
-        | "SAFETY"
-        | "RECITATION"
-        | "BLOCKLIST"
-        | "PROHIBITED_CONTENT"
-        | "SPII"
-        | "LANGUAGE"
-        | "IMAGE_SAFETY"
-        | "IMAGE_PROHIBITED_CONTENT"
-        | "IMAGE_RECITATION" => "content_filter",
-        "ERROR" | "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "OTHER" | "NO_IMAGE" | "IMAGE_OTHER" => "error",
-        other => other,
+/// What is said of the call beside it.
+fn about(call: &LlmCall, sink: &mut Sink) {
+    let CallContext { session, user, metadata, tags, prompt } = &call.context;
+    sink.text("traceloop.association.properties.session_id", session.as_deref());
+    sink.text("traceloop.association.properties.user_id", user.as_deref());
+    for (key, value) in metadata {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        sink.put(format!("traceloop.association.properties.{key}"), text);
     }
-    .to_owned()
+    if !tags.is_empty() {
+        sink.put("traceloop.association.properties.tags", tags.join(","));
+    }
+    if let Some(PromptTemplate { template, version, variables }) = prompt {
+        sink.text("traceloop.prompt.template", Some(template));
+        sink.text("traceloop.prompt.version", version.as_deref());
+        sink.put("traceloop.prompt.template_variables", Json::Object(variables.clone()).to_string());
+    }
 }

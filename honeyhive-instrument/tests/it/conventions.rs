@@ -14,6 +14,8 @@ fn every_convention_writes_every_record_under_its_own_keys() {
             let own: &[&str] = match convention.name() {
                 "openinference" => &["openinference.", "llm.", "embedding.", "input.", "output.", "metadata"],
                 "traceloop" => &["gen_ai.", "openai.", "aws.bedrock.", "error.type"],
+                "traceloop_legacy" => &["gen_ai.", "llm.", "error.type"],
+                "otel_genai" => &["gen_ai.", "openai.", "aws.bedrock.", "server.", "error.type"],
                 other => panic!("no keys for {other}"),
             };
             let attributes = sink.into_attributes();

@@ -6,11 +6,12 @@ use std::{
 };
 
 use honeyhive_instrument::{
+    Exchange,
     model::LlmCall,
     provider::{self, RequestHead},
     wire::Decoder,
 };
-use http::HeaderMap;
+use http::{HeaderMap, header::CONTENT_TYPE};
 
 pub(crate) struct Fixture {
     pub(crate) path: PathBuf,
@@ -77,6 +78,18 @@ impl Fixture {
 
     pub(crate) fn stream(&self) -> Option<Vec<u8>> {
         fs::read(self.path.join("stream.txt")).or_else(|_| fs::read(self.path.join("stream.bin"))).ok()
+    }
+
+    /// Sends the exchange past whoever traces it.
+    pub(crate) fn exchange(&self) {
+        let (url, headers) = (self.url(), HeaderMap::new());
+        let head = RequestHead { method: "POST", url: &url, headers: &headers };
+        let Some(mut exchange) = Exchange::begin(&head, Some(&self.request())) else { return };
+        let answer = self.stream().or_else(|| self.response()).unwrap();
+        let content_type = if self.stream().is_some() { "text/event-stream" } else { "application/json" };
+        exchange.head(200, &HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]));
+        exchange.data(&answer);
+        exchange.end();
     }
 
     /// Reads the exchange as a provider does; a stream in pieces of `piece` bytes.

@@ -5,4 +5,8 @@ mod conventions;
 mod fixture;
 mod hooks;
 mod instrumentors;
+mod options;
+mod privacy;
 mod providers;
+mod recorded;
+mod robust;

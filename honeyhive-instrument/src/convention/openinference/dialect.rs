@@ -34,8 +34,6 @@ pub(super) struct Dialect {
     pub(super) zero_counts: bool,
     /// Whether the first token is marked by an event.
     pub(super) marks_first_token: bool,
-    /// Whether long images are left out of `input.value`.
-    pub(super) hides_images: bool,
     /// Media type of a value that is plain text.
     pub(super) text_mime: Option<&'static str>,
     /// Whether system prompt and tools are left among the parameters.
@@ -50,7 +48,6 @@ const OPENAI: Dialect = Dialect {
     finish: Finish::Attribute,
     zero_counts: true,
     marks_first_token: true,
-    hides_images: true,
     text_mime: Some("text/plain"),
     system_in_parameters: false,
     blocks_apart: false,
@@ -61,7 +58,6 @@ const ANTHROPIC: Dialect = Dialect {
     model: Model::AnsweredOrAsked,
     zero_counts: false,
     marks_first_token: false,
-    hides_images: false,
     ..OPENAI
 };
 const GOOGLE: Dialect = Dialect { system: None, ..ANTHROPIC };

@@ -1,9 +1,15 @@
 //! Messages of the Traceloop convention: roles and parts, as JSON.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use super::{Dialect, INPUT_MESSAGES, OUTPUT_MESSAGES, SYSTEM_INSTRUCTIONS, Sink, TOOLS, finish_reason};
-use crate::model::{Content, LlmCall, Message, Operation, Output, Part, ToolCall};
+use super::{Dialect, INPUT_MESSAGES, OUTPUT_MESSAGES, SYSTEM_INSTRUCTIONS, TOOLS};
+use crate::{
+    convention::{
+        Sink,
+        parts::{content_parts, finish_reason, part, role, tool_call, tool_calls, tool_result},
+    },
+    model::{Content, LlmCall, Message, Operation, Output, Part},
+};
 
 /// Writes what was said to the model, and its tools.
 pub(super) fn input(call: &LlmCall, sink: &mut Sink) {
@@ -116,55 +122,4 @@ fn in_dialect(message: &mut Json, dialect: &Dialect) {
             part["response"] = part["response"].to_string().into();
         }
     }
-}
-
-/// Google calls the assistant the model.
-fn role(role: &str) -> &str {
-    if role == "model" { "assistant" } else { role }
-}
-
-fn content_parts(content: &Content) -> Vec<Json> {
-    match content {
-        Content::Absent => vec![],
-        Content::Text(text) => vec![json!({ "type": "text", "content": text })],
-        Content::Parts(parts) => parts.iter().filter_map(part).collect(),
-    }
-}
-
-/// Hidden reasoning has no part; what has no form here stays as it was sent.
-fn part(part: &Part) -> Option<Json> {
-    Some(match part {
-        Part::Text(text) | Part::SignedText { text, .. } => json!({ "type": "text", "content": text }),
-        Part::ImageUrl(url) => json!({ "type": "uri", "modality": "image", "uri": url }),
-        Part::ImageData { mime_type, base64 } => {
-            json!({ "type": "blob", "modality": "image", "mime_type": mime_type, "content": base64 })
-        }
-        Part::Refusal(text) => json!({ "type": "refusal", "content": text }),
-        Part::Reasoning { text, .. } => json!({ "type": "reasoning", "content": text }),
-        Part::HiddenReasoning(_) => return None,
-        Part::ToolCall(call) => tool_call(call),
-        Part::ToolResult { id, content } => tool_result(id.as_deref(), content),
-        Part::Other(other) => other.clone(),
-    })
-}
-
-/// The calls beside the content; a function call of the older form is one without an id.
-fn tool_calls(message: &Message) -> impl Iterator<Item = Json> {
-    let older = message.function_call.iter().map(|call| {
-        tool_call(&ToolCall { name: call.name.clone(), arguments: call.arguments.clone(), ..ToolCall::default() })
-    });
-    message.tool_calls.iter().map(tool_call).chain(older)
-}
-
-fn tool_call(call: &ToolCall) -> Json {
-    let mut out = Map::from_iter([("type".to_owned(), "tool_call".into())]);
-    out.extend(call.name.clone().map(|name| ("name".to_owned(), name.into())));
-    let id = call.item_id.as_ref().or(call.id.as_ref());
-    out.extend(id.map(|id| ("id".to_owned(), id.clone().into())));
-    out.extend(call.parsed_arguments().map(|arguments| ("arguments".to_owned(), arguments)));
-    Json::Object(out)
-}
-
-fn tool_result(id: Option<&str>, content: &Json) -> Json {
-    json!({ "type": "tool_call_response", "id": id, "response": content })
 }

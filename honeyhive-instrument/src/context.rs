@@ -1,0 +1,125 @@
+//! Who model calls are for: session, user, tags and the like, carried by the OpenTelemetry context into every
+//! model call below it, in any convention.
+
+use opentelemetry::{Context, ContextGuard, context::FutureExt, context::WithContext};
+use serde_json::{Map, Value as Json};
+
+/// A template that a prompt was made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PromptTemplate {
+    /// The template.
+    pub template: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// What was put in.
+    pub variables: Map<String, Json>,
+}
+
+/// What spans of model calls say beside the call itself.
+///
+/// | set | OpenInference | Traceloop | OpenTelemetry GenAI |
+/// |---|---|---|---|
+/// | session | `session.id` | `traceloop.association.properties.session_id` | `gen_ai.conversation.id` |
+/// | user | `user.id` | `traceloop.association.properties.user_id` | `user.id` |
+/// | metadata | `metadata` | `traceloop.association.properties.<key>` | |
+/// | tags | `tag.tags` | `traceloop.association.properties.tags` | |
+/// | prompt template | `llm.prompt_template.*` | `traceloop.prompt.*` | |
+///
+/// ```
+/// use honeyhive_instrument::CallContext;
+///
+/// # async fn ask() {}
+/// # async fn example() {
+/// CallContext::new().session("s-1").user("ada").tag("beta").instrument(ask()).await;
+/// # }
+/// ```
+///
+/// What is set inside replaces what is set around it, field by field; metadata and tags are added.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallContext {
+    pub(crate) session: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) metadata: Map<String, Json>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) prompt: Option<PromptTemplate>,
+}
+
+impl CallContext {
+    /// Takes what is set around here.
+    pub fn new() -> Self {
+        Self::current()
+    }
+
+    pub(crate) fn current() -> Self {
+        Context::map_current(|context| context.get::<Self>().cloned()).unwrap_or_default()
+    }
+
+    /// Sets the session.
+    #[must_use]
+    pub fn session(mut self, id: impl Into<String>) -> Self {
+        self.session = Some(id.into());
+        self
+    }
+
+    /// Sets the end user.
+    #[must_use]
+    pub fn user(mut self, id: impl Into<String>) -> Self {
+        self.user = Some(id.into());
+        self
+    }
+
+    /// Adds an entry of metadata.
+    #[must_use]
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Json>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// Sets the template that prompts are made of.
+    #[must_use]
+    pub fn prompt_template(mut self, template: PromptTemplate) -> Self {
+        self.prompt = Some(template);
+        self
+    }
+
+    /// Sets it for the calls of this thread until the guard is dropped. Not to be held across an `.await`;
+    /// for futures there is [`instrument`](Self::instrument).
+    pub fn enter(self) -> ContextGuard {
+        Context::current_with_value(self).attach()
+    }
+
+    /// Sets it for the calls of a future.
+    pub fn instrument<F: Future>(self, future: F) -> WithContext<F> {
+        future.with_context(Context::current_with_value(self))
+    }
+}
+
+/// Marks a context in which model calls are no spans: because one is under way whose span it is, or because
+/// it was asked for.
+#[derive(Debug)]
+struct Silent;
+
+/// Returns the current context, in which model calls are no spans of their own. For frameworks that trace
+/// the calls of their models themselves.
+///
+/// ```
+/// let _silent = honeyhive_instrument::without_model_calls().attach();
+/// ```
+pub fn without_model_calls() -> Context {
+    silent(&Context::current())
+}
+
+pub(crate) fn silent(context: &Context) -> Context {
+    context.with_value(Silent)
+}
+
+pub(crate) fn is_silent(context: &Context) -> bool {
+    context.get::<Silent>().is_some() || context.is_telemetry_suppressed()
+}

@@ -1,0 +1,195 @@
+//! Options of an instrumentor: what of a call is recorded. Resolved once, by a pure function of what was set
+//! in code and of the environment; code wins.
+//!
+//! | variable | read by | value |
+//! |---|---|---|
+//! | `OPENINFERENCE_HIDE_…` (see [`Hide`]) | OpenInference | `true` or `false` |
+//! | `OPENINFERENCE_BASE64_IMAGE_MAX_LENGTH` | OpenInference | characters, by default 32000 |
+//! | `TRACELOOP_TRACE_CONTENT` | Traceloop | `true` (the default) or `false` |
+//! | `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` | OpenTelemetry GenAI | `true` (the default here) or `false` |
+
+use std::fmt;
+
+use crate::convention::Convention;
+
+/// Longest base64 image that OpenInference writes, in characters.
+const OPENINFERENCE_IMAGE: usize = 32_000;
+
+macro_rules! hide {
+    ($($(#[$doc:meta])* $name:ident = $variable:literal;)*) => {
+        /// A part of calls that is kept out of spans, as OpenInference's `TraceConfig` names them. It is taken
+        /// out of the record of a call, so it is in no convention's attributes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Hide {
+            $(
+                $(#[$doc])*
+                #[doc = concat!("In the environment: `", $variable, "`.")]
+                $name,
+            )*
+        }
+
+        /// Variables of the environment, and what they hide.
+        const VARIABLES: &[(&str, Hide)] = &[$(($variable, Hide::$name)),*];
+    };
+}
+
+hide! {
+    /// Parameters of the model.
+    InvocationParameters = "OPENINFERENCE_HIDE_LLM_INVOCATION_PARAMETERS";
+    /// Tools that were offered.
+    Tools = "OPENINFERENCE_HIDE_LLM_TOOLS";
+    /// The input as a whole: messages, tools, prompts, texts to embed.
+    Inputs = "OPENINFERENCE_HIDE_INPUTS";
+    /// The output as a whole: messages, completions, vectors.
+    Outputs = "OPENINFERENCE_HIDE_OUTPUTS";
+    /// Messages of the input, not the body as a whole.
+    InputMessages = "OPENINFERENCE_HIDE_INPUT_MESSAGES";
+    /// Messages of the output, not the body as a whole.
+    OutputMessages = "OPENINFERENCE_HIDE_OUTPUT_MESSAGES";
+    /// Images in messages of the input.
+    InputImages = "OPENINFERENCE_HIDE_INPUT_IMAGES";
+    /// Texts in messages of the input.
+    InputText = "OPENINFERENCE_HIDE_INPUT_TEXT";
+    /// Texts in messages of the output.
+    OutputText = "OPENINFERENCE_HIDE_OUTPUT_TEXT";
+    /// Prompts of completions.
+    Prompts = "OPENINFERENCE_HIDE_PROMPTS";
+    /// Texts of completions.
+    Choices = "OPENINFERENCE_HIDE_CHOICES";
+    /// Vectors.
+    EmbeddingVectors = "OPENINFERENCE_HIDE_EMBEDDINGS_VECTORS";
+    /// Texts to embed.
+    EmbeddingTexts = "OPENINFERENCE_HIDE_EMBEDDINGS_TEXT";
+}
+
+/// What was set in code.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) content: Option<bool>,
+    pub(crate) hide: Vec<Hide>,
+    pub(crate) image_limit: Option<usize>,
+    pub(crate) masked: Vec<String>,
+    pub(crate) also: Vec<&'static dyn Convention>,
+}
+
+/// What holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Capture {
+    pub(crate) content: bool,
+    pub(crate) hide: Vec<Hide>,
+    /// Longest image in base64, in characters.
+    pub(crate) image_limit: Option<usize>,
+    /// Keys of attributes whose values are hidden, with all keys below them.
+    pub(crate) masked: Vec<String>,
+}
+
+/// A variable of the environment with a value that means nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadVariable {
+    name: &'static str,
+    wanted: &'static str,
+}
+
+impl fmt::Display for BadVariable {
+    /// Shows no value: it may be anything.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the value of {} is not {}; correct or unset it", self.name, self.wanted)
+    }
+}
+
+impl Options {
+    /// Resolves what holds for a convention.
+    pub(crate) fn resolve(
+        &self,
+        convention: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Capture, BadVariable> {
+        let mut capture = Capture {
+            content: true,
+            hide: self.hide.clone(),
+            image_limit: self.image_limit,
+            masked: self.masked.clone(),
+        };
+        match convention {
+            "openinference" => {
+                for (name, part) in VARIABLES {
+                    if flag(name, variable)? == Some(true) {
+                        capture.hide.push(*part);
+                    }
+                }
+                let limit = number("OPENINFERENCE_BASE64_IMAGE_MAX_LENGTH", variable)?;
+                capture.image_limit = self.image_limit.or(limit).or(Some(OPENINFERENCE_IMAGE));
+            }
+            "otel_genai" => {
+                let name = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
+                capture.content = flag(name, variable)?.unwrap_or(true);
+            }
+            // Both forms of Traceloop.
+            _ => capture.content = flag("TRACELOOP_TRACE_CONTENT", variable)?.unwrap_or(true),
+        }
+        capture.content = self.content.unwrap_or(capture.content);
+        capture.hide.sort();
+        capture.hide.dedup();
+        capture.masked.sort();
+        Ok(capture)
+    }
+}
+
+fn flag(name: &'static str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<bool>, BadVariable> {
+    let Some(value) = variable(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(Some(true)),
+        "false" | "0" | "no" | "off" => Ok(Some(false)),
+        _ => Err(BadVariable { name, wanted: "`true` or `false`" }),
+    }
+}
+
+fn number(name: &'static str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<usize>, BadVariable> {
+    let Some(value) = variable(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    value.parse().map(Some).map_err(|_| BadVariable { name, wanted: "a whole number of characters" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(options: &Options, convention: &str, pairs: &[(&str, &str)]) -> Result<Capture, BadVariable> {
+        let variable =
+            |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        options.resolve(convention, &variable)
+    }
+
+    #[test]
+    fn every_variable_hides_its_part() {
+        for (name, part) in VARIABLES {
+            let capture = resolve(&Options::default(), "openinference", &[(name, "True")]).unwrap();
+            assert_eq!(capture.hide, [*part]);
+            assert_eq!(resolve(&Options::default(), "openinference", &[(name, "false")]).unwrap().hide, []);
+            assert_eq!(resolve(&Options::default(), "traceloop", &[(name, "true")]).unwrap().hide, []);
+        }
+    }
+
+    #[test]
+    fn content_and_limit_come_from_code_else_from_the_environment() {
+        let off = [("TRACELOOP_TRACE_CONTENT", "false")];
+        assert!(!resolve(&Options::default(), "traceloop", &off).unwrap().content);
+        assert!(resolve(&Options { content: Some(true), ..Options::default() }, "traceloop", &off).unwrap().content);
+        let off = [("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "0")];
+        assert!(!resolve(&Options::default(), "otel_genai", &off).unwrap().content);
+        let limit = |options: &Options, pairs: &[_]| resolve(options, "openinference", pairs).unwrap().image_limit;
+        let variable = [("OPENINFERENCE_BASE64_IMAGE_MAX_LENGTH", "10")];
+        assert_eq!(limit(&Options::default(), &[]), Some(OPENINFERENCE_IMAGE));
+        assert_eq!(limit(&Options::default(), &variable), Some(10));
+        assert_eq!(limit(&Options { image_limit: Some(5), ..Options::default() }, &variable), Some(5));
+    }
+
+    #[test]
+    fn a_value_that_means_nothing_is_an_error_that_does_not_show_it() {
+        let error = resolve(&Options::default(), "traceloop", &[("TRACELOOP_TRACE_CONTENT", "sk-canary")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the value of TRACELOOP_TRACE_CONTENT is not `true` or `false`; correct or unset it"
+        );
+    }
+}

@@ -1,0 +1,273 @@
+//! Every option, by what it does to a span.
+
+use honeyhive_core::{SpanRecord, testing::Recorder};
+use honeyhive_instrument::{
+    CallContext, Hide, PromptTemplate,
+    convention::{OpenInference, OtelGenAi},
+    openinference, otel_genai, traceloop, traceloop_legacy, without_model_calls,
+};
+use opentelemetry::context::FutureExt;
+use serde_json::{Map, Value as Json, json};
+
+use crate::{fixture::Fixture, instrumentors::turn};
+
+/// Traces one exchange with an instrumentor and returns its span.
+macro_rules! traced {
+    ($instrumentor:expr, $fixture:literal) => {{
+        let _turn = turn().await;
+        let recorder = Recorder::new();
+        let tracer = recorder.tracer();
+        let instrumentor = $instrumentor;
+        instrumentor.instrument(tracer.provider()).unwrap();
+        Fixture::of($fixture).exchange();
+        instrumentor.uninstrument();
+        let spans = recorder.spans();
+        assert_eq!(spans.len(), 1);
+        spans.into_iter().next().unwrap()
+    }};
+}
+
+fn keys(span: &SpanRecord, start: &str) -> usize {
+    span.attributes().iter().filter(|(key, _)| key.starts_with(start)).count()
+}
+
+fn value(span: &SpanRecord, key: &str) -> Json {
+    span.attribute(key).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn hiding_inputs_and_outputs() {
+    let whole = traced!(openinference::OpenAIInstrumentor::new(), "openai/chat_tools_history");
+    for start in ["llm.input_messages.", "llm.output_messages.", "llm.tools.", "input.mime_type"] {
+        assert!(keys(&whole, start) > 0, "{start}");
+    }
+    let hidden = traced!(
+        openinference::OpenAIInstrumentor::new().hide(Hide::Inputs).hide(Hide::Outputs),
+        "openai/chat_tools_history"
+    );
+    for start in ["llm.input_messages.", "llm.output_messages.", "llm.tools.", "input.mime_type", "output.mime_type"] {
+        assert_eq!(keys(&hidden, start), 0, "{start}");
+    }
+    assert_eq!(
+        (value(&hidden, "input.value"), value(&hidden, "output.value")),
+        (json!("__REDACTED__"), json!("__REDACTED__"))
+    );
+    assert_eq!(value(&hidden, "llm.token_count.total"), value(&whole, "llm.token_count.total"));
+    let hidden = traced!(traceloop::OpenAIInstrumentor::new().hide(Hide::Inputs), "openai/chat_tools_history");
+    assert_eq!((keys(&hidden, "gen_ai.input."), keys(&hidden, "gen_ai.output.")), (0, 1));
+}
+
+#[tokio::test]
+async fn hiding_messages_keeps_the_bodies() {
+    let hidden = traced!(
+        openinference::OpenAIInstrumentor::new().hide(Hide::InputMessages).hide(Hide::OutputMessages),
+        "openai/chat_tools_history"
+    );
+    assert_eq!((keys(&hidden, "llm.input_messages."), keys(&hidden, "llm.output_messages.")), (0, 0));
+    assert!(value(&hidden, "input.value").as_str().unwrap().len() > 20);
+    assert!(value(&hidden, "output.value").as_str().unwrap().len() > 20);
+}
+
+#[tokio::test]
+async fn hiding_texts_keeps_roles_and_calls() {
+    let hidden = traced!(
+        openinference::AnthropicInstrumentor::new().hide(Hide::InputText).hide(Hide::OutputText),
+        "anthropic/messages_thinking"
+    );
+    let texts: Vec<_> = hidden
+        .attributes()
+        .into_iter()
+        .filter(|(key, _)| key.contains("put_messages.") && (key.ends_with(".text") || key.ends_with(".content")))
+        .collect();
+    assert!(texts.len() > 1 && texts.iter().all(|(_, text)| text == "__REDACTED__"), "{texts:?}");
+    assert_eq!(value(&hidden, "llm.input_messages.0.message.role"), "user");
+}
+
+#[tokio::test]
+async fn hiding_parameters_and_tools() {
+    let hidden = traced!(
+        openinference::OpenAIInstrumentor::new().hide(Hide::InvocationParameters).hide(Hide::Tools),
+        "openai/chat_tools_history"
+    );
+    assert_eq!((keys(&hidden, "llm.invocation_parameters"), keys(&hidden, "llm.tools.")), (0, 0));
+}
+
+#[tokio::test]
+async fn hiding_prompts_completions_and_embeddings() {
+    let hidden = traced!(
+        openinference::OpenAIInstrumentor::new().hide(Hide::Prompts).hide(Hide::Choices),
+        "openai/completions_stream"
+    );
+    assert_eq!(value(&hidden, "llm.prompts.0.prompt.text"), "__REDACTED__");
+    assert_eq!(value(&hidden, "llm.choices.0.completion.text"), "__REDACTED__");
+    let hidden = traced!(
+        openinference::OpenAIInstrumentor::new().hide(Hide::EmbeddingVectors).hide(Hide::EmbeddingTexts),
+        "openai/embeddings"
+    );
+    assert_eq!(value(&hidden, "embedding.embeddings.0.embedding.text"), "__REDACTED__");
+    assert_eq!(value(&hidden, "embedding.embeddings.0.embedding.vector"), Json::Null);
+}
+
+#[tokio::test]
+async fn images_are_hidden_whole_or_when_they_are_long() {
+    let url_of = |span: &SpanRecord| {
+        let all = span.attributes();
+        all.into_iter().find(|(key, _)| key.ends_with(".image.image.url")).map(|(_, value)| value)
+    };
+    let whole = traced!(openinference::BedrockInstrumentor::new(), "bedrock/claude_tools_stream");
+    assert!(url_of(&whole).unwrap().as_str().unwrap().starts_with("data:image/png;base64,"));
+    let short =
+        traced!(openinference::BedrockInstrumentor::new().base64_image_max_length(20), "bedrock/claude_tools_stream");
+    assert_eq!(url_of(&short), Some(json!("__REDACTED__")));
+    let hidden =
+        traced!(openinference::BedrockInstrumentor::new().hide(Hide::InputImages), "bedrock/claude_tools_stream");
+    assert_eq!(url_of(&hidden), None);
+}
+
+#[tokio::test]
+async fn a_masked_attribute_and_all_below_it_are_hidden() {
+    let masked = traced!(
+        openinference::OpenAIInstrumentor::new().mask("llm.input_messages").mask("output.value"),
+        "openai/chat_tools_history"
+    );
+    assert_eq!(value(&masked, "llm.input_messages.0.message.role"), "__REDACTED__");
+    assert_eq!(value(&masked, "output.value"), "__REDACTED__");
+    assert_ne!(value(&masked, "input.value"), "__REDACTED__");
+    assert_eq!(value(&masked, "output.mime_type"), "application/json");
+}
+
+#[tokio::test]
+async fn two_conventions_on_one_span() {
+    let both = traced!(traceloop::OpenAIInstrumentor::new().also(&OpenInference), "openai/chat_tools_history");
+    assert_eq!((both.name(), both.kind()), ("openai.chat", "CLIENT"));
+    assert!(keys(&both, "gen_ai.") > 5 && keys(&both, "llm.") > 5);
+    let third = traced!(
+        traceloop_legacy::OpenAIInstrumentor::new().also(&OtelGenAi).also(&OpenInference),
+        "openai/chat_tools_history"
+    );
+    for key in ["gen_ai.prompt.0.role", "gen_ai.input.messages", "llm.input_messages.0.message.role"] {
+        assert_eq!(keys(&third, key), 1, "{key}");
+    }
+    let mut all: Vec<_> = third.attributes().into_iter().map(|(key, _)| key).collect();
+    all.sort();
+    let count = all.len();
+    all.dedup();
+    assert_eq!(all.len(), count, "no key twice");
+}
+
+#[tokio::test]
+async fn other_options_on_the_same_tracer_are_an_error() {
+    let _turn = turn().await;
+    let tracer = Recorder::new().tracer();
+    let (one, two) =
+        (openinference::OpenAIInstrumentor::new(), openinference::OpenAIInstrumentor::new().hide(Hide::Tools));
+    one.instrument(tracer.provider()).unwrap();
+    let error = two.instrument(tracer.provider()).unwrap_err().to_string();
+    one.uninstrument();
+    assert_eq!(
+        error,
+        "openai is traced with other options on this tracer already; call `uninstrument()` on that instrumentor first"
+    );
+}
+
+#[tokio::test]
+async fn session_user_metadata_tags_and_template_come_from_the_context() {
+    let template = PromptTemplate {
+        template: "Hello {name}".into(),
+        version: Some("2".into()),
+        variables: Map::from_iter([("name".into(), "Ada".into())]),
+    };
+    let around = || {
+        CallContext::new()
+            .session("s-1")
+            .user("ada")
+            .metadata("team", "blue")
+            .tag("beta")
+            .prompt_template(template.clone())
+    };
+    macro_rules! within {
+        ($module:ident) => {{
+            let _turn = turn().await;
+            let recorder = Recorder::new();
+            let tracer = recorder.tracer();
+            let instrumentor = $module::OpenAIInstrumentor::new();
+            instrumentor.instrument(tracer.provider()).unwrap();
+            around()
+                .instrument(async {
+                    CallContext::new()
+                        .user("bob")
+                        .tag("inner")
+                        .instrument(async { Fixture::of("openai/chat").exchange() })
+                        .await
+                })
+                .await;
+            instrumentor.uninstrument();
+            recorder.spans().remove(0)
+        }};
+    }
+    let span = within!(openinference);
+    for (key, expected) in [
+        ("session.id", json!("s-1")),
+        ("user.id", json!("bob")),
+        ("metadata", json!(r#"{"team":"blue"}"#)),
+        ("tag.tags", json!(["beta", "inner"])),
+        ("llm.prompt_template.template", json!("Hello {name}")),
+        ("llm.prompt_template.version", json!("2")),
+        ("llm.prompt_template.variables", json!(r#"{"name":"Ada"}"#)),
+    ] {
+        assert_eq!(value(&span, key), expected, "{key}");
+    }
+    let span = within!(traceloop);
+    for (key, expected) in [("session_id", "s-1"), ("user_id", "bob"), ("team", "blue"), ("tags", "beta,inner")] {
+        assert_eq!(value(&span, &format!("traceloop.association.properties.{key}")), expected, "{key}");
+    }
+    let span = within!(otel_genai);
+    assert_eq!((value(&span, "gen_ai.conversation.id"), value(&span, "user.id")), (json!("s-1"), json!("bob")));
+}
+
+#[tokio::test]
+async fn calls_of_a_framework_that_traces_them_itself_are_no_spans() {
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let instrumentor = otel_genai::OpenAIInstrumentor::new();
+    instrumentor.instrument(tracer.provider()).unwrap();
+    async { Fixture::of("openai/chat").exchange() }.with_context(without_model_calls()).await;
+    assert_eq!(recorder.spans().len(), 0);
+    Fixture::of("openai/chat").exchange();
+    instrumentor.uninstrument();
+    assert_eq!(recorder.spans().len(), 1);
+}
+
+#[tokio::test]
+async fn the_conventions_of_opentelemetry() {
+    let span = traced!(otel_genai::OpenAIInstrumentor::new(), "openai/chat_stream");
+    assert_eq!((span.kind(), span.status().0), ("CLIENT", "UNSET"));
+    let mut shown: Vec<_> = span
+        .attributes()
+        .into_iter()
+        .filter(|(key, _)| {
+            !key.starts_with("honeyhive") && !key.starts_with("traceloop.") && !key.ends_with("time_to_first_chunk")
+        })
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect();
+    shown.sort();
+    expect_test::expect![[r#"
+        chat gpt-4o
+        gen_ai.input.messages = "[{\"parts\":[{\"content\":\"Who won the World Cup in 2022? Answer with a sentence of the form: 'The winner of the World Cup in 2022 was <country>.'.\",\"type\":\"text\"}],\"role\":\"user\"}]"
+        gen_ai.operation.name = "chat"
+        gen_ai.output.messages = "[{\"finish_reason\":\"stop\",\"parts\":[{\"content\":\"The winner of the World Cup in 2022 was Argentina.\",\"type\":\"text\"}],\"role\":\"assistant\"}]"
+        gen_ai.provider.name = "openai"
+        gen_ai.request.model = "gpt-4o"
+        gen_ai.request.stream = true
+        gen_ai.request.temperature = 0.5
+        gen_ai.response.finish_reasons = ["stop"]
+        gen_ai.response.id = "chatcmpl-BI1oLLuZKisLFlIZwr5JHWRbATgXI"
+        gen_ai.response.model = "gpt-4o-2024-08-06"
+        openai.api.type = "chat_completions"
+        openai.response.service_tier = "default"
+        openai.response.system_fingerprint = "fp_6dd05565ef"
+        server.address = "api.openai.com"
+        server.port = 443
+    "#]].assert_eq(&format!("{}\n{}\n", span.name(), shown.join("\n")));
+}
