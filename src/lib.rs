@@ -40,6 +40,7 @@
 //! | feature | crate | for |
 //! |---|---|---|
 //! | `async-openai` | async-openai 0.43 | the hook for its client |
+//! | `genai-prices` | genai-prices 0.2 | prices of model calls, [`instrument::pricing`] |
 //! | `reqwest` | reqwest 0.13, reqwest-middleware | the hook for reqwest clients |
 //! | `hyper` | hyper 1 | the fake HoneyHive server of [`testing`] |
 //!

@@ -28,6 +28,8 @@ use crate::{
 const MAX_BODY: usize = 16 << 20;
 
 const TOO_LARGE: &str = "honeyhive_metadata.response_too_large";
+const COST: &str = "honeyhive_metadata.cost";
+const COST_SOURCE: &str = "honeyhive_metadata.cost_source";
 const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
 
 /// A traced request, for hooks.
@@ -204,6 +206,7 @@ impl Exchange {
         let ended = SystemTime::now();
         self.call.timing.end = Some(self.started.elapsed());
         contained(|| self.read());
+        self.call.cost = contained(|| self.active.cost(&self.call)).flatten();
         contained(|| redact::apply(&self.active.capture, &mut self.call));
         contained(|| self.write());
         self.context.span().end_with_timestamp(ended);
@@ -225,6 +228,10 @@ impl Exchange {
     fn write(&self) {
         let span = self.context.span();
         span.set_attributes(self.active.attributes(&self.call));
+        if let Some(cost) = &self.call.cost {
+            span.set_attribute(KeyValue::new(COST, cost.total));
+            span.set_attribute(KeyValue::new(COST_SOURCE, cost.source.clone()));
+        }
         if let Some(error) = self.call.error() {
             span.add_event(
                 "exception",

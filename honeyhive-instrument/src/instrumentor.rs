@@ -36,7 +36,7 @@ impl Instrumentor {
         let capture = options
             .resolve(convention.name(), &variable)
             .map_err(|variable| InstrumentError(Cause::Variable(variable)))?;
-        let way = Way { convention: *convention, also: options.also.clone(), capture };
+        let way = Way { convention: *convention, also: options.also.clone(), prices: options.prices.clone(), capture };
         registry::add(*id, *provider, way, tracers)
             .map_err(|taken| InstrumentError(Cause::Taken(provider.name(), taken)))
     }
@@ -80,12 +80,15 @@ macro_rules! instrumentors {
     ($($module:ident, $convention:ident, $title:literal => { $($name:ident: $provider:ident, $what:literal;)* })*) => {$(
         #[doc = concat!("Instrumentors that write the ", $title, " convention.")]
         pub mod $module {
+            use std::sync::Arc;
+
             use opentelemetry_sdk::trace::SdkTracerProvider;
 
             use super::{InstrumentError, Instrumentor};
             use crate::{
                 convention::{$convention, Convention},
                 options::Hide,
+                pricing::Pricing,
                 provider, registry,
             };
 
@@ -131,6 +134,14 @@ macro_rules! instrumentors {
                     #[must_use]
                     pub fn mask(mut self, key: impl Into<String>) -> Self {
                         self.0.options.masked.push(key.into());
+                        self
+                    }
+
+                    /// Sets who prices calls. Without, only what a provider itself states is written. The price is in
+                    /// US dollars, in `honeyhive_metadata.cost` and in OpenInference's `llm.cost.*`.
+                    #[must_use]
+                    pub fn prices(mut self, prices: impl Pricing + 'static) -> Self {
+                        self.0.options.prices = Some(Arc::new(prices));
                         self
                     }
 

@@ -24,6 +24,7 @@
 //! | feature | hook for |
 //! |---|---|
 //! | `async-openai` | the async-openai client, for OpenAI and every service that speaks its API |
+//! | `genai-prices` | none: prices of model calls, see [`pricing`] |
 //! | `reqwest` | reqwest 0.13 clients, as reqwest-middleware |
 #![forbid(unsafe_code)]
 
@@ -35,6 +36,7 @@ pub mod hook;
 mod instrumentor;
 pub mod model;
 mod options;
+pub mod pricing;
 pub mod provider;
 mod redact;
 mod registry;

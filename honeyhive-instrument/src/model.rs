@@ -12,7 +12,7 @@ use serde_json::{Map, Number, Value as Json};
 
 pub use self::message::{Content, FunctionCall, Message, Part, ToolCall};
 pub use self::usage::Usage;
-use crate::context::CallContext;
+use crate::{context::CallContext, pricing::Cost};
 
 /// What a call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -149,6 +149,8 @@ pub struct Response {
     pub guardrail: Option<Json>,
     /// Class of an error, where a header names it.
     pub error_class: Option<String>,
+    /// What the provider says that the call cost, in US dollars.
+    pub stated_cost: Option<f64>,
 }
 
 /// Why a call failed.
@@ -203,6 +205,9 @@ pub struct LlmCall {
     pub ending: Ending,
     /// What was taken out of this record on purpose.
     pub hidden: Hidden,
+    /// What it cost.
+    #[serde(skip)]
+    pub cost: Option<Cost>,
     /// What is said of the call beside it.
     #[serde(skip)]
     pub context: CallContext,
@@ -248,6 +253,7 @@ impl LlmCall {
             streamed: false,
             ending: Ending::Complete,
             hidden: Hidden::default(),
+            cost: None,
             context: CallContext::default(),
             timing: Timing::default(),
         }

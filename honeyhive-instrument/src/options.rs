@@ -8,9 +8,9 @@
 //! | `TRACELOOP_TRACE_CONTENT` | Traceloop | `true` (the default) or `false` |
 //! | `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` | OpenTelemetry GenAI | `true` (the default here) or `false` |
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use crate::convention::Convention;
+use crate::{convention::Convention, pricing::Pricing};
 
 /// Longest base64 image that OpenInference writes, in characters.
 const OPENINFERENCE_IMAGE: usize = 32_000;
@@ -71,6 +71,7 @@ pub(crate) struct Options {
     pub(crate) image_limit: Option<usize>,
     pub(crate) masked: Vec<String>,
     pub(crate) also: Vec<&'static dyn Convention>,
+    pub(crate) prices: Option<Arc<dyn Pricing>>,
 }
 
 /// What holds.

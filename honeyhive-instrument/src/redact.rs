@@ -35,7 +35,7 @@ fn hide_content(call: &mut LlmCall) {
         std::mem::take(&mut call.request);
     params.retain(|key, value| value.is_number() || value.is_boolean() || HARMLESS.contains(&key.as_str()));
     call.request = Request { model, base_model, params, stream, max_tokens, temperature, top_p, ..Request::default() };
-    let Response { id, model, outputs, usage, finish_reason, system_fingerprint, service_tier, .. } =
+    let Response { id, model, outputs, usage, finish_reason, system_fingerprint, service_tier, stated_cost, .. } =
         std::mem::take(&mut call.response);
     let bare = |Output { index, finish_reason, .. }| Output {
         index,
@@ -50,6 +50,7 @@ fn hide_content(call: &mut LlmCall) {
         usage,
         system_fingerprint,
         service_tier,
+        stated_cost,
         ..Response::default()
     };
     call.metadata = None;

@@ -17,6 +17,7 @@ use crate::{
     convention::{Convention, Sink},
     model::LlmCall,
     options::Capture,
+    pricing::{Cost, Pricing},
     provider::Provider,
     redact::REDACTED,
 };
@@ -28,12 +29,20 @@ pub(crate) struct Active {
     pub(crate) convention: &'static dyn Convention,
     /// Conventions that write on the same span.
     also: Vec<&'static dyn Convention>,
+    prices: Option<Arc<dyn Pricing>>,
     pub(crate) capture: Capture,
     pub(crate) tracer: SdkTracer,
     owner: Owner,
 }
 
 impl Active {
+    /// Returns what a call cost: what the provider states, else what the prices say.
+    pub(crate) fn cost(&self, call: &LlmCall) -> Option<Cost> {
+        let stated = |total| Cost { total, input: None, output: None, source: "stated by the provider".into() };
+        let priced = || self.prices.as_ref()?.price(call);
+        call.response.stated_cost.map(stated).or_else(priced)
+    }
+
     /// Returns the attributes of a call, in all its conventions. Of a key that two of them write the first
     /// one's value counts.
     pub(crate) fn attributes(&self, call: &LlmCall) -> Vec<KeyValue> {
@@ -108,6 +117,7 @@ pub(crate) enum Taken {
 pub(crate) struct Way {
     pub(crate) convention: &'static dyn Convention,
     pub(crate) also: Vec<&'static dyn Convention>,
+    pub(crate) prices: Option<Arc<dyn Pricing>>,
     pub(crate) capture: Capture,
 }
 
@@ -129,8 +139,8 @@ pub(crate) fn add(
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
         let tracer = tracers.tracer_with_scope(scope);
-        let Way { convention, also, capture } = way;
-        let active = Arc::new(Active { provider, convention, also, capture, tracer, owner: owner.clone() });
+        let Way { convention, also, prices, capture } = way;
+        let active = Arc::new(Active { provider, convention, also, prices, capture, tracer, owner: owner.clone() });
         entries.push(Entry { active, instrumentors: vec![instrumentor] });
         Ok(())
     })
@@ -147,7 +157,8 @@ fn join(entry: &mut Entry, instrumentor: u64, way: &Way) -> Result<(), Taken> {
     let names = |conventions: &[&'static dyn Convention]| -> Vec<_> {
         conventions.iter().map(|convention| convention.name()).collect()
     };
-    if active.capture != way.capture || names(&active.also) != names(&way.also) {
+    let same_prices = active.prices.is_some() == way.prices.is_some();
+    if !same_prices || active.capture != way.capture || names(&active.also) != names(&way.also) {
         return Err(Taken::Options);
     }
     if !entry.instrumentors.contains(&instrumentor) {

@@ -1,6 +1,6 @@
 //! A trace as an indented tree, for people.
 //!
-//! One line a span: glyph, name, duration, tokens, time to first token, model, provider or event type,
+//! One line a span: glyph, name, duration, tokens, cost, time to first token, model, provider or event type,
 //! error. Glyph and colour both tell the status, so neither alone is needed. Beyond
 //! [`COLLAPSE_FROM`] spans, leaves of one name stand together as one line.
 
@@ -180,8 +180,18 @@ fn facts(span: &SpanRecord, arrow: &str) -> Vec<String> {
     };
     let first = span.time_to_event(|name| attr::FIRST_TOKEN_EVENTS.contains(&name));
     let first = first.map(|first| format!("TTFT {}", human(first)));
-    let parts = [tokens, first, text(&attr::SHOWN_MODEL), text(&attr::SHOWN_PROVIDER)];
+    let cost = span.attribute(attr::SHOWN_COST).and_then(|cost| cost.as_f64()).map(dollars);
+    let parts = [tokens, cost, first, text(&attr::SHOWN_MODEL), text(&attr::SHOWN_PROVIDER)];
     parts.into_iter().flatten().collect()
+}
+
+/// Shows an amount: cents matter, and of less than one the first digits.
+fn dollars(amount: f64) -> String {
+    match amount {
+        amount if amount >= 0.1 => format!("${amount:.2}"),
+        amount if amount >= 0.001 => format!("${amount:.4}"),
+        amount => format!("${amount:.6}"),
+    }
 }
 
 /// Shows a duration with three digits.

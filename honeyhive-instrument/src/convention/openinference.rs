@@ -13,6 +13,7 @@ use self::dialect::{Dialect, Finish, Model};
 use super::{Convention, Sink, Verdict};
 use crate::context::{CallContext, PromptTemplate};
 use crate::model::{Content, Embedding, Ending, LlmCall, Message, Operation, Output, Part, Request, ToolCall};
+use crate::pricing::Cost;
 use crate::redact::REDACTED;
 
 const SPAN_KIND: &str = "openinference.span.kind";
@@ -170,6 +171,11 @@ fn tokens(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     sink.count(TOKENS_PROMPT_AUDIO, keep(usage.input_audio));
     sink.count(TOKENS_REASONING, keep(usage.reasoning));
     sink.count(TOKENS_COMPLETION_AUDIO, keep(usage.output_audio));
+    if let Some(Cost { total, input, output, .. }) = &call.cost {
+        sink.put("llm.cost.total", *total);
+        sink.maybe("llm.cost.prompt", *input);
+        sink.maybe("llm.cost.completion", *output);
+    }
 }
 
 fn whole(

@@ -271,3 +271,15 @@ async fn the_conventions_of_opentelemetry() {
         server.port = 443
     "#]].assert_eq(&format!("{}\n{}\n", span.name(), shown.join("\n")));
 }
+
+#[tokio::test]
+async fn the_price_of_a_call_is_the_providers_own_else_that_of_the_table() {
+    let prices = || honeyhive_instrument::pricing::GenaiPrices::bundled();
+    let priced = traced!(openinference::OpenAIInstrumentor::new().prices(prices()), "openai/chat");
+    let (total, source) =
+        (value(&priced, "honeyhive_metadata.cost").as_f64().unwrap(), value(&priced, "honeyhive_metadata.cost_source"));
+    assert!(total > 0.0 && source.as_str().unwrap().starts_with("genai-prices openai:"), "{total} {source}");
+    assert_eq!(value(&priced, "llm.cost.total"), json!(total));
+    let unpriced = traced!(traceloop::OpenAIInstrumentor::new(), "openai/chat");
+    assert_eq!(value(&unpriced, "honeyhive_metadata.cost"), Json::Null);
+}

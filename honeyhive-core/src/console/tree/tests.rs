@@ -43,9 +43,10 @@ fn span(id: u64, parent: u64, name: &'static str, (from, to): (u64, u64)) -> Spa
 
 fn with(mut span: SpanRecord, attributes: &[(&'static str, &'static str)]) -> SpanRecord {
     for (key, text) in attributes {
-        span.data.attributes.push(match text.parse::<i64>() {
-            Ok(number) => KeyValue::new(*key, number),
-            Err(_) => KeyValue::new(*key, *text),
+        span.data.attributes.push(match (text.parse::<i64>(), text.parse::<f64>()) {
+            (Ok(number), _) => KeyValue::new(*key, number),
+            (_, Ok(number)) => KeyValue::new(*key, number),
+            _ => KeyValue::new(*key, *text),
         });
     }
     span
@@ -61,6 +62,7 @@ fn agent() -> Vec<SpanRecord> {
             ("gen_ai.usage.input_tokens", "412"),
             ("gen_ai.usage.output_tokens", "87"),
             ("gen_ai.usage.cache_read.input_tokens", "256"),
+            ("honeyhive_metadata.cost", "0.0000948"),
             (
                 "gen_ai.input.messages",
                 r#"[{"role":"system","parts":[{"type":"text","content":"Be brief."}]},{"role":"user","parts":[{"type":"text","content":"capital of\nFrance?\u001b[31m"}]}]"#,
@@ -93,13 +95,13 @@ fn a_trace_is_a_tree_with_what_matters_on_each_line() {
         Console::Tree,
         false,
         expect![[r#"
-        ● answer                                        1.84s  chain  trace abcdef01
-        ├─ ● retrieve                                    38ms  tool
-        ├─ ● openai.chat                                1.62s  412 (256 cached)→87 tok  TTFT 310ms  gpt-4o-mini  openai  model
-        │       user       capital of France?[31m
-        │       assistant  Paris.
-        └─ ✗ validate                                    12ms  tool  schema mismatch at $.city
-    "#]],
+            ● answer                                        1.84s  chain  trace abcdef01
+            ├─ ● retrieve                                    38ms  tool
+            ├─ ● openai.chat                                1.62s  412 (256 cached)→87 tok  $0.000095  TTFT 310ms  gpt-4o-mini  openai  model
+            │       user       capital of France?[31m
+            │       assistant  Paris.
+            └─ ✗ validate                                    12ms  tool  schema mismatch at $.city
+        "#]],
     );
 }
 
@@ -118,15 +120,15 @@ fn line_full_and_ascii_forms() {
         Console::Full,
         true,
         expect![[r#"
-        * answer                                        1.84s  chain  trace abcdef01
-        +- * retrieve                                    38ms  tool
-        +- * openai.chat                                1.62s  412 (256 cached)->87 tok  TTFT 310ms  gpt-4o-mini  openai  model
-        |       system     Be brief.
-        |       user       capital of
-        |                  France?[31m
-        |       assistant  Paris.
-        `- x validate                                    12ms  tool  schema mismatch at $.city
-    "#]],
+            * answer                                        1.84s  chain  trace abcdef01
+            +- * retrieve                                    38ms  tool
+            +- * openai.chat                                1.62s  412 (256 cached)->87 tok  $0.000095  TTFT 310ms  gpt-4o-mini  openai  model
+            |       system     Be brief.
+            |       user       capital of
+            |                  France?[31m
+            |       assistant  Paris.
+            `- x validate                                    12ms  tool  schema mismatch at $.city
+        "#]],
     );
 }
 

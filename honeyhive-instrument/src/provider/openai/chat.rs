@@ -109,6 +109,8 @@ pub(super) fn identity(json: &Json, response: &mut Response) {
     response.system_fingerprint = text(json, "system_fingerprint");
     response.service_tier = text(json, "service_tier");
     response.usage = usage(&json["usage"]);
+    // OpenRouter's, in dollars.
+    response.stated_cost = json["usage"]["cost"].as_f64();
 }
 
 fn output((position, choice): (usize, &Json)) -> Output {

@@ -1,0 +1,47 @@
+//! What calls cost. The price that a provider itself states counts first; else a [`Pricing`] is asked, if an
+//! instrumentor has one. What is not known has no price, never zero.
+
+#[cfg(feature = "genai-prices")]
+mod genai;
+
+use std::{borrow::Cow, fmt::Debug};
+
+use serde::Serialize;
+
+#[cfg(feature = "genai-prices")]
+pub use self::genai::{GenaiPrices, PricesError};
+use crate::model::LlmCall;
+
+/// What a call cost, in US dollars.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cost {
+    /// All of it.
+    pub total: f64,
+    /// Of that, what went into the model.
+    pub input: Option<f64>,
+    /// Of that, what came out.
+    pub output: Option<f64>,
+    /// Where the price is from, such as `genai-prices openai:gpt-4o-mini`.
+    pub source: Cow<'static, str>,
+}
+
+/// Prices calls.
+///
+/// ```
+/// use honeyhive_instrument::{model::LlmCall, pricing::{Cost, Pricing}};
+///
+/// /// A flat rate, in dollars per token.
+/// #[derive(Debug)]
+/// struct Flat(f64);
+///
+/// impl Pricing for Flat {
+///     fn price(&self, call: &LlmCall) -> Option<Cost> {
+///         let tokens = call.response.usage.total?;
+///         Some(Cost { total: tokens as f64 * self.0, input: None, output: None, source: "flat rate".into() })
+///     }
+/// }
+/// ```
+pub trait Pricing: Debug + Send + Sync {
+    /// Returns what a call cost; `None` where that is not known.
+    fn price(&self, call: &LlmCall) -> Option<Cost>;
+}
