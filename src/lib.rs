@@ -40,8 +40,10 @@
 //! | feature | crate | for |
 //! |---|---|---|
 //! | `async-openai` | async-openai 0.43 | the hook for its client |
+//! | `aws-sdk-bedrockruntime` | aws-smithy-runtime-api 1 | the hook for its client |
 //! | `genai-prices` | genai-prices 0.2 | prices of model calls, [`instrument::pricing`] |
 //! | `reqwest` | reqwest 0.13, reqwest-middleware | the hook for reqwest clients |
+//! | `rmcp` | rmcp 3 | the hooks for its clients and servers |
 //! | `hyper` | hyper 1 | the fake HoneyHive server of [`testing`] |
 //!
 //! None is on by default.

@@ -121,5 +121,9 @@ pub(crate) fn silent(context: &Context) -> Context {
 }
 
 pub(crate) fn is_silent(context: &Context) -> bool {
-    context.get::<Silent>().is_some() || context.is_telemetry_suppressed()
+    context.get::<Silent>().is_some() || is_suppressed(context)
+}
+
+pub(crate) fn is_suppressed(context: &Context) -> bool {
+    context.is_telemetry_suppressed()
 }

@@ -18,7 +18,7 @@ pub use self::openinference::OpenInference;
 pub use self::otel_genai::OtelGenAi;
 pub use self::traceloop::Traceloop;
 pub use self::traceloop_legacy::TraceloopLegacy;
-use crate::model::LlmCall;
+use crate::model::{LlmCall, Step};
 
 /// Verdict of a convention on a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,15 @@ pub trait Convention: Debug + Send + Sync {
 
     /// Returns the status.
     fn verdict(&self, call: &LlmCall) -> Verdict;
+
+    /// Returns name and kind of the span of a step, known when it starts.
+    fn step_head(&self, step: &Step) -> (String, SpanKind);
+
+    /// Writes the attributes of a step, known when it has ended.
+    fn write_step(&self, step: &Step, sink: &mut Sink);
+
+    /// Returns the status of a step.
+    fn step_verdict(&self, step: &Step) -> Verdict;
 
     /// Returns the name of the event that marks the piece of a stream with this number, from 0.
     fn piece_event(&self, call: &LlmCall, number: usize) -> Option<&'static str>;

@@ -17,7 +17,7 @@ use crate::{
     context::{self, CallContext},
     convention::Verdict,
     model::{CallError, Ending, LlmCall},
-    provider::{self, RequestHead, Step},
+    provider::{self, Provider, RequestHead, Step},
     redact,
     registry::{self, Active},
     wire::{Decoder, Frame, Framing},
@@ -53,6 +53,7 @@ const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
 /// ```
 #[derive(Debug)]
 pub struct Exchange {
+    provider: &'static dyn Provider,
     active: Arc<Active>,
     call: LlmCall,
     context: Context,
@@ -96,6 +97,7 @@ impl Exchange {
         let span = active.tracer.build_with_context(builder, &parent);
         Some(Self {
             context: context::silent(&parent.with_span(span)),
+            provider,
             active,
             call,
             started: Instant::now(),
@@ -115,12 +117,12 @@ impl Exchange {
     /// Takes the head of the answer.
     pub fn head(&mut self, status: u16, headers: &HeaderMap) {
         self.status = status;
-        contained(|| self.active.provider.reply_head(headers, &mut self.call));
+        contained(|| self.provider.reply_head(headers, &mut self.call));
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let framing = match content_type {
             Some(content_type) => Framing::of(content_type),
             // Some gateways leave the header out: then the request tells.
-            None => Some(self.active.provider.framing()).filter(|_| self.call.request.stream == Some(true)),
+            None => Some(self.provider.framing()).filter(|_| self.call.request.stream == Some(true)),
         };
         if let Some(framing) = framing.filter(|_| status < 400) {
             self.call.streamed = true;
@@ -155,7 +157,7 @@ impl Exchange {
 
     fn frames(&mut self, frames: &[Frame]) {
         for frame in frames {
-            let step = contained(|| self.active.provider.frame(frame, &mut self.call));
+            let step = contained(|| self.provider.frame(frame, &mut self.call));
             match step.unwrap_or(Step::Other) {
                 Step::Piece => self.piece(),
                 Step::Other => {}
@@ -214,13 +216,13 @@ impl Exchange {
 
     /// Reads what came into the record.
     fn read(&mut self) {
-        let Self { active, call, status, body, .. } = self;
+        let Self { provider, call, status, body, .. } = self;
         match body {
-            Body::Stream(_) => active.provider.finish(call),
+            Body::Stream(_) => provider.finish(call),
             Body::Plain(body) if *status >= 400 => {
-                call.ending = Ending::Failed(active.provider.error(*status, body, call));
+                call.ending = Ending::Failed(provider.error(*status, body, call));
             }
-            Body::Plain(body) => active.provider.reply(body, call),
+            Body::Plain(body) => provider.reply(body, call),
         }
     }
 

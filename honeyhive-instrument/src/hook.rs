@@ -3,15 +3,27 @@
 
 #[cfg(feature = "async-openai")]
 mod async_openai;
+#[cfg(feature = "aws-sdk-bedrockruntime")]
+mod aws;
+#[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "rmcp")]
+mod rmcp;
+#[cfg(any(feature = "aws-sdk-bedrockruntime", feature = "reqwest"))]
+mod tee;
 
 #[cfg(feature = "async-openai")]
 pub use self::async_openai::{OpenAiLayer, OpenAiService, traced_with};
+#[cfg(feature = "aws-sdk-bedrockruntime")]
+pub use self::aws::BedrockInterceptor;
+#[cfg(feature = "reqwest")]
 pub use self::reqwest::HoneyHiveMiddleware;
+#[cfg(feature = "rmcp")]
+pub use self::rmcp::{McpClient, McpHandler, McpServer};
 
 /// Builds a client's tracing in: one line where the client is made, none where it is used.
 #[diagnostic::on_unimplemented(
-    message = "no hook for `{Self}`: `with_honeyhive` is for `reqwest::Client` (0.13) and, with the `async-openai` feature, `async_openai::Client`"
+    message = "no hook for `{Self}`: `with_honeyhive` is for `reqwest::Client` (0.13, feature `reqwest`) and `async_openai::Client` (feature `async-openai`)"
 )]
 pub trait WithHoneyHive {
     /// The client with tracing.

@@ -10,7 +10,6 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use crate::{
     convention::Convention,
     options::{BadVariable, Options},
-    provider::Provider,
     registry::{self, Taken, Way},
 };
 
@@ -20,25 +19,24 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 #[derive(Debug)]
 struct Instrumentor {
     id: u64,
-    provider: &'static dyn Provider,
+    api: &'static str,
     convention: &'static dyn Convention,
     options: Options,
 }
 
 impl Instrumentor {
-    fn new(provider: &'static dyn Provider, convention: &'static dyn Convention) -> Self {
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), provider, convention, options: Options::default() }
+    fn new(api: &'static str, convention: &'static dyn Convention) -> Self {
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), api, convention, options: Options::default() }
     }
 
     fn instrument(&self, tracers: &SdkTracerProvider) -> Result<(), InstrumentError> {
-        let Self { id, provider, convention, options } = self;
+        let Self { id, api, convention, options } = self;
         let variable = |name: &str| std::env::var(name).ok();
         let capture = options
             .resolve(convention.name(), &variable)
             .map_err(|variable| InstrumentError(Cause::Variable(variable)))?;
         let way = Way { convention: *convention, also: options.also.clone(), prices: options.prices.clone(), capture };
-        registry::add(*id, *provider, way, tracers)
-            .map_err(|taken| InstrumentError(Cause::Taken(provider.name(), taken)))
+        registry::add(*id, api, way, tracers).map_err(|taken| InstrumentError(Cause::Taken(api, taken)))
     }
 }
 
@@ -77,7 +75,7 @@ impl fmt::Display for InstrumentError {
 impl std::error::Error for InstrumentError {}
 
 macro_rules! instrumentors {
-    ($($module:ident, $convention:ident, $title:literal => { $($name:ident: $provider:ident, $what:literal;)* })*) => {$(
+    ($($module:ident, $convention:ident, $title:literal => { $($name:ident: $api:literal, $what:literal;)* })*) => {$(
         #[doc = concat!("Instrumentors that write the ", $title, " convention.")]
         pub mod $module {
             use std::sync::Arc;
@@ -89,7 +87,7 @@ macro_rules! instrumentors {
                 convention::{$convention, Convention},
                 options::Hide,
                 pricing::Pricing,
-                provider, registry,
+                registry,
             };
 
             $(
@@ -104,7 +102,7 @@ macro_rules! instrumentors {
                 impl $name {
                     /// Makes an instrumentor that is not active yet.
                     pub fn new() -> Self {
-                        Self(Instrumentor::new(&provider::$provider, &$convention))
+                        Self(Instrumentor::new($api, &$convention))
                     }
 
                     /// Sets whether prompts, answers, tools and error texts are recorded. Defaults to `true`.
@@ -188,27 +186,31 @@ macro_rules! instrumentors {
 
 instrumentors! {
     openinference, OpenInference, "OpenInference" => {
-        OpenAIInstrumentor: OpenAi, "OpenAI, and every service that speaks its API,";
-        AnthropicInstrumentor: Anthropic, "Anthropic";
-        GoogleGenerativeAIInstrumentor: Google, "Google AI (Gemini)";
-        BedrockInstrumentor: Bedrock, "AWS Bedrock";
+        OpenAIInstrumentor: "openai", "OpenAI, and every service that speaks its API,";
+        AnthropicInstrumentor: "anthropic", "Anthropic";
+        GoogleGenerativeAIInstrumentor: "google_genai", "Google AI (Gemini)";
+        BedrockInstrumentor: "bedrock", "AWS Bedrock";
+        MCPInstrumentor: "mcp", "clients and servers of the Model Context Protocol";
     }
     traceloop, Traceloop, "Traceloop" => {
-        OpenAIInstrumentor: OpenAi, "OpenAI, and every service that speaks its API,";
-        AnthropicInstrumentor: Anthropic, "Anthropic";
-        GoogleGenerativeAIInstrumentor: Google, "Google AI (Gemini)";
-        BedrockInstrumentor: Bedrock, "AWS Bedrock";
+        OpenAIInstrumentor: "openai", "OpenAI, and every service that speaks its API,";
+        AnthropicInstrumentor: "anthropic", "Anthropic";
+        GoogleGenerativeAIInstrumentor: "google_genai", "Google AI (Gemini)";
+        BedrockInstrumentor: "bedrock", "AWS Bedrock";
+        MCPInstrumentor: "mcp", "clients and servers of the Model Context Protocol";
     }
     traceloop_legacy, TraceloopLegacy, "older Traceloop" => {
-        OpenAIInstrumentor: OpenAi, "OpenAI, and every service that speaks its API,";
-        AnthropicInstrumentor: Anthropic, "Anthropic";
-        GoogleGenerativeAIInstrumentor: Google, "Google AI (Gemini)";
-        BedrockInstrumentor: Bedrock, "AWS Bedrock";
+        OpenAIInstrumentor: "openai", "OpenAI, and every service that speaks its API,";
+        AnthropicInstrumentor: "anthropic", "Anthropic";
+        GoogleGenerativeAIInstrumentor: "google_genai", "Google AI (Gemini)";
+        BedrockInstrumentor: "bedrock", "AWS Bedrock";
+        MCPInstrumentor: "mcp", "clients and servers of the Model Context Protocol";
     }
     otel_genai, OtelGenAi, "OpenTelemetry GenAI" => {
-        OpenAIInstrumentor: OpenAi, "OpenAI, and every service that speaks its API,";
-        AnthropicInstrumentor: Anthropic, "Anthropic";
-        GoogleGenerativeAIInstrumentor: Google, "Google AI (Gemini)";
-        BedrockInstrumentor: Bedrock, "AWS Bedrock";
+        OpenAIInstrumentor: "openai", "OpenAI, and every service that speaks its API,";
+        AnthropicInstrumentor: "anthropic", "Anthropic";
+        GoogleGenerativeAIInstrumentor: "google_genai", "Google AI (Gemini)";
+        BedrockInstrumentor: "bedrock", "AWS Bedrock";
+        MCPInstrumentor: "mcp", "clients and servers of the Model Context Protocol";
     }
 }

@@ -24,27 +24,30 @@
 //! | feature | hook for |
 //! |---|---|
 //! | `async-openai` | the async-openai client, for OpenAI and every service that speaks its API |
+//! | `aws-sdk-bedrockruntime` | the AWS SDK, as an interceptor: [`hook::BedrockInterceptor`](hook) |
 //! | `genai-prices` | none: prices of model calls, see [`pricing`] |
+//! | `rmcp` | rmcp clients and servers: [`hook::McpClient`](hook), [`hook::McpServer`](hook) |
 //! | `reqwest` | reqwest 0.13 clients, as reqwest-middleware |
 #![forbid(unsafe_code)]
 
 mod context;
 pub mod convention;
 mod exchange;
-#[cfg(feature = "reqwest")]
 pub mod hook;
 mod instrumentor;
+pub mod mcp;
 pub mod model;
 mod options;
 pub mod pricing;
 pub mod provider;
 mod redact;
 mod registry;
+mod step;
 pub mod wire;
 
 pub use self::context::{CallContext, PromptTemplate, without_model_calls};
 pub use self::exchange::Exchange;
-#[cfg(feature = "reqwest")]
 pub use self::hook::WithHoneyHive;
 pub use self::instrumentor::{InstrumentError, openinference, otel_genai, traceloop, traceloop_legacy};
 pub use self::options::Hide;
+pub use self::step::StepSpan;

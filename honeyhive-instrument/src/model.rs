@@ -3,6 +3,7 @@
 //! did not send is absent, never a default.
 
 mod message;
+mod step;
 mod usage;
 
 use std::{borrow::Cow, time::Duration};
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Number, Value as Json};
 
 pub use self::message::{Content, FunctionCall, Message, Part, ToolCall};
+pub use self::step::{Side, Step, StepKind};
 pub use self::usage::Usage;
 use crate::{context::CallContext, pricing::Cost};
 

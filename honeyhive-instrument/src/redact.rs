@@ -5,7 +5,7 @@
 use serde_json::Value as Json;
 
 use crate::{
-    model::{Content, Ending, Hidden, LlmCall, Message, Operation, Output, Part, Request, Response},
+    model::{Content, Ending, Hidden, LlmCall, Message, Operation, Output, Part, Request, Response, Step},
     options::{Capture, Hide},
 };
 
@@ -76,6 +76,21 @@ fn hide_ending(ending: &mut Ending) {
 /// A word names something; anything longer, or with other signs, may be somebody's text.
 fn is_word(text: &str) -> bool {
     text.len() <= MAX_WORD && text.chars().all(|c| c.is_ascii_alphabetic() || c == '_')
+}
+
+/// Takes out of a step what is not to be recorded.
+pub(crate) fn apply_to_step(capture: &Capture, step: &mut Step) {
+    let hides = |part| !capture.content || capture.hide.contains(&part);
+    if hides(Hide::Inputs) {
+        (step.hidden.input, step.input, step.description) = (true, None, None);
+    }
+    if hides(Hide::Outputs) {
+        (step.hidden.output, step.output) = (true, None);
+    }
+    if !capture.content {
+        step.own.clear();
+        hide_ending(&mut step.ending);
+    }
 }
 
 fn hide(part: Hide, call: &mut LlmCall) {

@@ -18,14 +18,13 @@ use crate::{
     model::LlmCall,
     options::Capture,
     pricing::{Cost, Pricing},
-    provider::Provider,
     redact::REDACTED,
 };
 
 /// An API that is traced in a convention on a tracer.
 #[derive(Debug)]
 pub(crate) struct Active {
-    pub(crate) provider: &'static dyn Provider,
+    api: &'static str,
     pub(crate) convention: &'static dyn Convention,
     /// Conventions that write on the same span.
     also: Vec<&'static dyn Convention>,
@@ -55,6 +54,11 @@ impl Active {
             let known: HashSet<_> = attributes.iter().map(|attribute| attribute.key.clone()).collect();
             attributes.extend(sink.into_attributes().into_iter().filter(|attribute| !known.contains(&attribute.key)));
         }
+        self.masked(attributes)
+    }
+
+    /// Hides the values of attributes that are masked.
+    pub(crate) fn masked(&self, mut attributes: Vec<KeyValue>) -> Vec<KeyValue> {
         let masked = |key: &str| {
             let below = |mask: &String| {
                 key.strip_prefix(mask.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -122,25 +126,19 @@ pub(crate) struct Way {
 }
 
 /// Activates an API; an API is traced in one way per tracer.
-pub(crate) fn add(
-    instrumentor: u64,
-    provider: &'static dyn Provider,
-    way: Way,
-    tracers: &SdkTracerProvider,
-) -> Result<(), Taken> {
+pub(crate) fn add(instrumentor: u64, api: &'static str, way: Way, tracers: &SdkTracerProvider) -> Result<(), Taken> {
     let owner = Owner::of(tracers);
     change(|entries| {
         entries.retain(|entry| entry.active.is_alive());
-        let same = |entry: &&mut Entry| entry.active.owner == owner && entry.active.provider.name() == provider.name();
+        let same = |entry: &&mut Entry| entry.active.owner == owner && entry.active.api == api;
         if let Some(entry) = entries.iter_mut().find(same) {
             return join(entry, instrumentor, &way);
         }
-        let scope = InstrumentationScope::builder(way.convention.scope(provider.name()))
-            .with_version(env!("CARGO_PKG_VERSION"))
-            .build();
+        let scope =
+            InstrumentationScope::builder(way.convention.scope(api)).with_version(env!("CARGO_PKG_VERSION")).build();
         let tracer = tracers.tracer_with_scope(scope);
         let Way { convention, also, prices, capture } = way;
-        let active = Arc::new(Active { provider, convention, also, prices, capture, tracer, owner: owner.clone() });
+        let active = Arc::new(Active { api, convention, also, prices, capture, tracer, owner: owner.clone() });
         entries.push(Entry { active, instrumentors: vec![instrumentor] });
         Ok(())
     })
@@ -196,11 +194,11 @@ pub(crate) fn is_empty() -> bool {
 }
 
 /// Finds who traces a call to an API: the entry of the current tracer, else the newest.
-pub(crate) fn find(provider: &str) -> Option<Arc<Active>> {
+pub(crate) fn find(api: &str) -> Option<Arc<Active>> {
     let entries = ENTRIES.read().unwrap_or_else(PoisonError::into_inner);
     let of_api = || {
         let newest_first = entries.iter().rev().map(|entry| &entry.active);
-        newest_first.filter(|active| active.provider.name() == provider && active.is_alive())
+        newest_first.filter(|active| active.api == api && active.is_alive())
     };
     let newest = of_api().next()?;
     let current = current_tracer().map(|tracer| Owner::HoneyHive(Pipeline::of_tracer(&tracer)));

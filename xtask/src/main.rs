@@ -59,7 +59,9 @@ fn cargo_with(args: &[&str], variables: &[(&str, &str)]) -> Outcome {
     println!("$ cargo {}", args.join(" "));
     let mut command = Command::new(env!("CARGO"));
     // A test must not see the settings of whoever runs it.
-    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HH_")) {
+    let of_ours =
+        |name: &str| ["HH_", "OPENINFERENCE_", "TRACELOOP_", "OTEL_"].iter().any(|start| name.starts_with(start));
+    for (name, _) in env::vars_os().filter(|(name, _)| of_ours(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     let status = command.args(args).envs(variables.iter().copied()).current_dir(root()).status();
@@ -99,6 +101,7 @@ fn deny() -> Outcome {
 
 fn test() -> Outcome {
     cargo(&["test"])?;
+    cargo(&["test", "--package", "honeyhive-client-tests"])?;
     let dir = env::temp_dir().join("honeyhive-xtask-examples");
     let dir = dir.to_string_lossy().into_owned();
     for example in examples()? {

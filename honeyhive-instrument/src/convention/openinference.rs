@@ -5,6 +5,7 @@
 //! Attributes that matter most come first, so that a limit cuts messages and not the call.
 
 mod dialect;
+mod step;
 
 use opentelemetry::{Array, Value as OtelValue, trace::SpanKind};
 use serde_json::{Map, Value as Json};
@@ -12,7 +13,7 @@ use serde_json::{Map, Value as Json};
 use self::dialect::{Dialect, Finish, Model};
 use super::{Convention, Sink, Verdict};
 use crate::context::{CallContext, PromptTemplate};
-use crate::model::{Content, Embedding, Ending, LlmCall, Message, Operation, Output, Part, Request, ToolCall};
+use crate::model::{Content, Embedding, Ending, LlmCall, Message, Operation, Output, Part, Request, Step, ToolCall};
 use crate::pricing::Cost;
 use crate::redact::REDACTED;
 
@@ -102,6 +103,18 @@ impl Convention for OpenInference {
             Ending::Failed(error) => Verdict::Error(format!("{}: {}", error.kind, error.message)),
             Ending::Blocked(reason) => Verdict::Error(reason.clone()),
         }
+    }
+
+    fn step_head(&self, step: &Step) -> (String, SpanKind) {
+        step::head(step)
+    }
+
+    fn write_step(&self, step: &Step, sink: &mut Sink) {
+        step::write(step, sink);
+    }
+
+    fn step_verdict(&self, step: &Step) -> Verdict {
+        step::verdict(step)
     }
 
     fn piece_event(&self, call: &LlmCall, number: usize) -> Option<&'static str> {

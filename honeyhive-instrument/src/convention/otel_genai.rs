@@ -3,6 +3,8 @@
 //!
 //! Input tokens count cached ones. A call that worked has no status.
 
+mod step;
+
 use opentelemetry::{Array, StringValue, Value as OtelValue, trace::SpanKind};
 use serde_json::{Value as Json, json};
 use url::Url;
@@ -11,7 +13,7 @@ use super::{
     Convention, Sink, Verdict,
     parts::{content_parts, finish_reason, role, tool_calls, tool_result},
 };
-use crate::model::{Content, Ending, LlmCall, Message, Operation, Output, Part};
+use crate::model::{Content, Ending, LlmCall, Message, Operation, Output, Part, Step};
 
 /// The OpenTelemetry GenAI convention.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,18 @@ impl Convention for OtelGenAi {
             Ending::Blocked(reason) => Verdict::Error(reason.clone()),
             Ending::Complete | Ending::Dropped => Verdict::Unset,
         }
+    }
+
+    fn step_head(&self, step: &Step) -> (String, SpanKind) {
+        step::head(step)
+    }
+
+    fn write_step(&self, step: &Step, sink: &mut Sink) {
+        step::write(step, sink);
+    }
+
+    fn step_verdict(&self, step: &Step) -> Verdict {
+        step::verdict(step)
     }
 
     fn piece_event(&self, _: &LlmCall, _: usize) -> Option<&'static str> {

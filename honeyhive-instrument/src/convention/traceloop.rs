@@ -6,6 +6,7 @@
 mod dialect;
 mod guardrail;
 mod messages;
+mod step;
 
 use opentelemetry::{Array, StringValue, Value as OtelValue, trace::SpanKind};
 
@@ -15,7 +16,7 @@ use serde_json::Value as Json;
 
 use crate::{
     context::{CallContext, PromptTemplate},
-    model::{Ending, LlmCall, Operation, Request},
+    model::{Ending, LlmCall, Operation, Request, Step},
 };
 
 const OPERATION: &str = "gen_ai.operation.name";
@@ -116,6 +117,18 @@ impl Convention for Traceloop {
             (Ending::Complete, Praise::Streams) if call.streamed => Verdict::Ok,
             (Ending::Complete | Ending::Dropped, _) => Verdict::Unset,
         }
+    }
+
+    fn step_head(&self, step: &Step) -> (String, SpanKind) {
+        step::head(step)
+    }
+
+    fn write_step(&self, step: &Step, sink: &mut Sink) {
+        step::write(step, sink);
+    }
+
+    fn step_verdict(&self, step: &Step) -> Verdict {
+        step::verdict(step)
     }
 
     fn piece_event(&self, call: &LlmCall, _: usize) -> Option<&'static str> {

@@ -7,7 +7,7 @@ use opentelemetry::trace::SpanKind;
 use serde_json::Value as Json;
 
 use super::{Convention, Sink, Traceloop, Verdict};
-use crate::model::{Content, LlmCall, Message, Operation, Output, Part, ToolCall};
+use crate::model::{Content, LlmCall, Message, Operation, Output, Part, Step, ToolCall};
 
 /// The older Traceloop convention.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,18 @@ impl Convention for TraceloopLegacy {
 
     fn verdict(&self, call: &LlmCall) -> Verdict {
         Traceloop.verdict(call)
+    }
+
+    fn step_head(&self, step: &Step) -> (String, SpanKind) {
+        Traceloop.step_head(step)
+    }
+
+    fn write_step(&self, step: &Step, sink: &mut Sink) {
+        Traceloop.write_step(step, sink);
+    }
+
+    fn step_verdict(&self, step: &Step) -> Verdict {
+        Traceloop.step_verdict(step)
     }
 
     fn piece_event(&self, call: &LlmCall, number: usize) -> Option<&'static str> {

@@ -18,7 +18,8 @@ use tower::{Layer, Service, ServiceBuilder};
 
 use super::{
     WithHoneyHive,
-    reqwest::{begin, fail, tee},
+    reqwest::{begin, tee},
+    tee::fail,
 };
 use crate::registry;
 

@@ -1,19 +1,15 @@
-//! Hook for reqwest 0.13, as reqwest-middleware; and the tee that all reqwest-based hooks share.
-//! The tee forwards every frame at once and unchanged, keeps the size hint and the response's URL.
+//! Hook for reqwest 0.13, as reqwest-middleware; and what all reqwest-based hooks share. A response keeps
+//! its URL.
 
-use std::{
-    pin::Pin,
-    task::{self, Poll},
-};
-
-use bytes::Bytes;
 use http::Extensions;
-use http_body::{Frame, SizeHint};
 use opentelemetry::context::FutureExt;
 use reqwest::{Body, Request, Response, ResponseBuilderExt};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 
-use super::WithHoneyHive;
+use super::{
+    WithHoneyHive,
+    tee::{Tee, fail},
+};
 use crate::{exchange::Exchange, provider::RequestHead};
 
 /// Traces the requests of a reqwest-middleware client.
@@ -61,14 +57,6 @@ pub(super) fn begin(request: &Request) -> Option<Exchange> {
     Exchange::begin(&head, request.body().and_then(Body::as_bytes))
 }
 
-/// Names a transport error as the providers' clients do; its own text may hold a URL with a key.
-pub(super) fn fail(exchange: &mut Exchange, timed_out: bool) {
-    match timed_out {
-        true => exchange.fail("APITimeoutError", "Request timed out."),
-        false => exchange.fail("APIConnectionError", "Connection error."),
-    }
-}
-
 /// Lets the body of a response pass by the exchange.
 pub(super) fn tee(response: Response, mut exchange: Exchange) -> Response {
     exchange.head(response.status().as_u16(), response.headers());
@@ -78,49 +66,6 @@ pub(super) fn tee(response: Response, mut exchange: Exchange) -> Response {
     if let Ok(with_url) = http::Response::builder().url(url).body(()) {
         parts.extensions.extend(with_url.into_parts().0.extensions);
     }
-    let body = Body::wrap(Tee { inner: body, exchange });
+    let body = Body::wrap(Tee::new(body, exchange, reqwest::Error::is_timeout));
     Response::from(http::Response::from_parts(parts, body))
-}
-
-struct Tee {
-    inner: Body,
-    exchange: Exchange,
-}
-
-impl http_body::Body for Tee {
-    type Data = Bytes;
-    type Error = reqwest::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, reqwest::Error>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    self.exchange.data(data);
-                }
-                // The reader may never ask again after the last frame.
-                if self.inner.is_end_stream() {
-                    self.exchange.end();
-                }
-            }
-            Poll::Ready(Some(Err(error))) => {
-                let timed_out = error.is_timeout();
-                fail(&mut self.exchange, timed_out);
-            }
-            Poll::Ready(None) => self.exchange.end(),
-            Poll::Pending => {}
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
 }

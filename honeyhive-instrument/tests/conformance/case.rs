@@ -67,8 +67,22 @@ impl Case {
         keys.into_iter().flatten().filter_map(Json::as_str).collect()
     }
 
-    /// Returns the spans of the original.
+    /// Returns the spans of the original. Of MCP those of the client that tell of a request; those of the test
+    /// programs are left out, and the one for each message on its way.
     pub(crate) fn expected(&self, convention: &str) -> Vec<Json> {
-        self.json[convention]["spans"].as_array().cloned().unwrap_or_default()
+        let spans = self.json[convention]["spans"].as_array().cloned().unwrap_or_default();
+        let counts = |span: &Json| {
+            self.provider() != "mcp"
+                || (span["side"] == "client"
+                    && span["scope"]["name"] != "app"
+                    && span["name"] != "ResponseStreamWriter")
+        };
+        spans.into_iter().filter(counts).collect()
+    }
+
+    /// Returns the messages of a case of MCP.
+    pub(crate) fn messages(&self, convention: &str) -> Vec<(bool, Json)> {
+        let messages = self.json[convention]["messages"].as_array().into_iter().flatten();
+        messages.map(|entry| (entry["direction"] == "client_to_server", entry["message"].clone())).collect()
     }
 }

@@ -42,6 +42,15 @@ const OPERATIONS: &[&str] = &[
     "bedrock/invoke_model",
     "bedrock/invoke_model_with_response_stream",
     "bedrock/apply_guardrail",
+    "mcp/initialize",
+    "mcp/ping",
+    "mcp/tools_call",
+    "mcp/tools_list",
+    "mcp/resources_read",
+    "mcp/resources_list",
+    "mcp/resource_templates_list",
+    "mcp/prompts_get",
+    "mcp/prompts_list",
 ];
 /// Least share of identical cases of an operation, deliberate differences counted apart.
 const LEAST_IDENTICAL: f64 = 0.95;

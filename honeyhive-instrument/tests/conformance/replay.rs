@@ -7,7 +7,7 @@ use std::{
 };
 
 use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
-use honeyhive_instrument::{hook::HoneyHiveMiddleware, openinference, traceloop};
+use honeyhive_instrument::{StepSpan, hook::HoneyHiveMiddleware, mcp, model::Side, openinference, traceloop};
 use reqwest_middleware::{ClientBuilder, Middleware, Next};
 use serde_json::{Value as Json, json};
 
@@ -52,7 +52,10 @@ impl Replay {
         let recorder = Recorder::new();
         let tracer = recorder.tracer();
         let uninstrument = instrument(case.provider(), convention, tracer.provider());
-        self.send(case);
+        match case.provider() {
+            "mcp" => pass_messages(&case.messages(convention)),
+            _ => self.send(case),
+        }
         uninstrument();
         recorder.spans().iter().map(span_json).collect()
     }
@@ -81,6 +84,19 @@ impl Replay {
     }
 }
 
+/// Passes the messages of a client by its hook's seam.
+fn pass_messages(messages: &[(bool, Json)]) {
+    let mut open: Vec<(Json, StepSpan)> = vec![];
+    for (is_request, message) in messages.iter().filter(|(_, message)| message.get("id").is_some()) {
+        let id = message["id"].clone();
+        if *is_request {
+            open.extend(StepSpan::begin(mcp::request(message, Side::Client)).map(|span| (id, span)));
+        } else if let Some(position) = open.iter().position(|(known, _)| *known == id) {
+            open.remove(position).1.end(|step| mcp::answer(message, step));
+        }
+    }
+}
+
 fn instrument(
     provider: &str,
     convention: &str,
@@ -104,6 +120,8 @@ fn instrument(
         ("google_genai", "traceloop") => with!(traceloop::GoogleGenerativeAIInstrumentor::new()),
         ("bedrock", "openinference") => with!(openinference::BedrockInstrumentor::new()),
         ("bedrock", "traceloop") => with!(traceloop::BedrockInstrumentor::new()),
+        ("mcp", "openinference") => with!(openinference::MCPInstrumentor::new()),
+        ("mcp", "traceloop") => with!(traceloop::MCPInstrumentor::new()),
         other => panic!("no instrumentor for {other:?}"),
     }
 }

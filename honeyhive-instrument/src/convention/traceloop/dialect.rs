@@ -104,6 +104,11 @@ const BEDROCK: Dialect = Dialect {
     ..GOOGLE
 };
 
+/// It traces no model calls.
+const MCP: Dialect = Dialect { package: "mcp.instrumentation", ..ANTHROPIC };
+/// Without an original.
+const GOOGLE_ADK: Dialect = Dialect { package: "google_adk", ..GOOGLE };
+
 impl Dialect {
     /// Returns the ways of the instrumentor that traces a call.
     pub(super) fn of(call: &LlmCall) -> &'static Self {
@@ -116,6 +121,8 @@ impl Dialect {
             "anthropic" => &ANTHROPIC,
             "google_genai" => &GOOGLE,
             "bedrock" => &BEDROCK,
+            "mcp" => &MCP,
+            "google_adk" => &GOOGLE_ADK,
             _ => &OPENAI,
         }
     }

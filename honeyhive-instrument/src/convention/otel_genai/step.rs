@@ -1,0 +1,78 @@
+//! Steps in the GenAI and MCP conventions of OpenTelemetry.
+//! Source: `docs/mcp.md` and `gen-ai-agent-spans.md` of `semantic-conventions-genai`.
+
+use opentelemetry::trace::SpanKind;
+
+use super::{Sink, Verdict};
+use crate::{
+    model::{Ending, Side, Step, StepKind},
+    step::first_text,
+};
+
+pub(super) fn head(step: &Step) -> (String, SpanKind) {
+    let kind = match step.side {
+        Side::Client => SpanKind::Client,
+        Side::Server => SpanKind::Server,
+        Side::Internal => SpanKind::Internal,
+    };
+    let operation = step.method.as_deref().unwrap_or(operation(step.kind));
+    // A resource is no target: its address would make too many names.
+    let target = step.name.as_deref().filter(|_| step.method.as_deref() != Some("resources/read"));
+    let name = target.map_or_else(|| operation.to_owned(), |target| format!("{operation} {target}"));
+    (name, kind)
+}
+
+fn operation(kind: StepKind) -> &'static str {
+    match kind {
+        StepKind::Invocation => "invoke_workflow",
+        StepKind::Agent => "invoke_agent",
+        StepKind::Tool | StepKind::Request => "execute_tool",
+    }
+}
+
+pub(super) fn write(step: &Step, sink: &mut Sink) {
+    if step.kind != StepKind::Request {
+        sink.put("gen_ai.operation.name", operation(step.kind));
+    }
+    sink.text("mcp.method.name", step.method.as_deref());
+    sink.text("jsonrpc.request.id", step.request_id.as_deref());
+    let key = match (step.kind, step.method.as_deref()) {
+        (StepKind::Tool, _) => Some("gen_ai.tool.name"),
+        (StepKind::Agent, _) => Some("gen_ai.agent.name"),
+        (StepKind::Invocation, _) => Some("gen_ai.workflow.name"),
+        (StepKind::Request, Some("prompts/get")) => Some("gen_ai.prompt.name"),
+        (StepKind::Request, Some(method)) if method.starts_with("resources/") => Some("mcp.resource.uri"),
+        (StepKind::Request, _) => None,
+    };
+    if let Some(key) = key {
+        sink.text(key, step.name.as_deref());
+    }
+    sink.text("gen_ai.tool.call.id", step.call_id.as_deref());
+    sink.text("gen_ai.conversation.id", step.context.session.as_deref());
+    sink.text("user.id", step.context.user.as_deref());
+    sink.maybe("error.type", error_type(step));
+    if step.kind == StepKind::Tool {
+        let arguments = step.input.as_ref().map(|input| input.get("arguments").unwrap_or(input));
+        sink.json("gen_ai.tool.call.arguments", arguments);
+        sink.json("gen_ai.tool.call.result", step.output.as_ref());
+    }
+}
+
+fn error_type(step: &Step) -> Option<String> {
+    match &step.ending {
+        Ending::Failed(error) => Some(error.kind.clone().into_owned()),
+        _ if step.failed => Some("tool_error".to_owned()),
+        _ => None,
+    }
+}
+
+pub(super) fn verdict(step: &Step) -> Verdict {
+    match &step.ending {
+        Ending::Failed(error) => Verdict::Error(error.message.clone()),
+        Ending::Blocked(reason) => Verdict::Error(reason.clone()),
+        Ending::Complete if step.failed => {
+            Verdict::Error(first_text(step.output.as_ref()).unwrap_or("tool_error").to_owned())
+        }
+        Ending::Complete | Ending::Dropped => Verdict::Unset,
+    }
+}

@@ -1,0 +1,83 @@
+//! Steps in Traceloop, as its MCP instrumentor and its decorators write them.
+
+use opentelemetry::trace::SpanKind;
+use serde_json::{Map, Value as Json};
+
+use super::{ERROR_TYPE, Sink, Verdict};
+use crate::{
+    model::{Ending, Side, Step, StepKind},
+    step::first_text,
+};
+
+pub(super) fn head(step: &Step) -> (String, SpanKind) {
+    let name = step.name.as_deref().unwrap_or_default();
+    let shown = match (step.kind, step.side) {
+        (_, Side::Server) => "mcp.server".to_owned(),
+        (StepKind::Tool, _) => format!("{name}.tool"),
+        (StepKind::Agent, _) => format!("{name}.agent"),
+        (StepKind::Invocation, _) => format!("{name}.workflow"),
+        (StepKind::Request, _) => format!("{}.mcp", step.method.as_deref().unwrap_or("request")),
+    };
+    (shown, SpanKind::Internal)
+}
+
+pub(super) fn write(step: &Step, sink: &mut Sink) {
+    sink.maybe(ERROR_TYPE, error_type(step));
+    sink.text("traceloop.association.properties.session_id", step.context.session.as_deref());
+    sink.text("traceloop.association.properties.user_id", step.context.user.as_deref());
+    if step.side == Side::Server {
+        return server(step, sink);
+    }
+    let kind = match step.kind {
+        StepKind::Tool => Some("tool"),
+        StepKind::Agent => Some("agent"),
+        StepKind::Invocation => Some("workflow"),
+        StepKind::Request => None,
+    };
+    sink.maybe("traceloop.span.kind", kind);
+    sink.text("traceloop.entity.name", step.name.as_deref().filter(|_| kind.is_some()));
+    sink.json("traceloop.entity.input", step.input.as_ref());
+    let output = step.output.as_ref();
+    let is_call = step.api == "mcp" && step.kind == StepKind::Tool;
+    sink.json("traceloop.entity.output", if is_call { output.map(tool_output) } else { output.cloned() }.as_ref());
+}
+
+/// The first content of a result, and whether it is an error.
+fn tool_output(result: &Json) -> Json {
+    let first = result.pointer("/content/0");
+    let shown = first.map(|first| first["text"].as_str().map_or_else(|| first.to_string(), str::to_owned));
+    let mut out = Map::from_iter([("result".to_owned(), shown.unwrap_or_default().into())]);
+    if result["isError"] == true {
+        out.insert("is_error".to_owned(), true.into());
+    }
+    Json::Object(out)
+}
+
+fn server(step: &Step, sink: &mut Sink) {
+    sink.put("traceloop.span.kind", "server");
+    sink.put("traceloop.entity.name", "mcp.server");
+    sink.text("mcp.method.name", step.method.as_deref());
+    sink.text("mcp.request.id", step.request_id.as_deref());
+    sink.json("traceloop.entity.input", step.input.as_ref());
+    sink.json("mcp.response.value", step.output.as_ref());
+}
+
+fn error_type(step: &Step) -> Option<String> {
+    match &step.ending {
+        Ending::Failed(error) => Some(error.kind.clone().into_owned()),
+        _ if step.failed => Some("tool_error".to_owned()),
+        _ => None,
+    }
+}
+
+pub(super) fn verdict(step: &Step) -> Verdict {
+    match &step.ending {
+        Ending::Failed(error) => Verdict::Error(error.message.clone()),
+        Ending::Blocked(reason) => Verdict::Error(reason.clone()),
+        Ending::Dropped => Verdict::Unset,
+        Ending::Complete if step.failed => {
+            Verdict::Error(first_text(step.output.as_ref()).unwrap_or("tool_error").to_owned())
+        }
+        Ending::Complete => Verdict::Ok,
+    }
+}

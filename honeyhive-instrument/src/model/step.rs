@@ -1,0 +1,91 @@
+//! What an agent does beside calling models: run, use a tool, ask another program.
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+
+use super::{Ending, Hidden};
+use crate::context::CallContext;
+
+/// Which side of a connection a step is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Side {
+    /// It asks.
+    Client,
+    /// It answers.
+    Server,
+    /// There is no connection.
+    Internal,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub enum StepKind {
+    /// One round of a conversation with a program of agents.
+    Invocation,
+    /// An agent runs.
+    Agent,
+    /// A tool is used.
+    Tool,
+    /// Any other request.
+    Request,
+}
+
+/// One step.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// Whose protocol or framework it belongs to, such as `mcp`.
+    pub api: &'static str,
+    /// What it does.
+    pub kind: StepKind,
+    /// Which side it is on.
+    pub side: Side,
+    /// Name of the tool, the agent, the prompt or the resource.
+    pub name: Option<String>,
+    /// What it is for, in words.
+    pub description: Option<String>,
+    /// Method of the protocol, such as `tools/call`.
+    pub method: Option<String>,
+    /// Id of the request.
+    pub request_id: Option<String>,
+    /// Id of the call of a tool that the model asked for.
+    pub call_id: Option<String>,
+    /// What went in.
+    pub input: Option<Json>,
+    /// What came out.
+    pub output: Option<Json>,
+    /// Whether the output says itself that it is an error.
+    pub failed: bool,
+    /// Attributes that the framework itself names.
+    pub own: Map<String, Json>,
+    /// How it ended.
+    pub ending: Ending,
+    /// What was taken out on purpose.
+    pub hidden: Hidden,
+    /// Who it is for.
+    #[serde(skip)]
+    pub context: CallContext,
+}
+
+impl Step {
+    /// Makes a step of which only the identity is known.
+    pub fn new(api: &'static str, kind: StepKind, side: Side) -> Self {
+        Self {
+            api,
+            kind,
+            side,
+            name: None,
+            description: None,
+            method: None,
+            request_id: None,
+            call_id: None,
+            input: None,
+            output: None,
+            failed: false,
+            own: Map::new(),
+            ending: Ending::Complete,
+            hidden: Hidden::default(),
+            context: CallContext::default(),
+        }
+    }
+}

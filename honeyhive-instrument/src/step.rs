@@ -1,0 +1,115 @@
+//! One step of an agent under way: its span, from begin to end. Ended exactly once; dropped early, it says
+//! nothing of how it ended.
+
+use std::sync::Arc;
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{Status, TraceContextExt, Tracer},
+};
+use serde_json::Value as Json;
+
+use crate::{
+    context::{self, CallContext},
+    convention::{Sink, Verdict},
+    model::{CallError, Ending, Step},
+    redact,
+    registry::{self, Active},
+};
+
+/// A traced step, for hooks of frameworks and protocols.
+///
+/// ```
+/// use honeyhive_instrument::{StepSpan, model::{Side, Step, StepKind}};
+///
+/// let mut step = Step::new("mcp", StepKind::Tool, Side::Client);
+/// step.name = Some("add".into());
+/// if let Some(span) = StepSpan::begin(step) {
+///     span.end(|step| step.output = Some(5.into()));
+/// }
+/// ```
+#[derive(Debug)]
+pub struct StepSpan {
+    active: Arc<Active>,
+    /// Gone once the span has ended.
+    step: Option<Step>,
+    context: Context,
+}
+
+impl StepSpan {
+    /// Starts a span below the current one, if anybody traces such a step here.
+    pub fn begin(step: Step) -> Option<Self> {
+        Self::begin_below(step, &Context::current())
+    }
+
+    /// Starts a span below another, such as one of another process.
+    pub fn begin_below(mut step: Step, parent: &Context) -> Option<Self> {
+        if registry::is_empty() || context::is_suppressed(parent) {
+            return None;
+        }
+        let active = registry::find(step.api)?;
+        step.context = CallContext::current();
+        let (name, kind) = active.convention.step_head(&step);
+        let builder = active.tracer.span_builder(name).with_kind(kind);
+        let span = active.tracer.build_with_context(builder, parent);
+        Some(Self { active, step: Some(step), context: parent.with_span(span) })
+    }
+
+    /// Returns the context in which the step's work is to be done.
+    pub fn context(&self) -> Context {
+        self.context.clone()
+    }
+
+    /// Ends the step; `read` sets what came out.
+    pub fn end(mut self, read: impl FnOnce(&mut Step)) {
+        self.settle(read);
+    }
+
+    /// Ends the step with an error: its class, and a text without secrets.
+    pub fn fail(mut self, kind: &'static str, message: &str) {
+        let error = CallError { kind: kind.into(), message: message.to_owned() };
+        self.settle(|step| step.ending = Ending::Failed(error));
+    }
+
+    fn settle(&mut self, read: impl FnOnce(&mut Step)) {
+        let Some(mut step) = self.step.take() else { return };
+        let span = self.context.span();
+        let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            read(&mut step);
+            redact::apply_to_step(&self.active.capture, &mut step);
+            self.write(&step);
+        }));
+        drop(written);
+        span.end();
+    }
+
+    fn write(&self, step: &Step) {
+        let span = self.context.span();
+        let mut sink = Sink::default();
+        self.active.convention.write_step(step, &mut sink);
+        span.set_attributes(self.active.masked(sink.into_attributes()));
+        if let Ending::Failed(error) = &step.ending {
+            let attributes = vec![
+                KeyValue::new("exception.type", format!("{}.{}", step.api, error.kind)),
+                KeyValue::new("exception.message", error.message.clone()),
+            ];
+            span.add_event("exception", attributes);
+        }
+        match self.active.convention.step_verdict(step) {
+            Verdict::Unset => {}
+            Verdict::Ok => span.set_status(Status::Ok),
+            Verdict::Error(why) => span.set_status(Status::error(why)),
+        }
+    }
+}
+
+impl Drop for StepSpan {
+    fn drop(&mut self) {
+        self.settle(|step| step.ending = Ending::Dropped);
+    }
+}
+
+/// Returns the first text of a result, for an error that is one.
+pub(crate) fn first_text(output: Option<&Json>) -> Option<&str> {
+    output?.get("content")?.get(0)?.get("text")?.as_str()
+}
