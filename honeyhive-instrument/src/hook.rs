@@ -20,6 +20,8 @@ pub use self::aws::BedrockInterceptor;
 pub use self::reqwest::HoneyHiveMiddleware;
 #[cfg(feature = "rmcp")]
 pub use self::rmcp::{McpClient, McpHandler, McpServer};
+#[cfg(feature = "hyper")]
+pub(crate) use self::{reqwest::tee, tee::fail};
 
 /// Builds a client's tracing in: one line where the client is made, none where it is used.
 #[diagnostic::on_unimplemented(

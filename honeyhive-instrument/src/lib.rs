@@ -26,6 +26,7 @@
 //! | `async-openai` | the async-openai client, for OpenAI and every service that speaks its API |
 //! | `aws-sdk-bedrockruntime` | the AWS SDK, as an interceptor: [`hook::BedrockInterceptor`](hook) |
 //! | `genai-prices` | none: prices of model calls, see [`pricing`] |
+//! | `hyper` | clients that take a base URL only, in any program: [`gateway`] |
 //! | `rmcp` | rmcp clients and servers: [`hook::McpClient`](hook), [`hook::McpServer`](hook) |
 //! | `reqwest` | reqwest 0.13 clients, as reqwest-middleware |
 #![forbid(unsafe_code)]
@@ -33,6 +34,8 @@
 mod context;
 pub mod convention;
 mod exchange;
+#[cfg(feature = "hyper")]
+pub mod gateway;
 pub mod hook;
 mod instrumentor;
 pub mod mcp;

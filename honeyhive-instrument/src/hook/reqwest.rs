@@ -58,7 +58,7 @@ pub(super) fn begin(request: &Request) -> Option<Exchange> {
 }
 
 /// Lets the body of a response pass by the exchange.
-pub(super) fn tee(response: Response, mut exchange: Exchange) -> Response {
+pub(crate) fn tee(response: Response, mut exchange: Exchange) -> Response {
     exchange.head(response.status().as_u16(), response.headers());
     let url = response.url().clone();
     let (mut parts, body) = http::Response::<Body>::from(response).into_parts();

@@ -25,7 +25,7 @@ impl<B: Body> Tee<B> {
 }
 
 /// Names a transport error as the providers' clients do; its own text may hold a URL with a key.
-pub(super) fn fail(exchange: &mut Exchange, timed_out: bool) {
+pub(crate) fn fail(exchange: &mut Exchange, timed_out: bool) {
     match timed_out {
         true => exchange.fail("APITimeoutError", "Request timed out."),
         false => exchange.fail("APIConnectionError", "Connection error."),

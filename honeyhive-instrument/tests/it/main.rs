@@ -3,6 +3,7 @@
 
 mod conventions;
 mod fixture;
+mod gateway;
 mod hooks;
 mod instrumentors;
 mod options;

@@ -1,0 +1,72 @@
+//! The two commands: both start the gateway, one runs a program beside it.
+
+use std::{env, path::Path, process::ExitCode, time::Duration};
+
+use honeyhive_core::HoneyHiveTracer;
+use honeyhive_instrument::gateway::Gateway;
+use tokio::process::Command;
+
+use crate::{Options, convention, routes};
+
+/// How long the end waits for spans to arrive.
+const LAST_FLUSH: Duration = Duration::from_secs(10);
+
+type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
+
+/// Runs a program, and ends as it ends.
+pub(crate) async fn run(options: &Options, program: &[String]) -> Outcome {
+    let (name, arguments) = program.split_first().ok_or("no program was given")?;
+    let session = Path::new(name).file_name().map_or_else(|| name.clone(), |name| name.to_string_lossy().into_owned());
+    let (tracer, gateway) = start(options, Some(&session)).await?;
+    let mut child = Command::new(name)
+        .args(arguments)
+        .envs(gateway.variables())
+        .spawn()
+        .map_err(|error| format!("`{name}` could not be started: {error}"))?;
+    let ended = loop {
+        tokio::select! {
+            ended = child.wait() => break ended?,
+            // The program gets the signal too, and says when it is done.
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    drop(gateway);
+    finish(&tracer);
+    Ok(ended.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Runs the gateway until it is interrupted.
+pub(crate) async fn serve(options: &Options) -> Outcome {
+    let (tracer, gateway) = start(options, None).await?;
+    for (name, url) in gateway.variables() {
+        println!("export {name}={url}");
+    }
+    tokio::signal::ctrl_c().await?;
+    drop(gateway);
+    finish(&tracer);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start(
+    options: &Options,
+    session: Option<&str>,
+) -> Result<(HoneyHiveTracer, Gateway), Box<dyn std::error::Error>> {
+    let routes = routes::all(&options.route, &|name| env::var(name).ok())?;
+    let builder = HoneyHiveTracer::init();
+    let builder = if let Some(session) = session { builder.session_name(session) } else { builder };
+    let tracer = builder.build()?;
+    convention::instrument(options.convention, &tracer, !options.no_content, convention::prices()?)?;
+    honeyhive_core::set_default_tracer(&tracer);
+    let gateway = Gateway::start(options.port, routes)
+        .await
+        .map_err(|error| format!("port {} of loopback cannot be listened on: {error}", options.port))?;
+    eprintln!("honeyhive: {} → {}", gateway.address(), tracer.destination());
+    Ok((tracer, gateway))
+}
+
+fn finish(tracer: &HoneyHiveTracer) {
+    let report = tracer.shutdown(LAST_FLUSH);
+    if !report.is_complete() {
+        eprintln!("honeyhive: not all spans arrived: {report}");
+    }
+}

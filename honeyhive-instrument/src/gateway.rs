@@ -1,0 +1,262 @@
+//! A reverse proxy on loopback, for clients that take a base URL and nothing else: in this process, or in
+//! any other program and language.
+//!
+//! It listens on loopback only, forwards to the services on its list only, follows no redirect, and sends
+//! on what it gets as it comes. Keys pass through it and are never kept, logged or recorded.
+
+mod route;
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, header};
+use http_body_util::{BodyExt, Either, Full};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use opentelemetry::{Context, context::FutureExt};
+use tokio::{net::TcpListener, task::JoinHandle};
+use url::Url;
+
+pub use self::route::{Route, RouteError};
+use crate::{
+    exchange::Exchange,
+    hook::{fail, tee},
+    provider::RequestHead,
+};
+
+/// Headers that belong to one connection, and those that are made anew.
+const NOT_FORWARDED: [header::HeaderName; 9] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::HOST,
+    header::CONTENT_LENGTH,
+];
+/// Largest request: it is read into memory to be traced.
+const MAX_REQUEST: usize = 256 << 20;
+
+type Answer = Response<Either<Full<Bytes>, reqwest::Body>>;
+
+/// A gateway that runs until it is dropped.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use honeyhive_instrument::gateway::{Gateway, Route};
+///
+/// let gateway = Gateway::start(0, Route::known()).await?;
+/// let base_url = gateway.url("google").expect("a known route");
+/// // Build the client with it: `GeminiBuilder::new(key).with_base_url(base_url)`.
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    routes: Vec<Route>,
+    client: reqwest::Client,
+    /// Contexts that URLs stand for.
+    contexts: RwLock<HashMap<u64, Context>>,
+    next: AtomicU64,
+}
+
+/// A URL whose calls are below a span; they are no longer once it is dropped.
+#[derive(Debug)]
+pub struct ScopedUrl {
+    shared: Arc<Shared>,
+    id: u64,
+    url: String,
+}
+
+impl ScopedUrl {
+    /// Returns the URL.
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for ScopedUrl {
+    fn drop(&mut self) {
+        self.shared.contexts.write().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+impl Gateway {
+    /// Starts on a port of loopback, on the current tokio runtime; port 0 lets the system choose one.
+    ///
+    /// # Errors
+    ///
+    /// When the port cannot be listened on.
+    pub async fn start(port: u16, routes: Vec<Route>) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let address = listener.local_addr()?;
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+        let shared = Arc::new(Shared {
+            routes,
+            client: client.map_err(io::Error::other)?,
+            contexts: RwLock::default(),
+            next: AtomicU64::new(1),
+        });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { shared, address, accepting })
+    }
+
+    /// Returns the address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the base URL that stands for a route, without a slash at its end; `None` for one that is not on
+    /// the list.
+    pub fn url(&self, route: &str) -> Option<String> {
+        self.shared.routes.iter().find(|known| known.name == route).map(|route| self.url_of(route, ""))
+    }
+
+    /// Like [`url`](Self::url), and the calls to it are below the current span. For clients that are built
+    /// for one task.
+    pub fn scoped_url(&self, route: &str) -> Option<ScopedUrl> {
+        let route = self.shared.routes.iter().find(|known| known.name == route)?;
+        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        self.shared.contexts.write().unwrap_or_else(PoisonError::into_inner).insert(id, Context::current());
+        Some(ScopedUrl { shared: Arc::clone(&self.shared), id, url: self.url_of(route, &format!("/~{id}")) })
+    }
+
+    fn url_of(&self, route: &Route, scope: &str) -> String {
+        format!("http://{}{scope}/{}{}", self.address, route.name, route.suffix)
+    }
+
+    /// Returns the variables that clients read their base URLs from, with the gateway's.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let of = |route: &Route| route.variables.iter().map(|name| (*name, self.url_of(route, ""))).collect::<Vec<_>>();
+        self.shared.routes.iter().flat_map(of).collect()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Of one connection, or one that passes, such as too many open files.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        let shared = Arc::clone(&shared);
+        let service = service_fn(move |request| {
+            let shared = Arc::clone(&shared);
+            async move { Ok::<_, std::convert::Infallible>(shared.serve(request).await) }
+        });
+        let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+        tokio::spawn(async move {
+            let mut server = server;
+            server.http1().timer(TokioTimer::new());
+            // An error is the client's, which sees it.
+            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+impl Shared {
+    async fn serve(&self, request: http::Request<Incoming>) -> Answer {
+        if !is_loopback(request.headers()) {
+            return refuse(StatusCode::FORBIDDEN, "only requests to this machine's own name are served");
+        }
+        let (scope, path) = scope_of(request.uri().path());
+        let Some((upstream, rest)) = self.routes.iter().find_map(|route| Some((route, route.rest_of(path)?))) else {
+            let known: Vec<_> = self.routes.iter().map(|route| route.name.as_str()).collect();
+            return refuse(StatusCode::NOT_FOUND, &format!("no such route; there are {}", known.join(", ")));
+        };
+        let url = upstream.url_for(rest, request.uri().query());
+        let parent = self.parent(scope, request.headers());
+        self.forward(request, url).with_context(parent).await
+    }
+
+    /// The context that the URL stands for, else the one that the request carries.
+    fn parent(&self, scope: Option<u64>, headers: &HeaderMap) -> Context {
+        let contexts = self.contexts.read().unwrap_or_else(PoisonError::into_inner);
+        let scoped = scope.and_then(|id| contexts.get(&id).cloned());
+        scoped.unwrap_or_else(|| honeyhive_core::propagation::extract(headers).context().clone())
+    }
+
+    async fn forward(&self, request: http::Request<Incoming>, url: Url) -> Answer {
+        let (parts, body) = request.into_parts();
+        let body = match http_body_util::Limited::new(body, MAX_REQUEST).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the request broke off or is larger than 256 MiB"),
+        };
+        let head = RequestHead { method: parts.method.as_str(), url: &url, headers: &parts.headers };
+        let exchange = Exchange::begin(&head, Some(&body));
+        let mut headers = parts.headers.clone();
+        NOT_FORWARDED.iter().for_each(|name| drop(headers.remove(name)));
+        // A compressed answer could not be read on its way.
+        headers.remove(header::ACCEPT_ENCODING);
+        let sent = self.client.request(parts.method, url).headers(headers).body(body).send().await;
+        match (sent, exchange) {
+            (Ok(response), Some(exchange)) => answer(tee(response, exchange)),
+            (Ok(response), None) => answer(response),
+            (Err(error), exchange) => {
+                if let Some(mut exchange) = exchange {
+                    fail(&mut exchange, error.is_timeout());
+                }
+                // The error's own text may hold the URL, and that a key.
+                refuse(StatusCode::BAD_GATEWAY, "the service could not be reached")
+            }
+        }
+    }
+}
+
+/// A browser that was lured here by another name is turned away.
+fn is_loopback(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    matches!(name, "127.0.0.1" | "localhost" | "[::1]")
+}
+
+/// Takes `/~7` off a path.
+fn scope_of(path: &str) -> (Option<u64>, &str) {
+    let scoped = path.strip_prefix("/~").and_then(|rest| {
+        let (id, _) = rest.split_once('/')?;
+        Some((id.parse().ok()?, &rest[id.len()..]))
+    });
+    scoped.map_or((None, path), |(id, rest)| (Some(id), rest))
+}
+
+fn answer(response: reqwest::Response) -> Answer {
+    let mut response = http::Response::<reqwest::Body>::from(response).map(Either::Right);
+    // These are of the connection behind.
+    response.headers_mut().remove(header::CONNECTION);
+    response.headers_mut().remove(header::TRANSFER_ENCODING);
+    response
+}
+
+/// Answers in the form of the providers' errors, so that clients show it.
+fn refuse(status: StatusCode, why: &str) -> Answer {
+    let body =
+        serde_json::json!({ "error": { "type": "honeyhive_gateway", "message": format!("honeyhive gateway: {why}") } });
+    let mut response = Response::new(Either::Left(Full::from(body.to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,120 @@
+//! Where a gateway forwards to, and by which name.
+
+use std::fmt;
+
+use url::Url;
+
+/// A service that a gateway forwards to: requests to `/{name}/…` go to its URL.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub(super) name: String,
+    upstream: Url,
+    /// What clients want at the end of a base URL.
+    pub(super) suffix: &'static str,
+    pub(super) variables: &'static [&'static str],
+}
+
+/// A URL that is none of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteError(String);
+
+impl fmt::Display for RouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for RouteError {}
+
+/// Name, URL, suffix and variables of the services that are known.
+const KNOWN: [(&str, &str, &str, &[&str]); 3] = [
+    ("openai", "https://api.openai.com", "/v1", &["OPENAI_BASE_URL", "OPENAI_API_BASE"]),
+    ("anthropic", "https://api.anthropic.com", "", &["ANTHROPIC_BASE_URL"]),
+    ("google", "https://generativelanguage.googleapis.com", "", &["GOOGLE_GEMINI_BASE_URL"]),
+];
+/// Variables that name an Azure OpenAI resource.
+const AZURE: &[&str] = &["AZURE_OPENAI_ENDPOINT"];
+
+impl Route {
+    /// Makes a route to any service: `Route::new("groq", "https://api.groq.com/openai")`.
+    ///
+    /// # Errors
+    ///
+    /// When the name is no plain word, or the URL is not one of HTTP without user, query and fragment.
+    pub fn new(name: &str, upstream: &str) -> Result<Self, RouteError> {
+        let is_plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        if !is_plain {
+            return Err(RouteError("the name of a route consists of letters, digits, `-` and `_`".to_owned()));
+        }
+        let wrong = || RouteError(format!("the URL of route `{name}` has to be http(s)://host[:port][/path]"));
+        let upstream: Url = upstream.trim_end_matches('/').parse().map_err(|_| wrong())?;
+        let is_http = matches!(upstream.scheme(), "http" | "https") && upstream.has_host();
+        let is_bare = upstream.username().is_empty()
+            && upstream.password().is_none()
+            && upstream.query().is_none()
+            && upstream.fragment().is_none();
+        if !is_http || !is_bare {
+            return Err(wrong());
+        }
+        let known = KNOWN.iter().find(|(known, ..)| *known == name);
+        let (suffix, variables) = known.map_or(("", [].as_slice()), |(_, _, suffix, variables)| (*suffix, *variables));
+        let variables = if name == "azure" { AZURE } else { variables };
+        Ok(Self { name: name.to_owned(), upstream, suffix, variables })
+    }
+
+    /// Returns the routes to OpenAI, Anthropic and Google AI.
+    pub fn known() -> Vec<Self> {
+        KNOWN.iter().filter_map(|(name, url, ..)| Self::new(name, url).ok()).collect()
+    }
+
+    /// Returns the name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns what follows the name of the route in a path.
+    pub(super) fn rest_of<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix('/')?.strip_prefix(self.name.as_str())?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
+
+    /// Returns the address of a request; the host is always the route's.
+    pub(super) fn url_for(&self, rest: &str, query: Option<&str>) -> Url {
+        let mut url = self.upstream.clone();
+        url.set_path(&format!("{}{rest}", self.upstream.path().trim_end_matches('/')));
+        url.set_query(query);
+        url
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_stay_on_the_host_of_their_route() {
+        let route = Route::new("groq", "https://api.groq.com/openai/").unwrap();
+        let url = |path: &str| route.rest_of(path).map(|rest| route.url_for(rest, Some("a=b")).to_string());
+        assert_eq!(url("/groq/v1/chat").as_deref(), Some("https://api.groq.com/openai/v1/chat?a=b"));
+        assert_eq!(url("/groq").as_deref(), Some("https://api.groq.com/openai?a=b"));
+        for other in ["/groqy/v1", "/openai/v1", "//evil.example/groq", ""] {
+            assert_eq!(url(other), None, "{other}");
+        }
+        for sly in ["/groq//evil.example/x", "/groq/@evil.example", "/groq/..//evil.example"] {
+            assert!(url(sly).unwrap().starts_with("https://api.groq.com/"), "{sly}");
+        }
+    }
+
+    #[test]
+    fn a_bad_route_is_an_error() {
+        for (name, url) in [
+            ("a b", "https://a.example"),
+            ("", "https://a.example"),
+            ("a", "ftp://a.example"),
+            ("a", "https://u:p@a.example"),
+            ("a", "nothing"),
+        ] {
+            assert!(Route::new(name, url).is_err(), "{name} {url}");
+        }
+    }
+}
