@@ -39,6 +39,7 @@
 //!
 //! | feature | crate | for |
 //! |---|---|---|
+//! | `adk-core` | adk-core 2 (Rust 1.95) | the hooks for adk-rust's agents, tools and models |
 //! | `async-openai` | async-openai 0.43 | the hook for its client |
 //! | `aws-sdk-bedrockruntime` | aws-smithy-runtime-api 1 | the hook for its client |
 //! | `genai-prices` | genai-prices 0.2 | prices of model calls, [`instrument::pricing`] |

@@ -2,24 +2,14 @@
 //! end of the body, at an error, or when it is dropped, with what came until then.
 //! Keeps a bounded copy of an answer and never touches, delays or fails the caller's own bytes.
 
-use std::{
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
-
 use http::{HeaderMap, header::CONTENT_TYPE};
-use opentelemetry::{
-    Context, KeyValue,
-    trace::{Status, TraceContextExt, Tracer},
-};
+use opentelemetry::Context;
 
 use crate::{
-    context::{self, CallContext},
-    convention::Verdict,
+    call::{CallSpan, contained},
     model::{CallError, Ending, LlmCall},
     provider::{self, Provider, RequestHead, Step},
-    redact,
-    registry::{self, Active},
+    registry,
     wire::{Decoder, Frame, Framing},
 };
 
@@ -28,9 +18,6 @@ use crate::{
 const MAX_BODY: usize = 16 << 20;
 
 const TOO_LARGE: &str = "honeyhive_metadata.response_too_large";
-const COST: &str = "honeyhive_metadata.cost";
-const COST_SOURCE: &str = "honeyhive_metadata.cost_source";
-const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
 
 /// A traced request, for hooks.
 ///
@@ -54,15 +41,10 @@ const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
 #[derive(Debug)]
 pub struct Exchange {
     provider: &'static dyn Provider,
-    active: Arc<Active>,
-    call: LlmCall,
-    context: Context,
-    started: Instant,
+    span: CallSpan,
     status: u16,
     body: Body,
     taken: usize,
-    pieces: usize,
-    settled: bool,
 }
 
 #[derive(Debug)]
@@ -77,55 +59,33 @@ impl Exchange {
         if registry::is_empty() {
             return None;
         }
-        let parent = Context::current();
-        // A hook further down opens no second span.
-        if context::is_silent(&parent) {
-            return None;
-        }
         let (provider, mut call) = provider::claim(head)?;
-        let active = registry::find(provider.name())?;
-        if !active.convention.covers(&call) {
-            return None;
-        }
-        contained(|| provider.request(body.unwrap_or_default(), &mut call));
-        if !provider.is_home(head) && call.request.model.is_none() {
-            return None;
-        }
-        call.context = CallContext::current();
-        let (name, kind) = active.convention.head(&call);
-        let builder = active.tracer.span_builder(name).with_kind(kind);
-        let span = active.tracer.build_with_context(builder, &parent);
-        Some(Self {
-            context: context::silent(&parent.with_span(span)),
-            provider,
-            active,
-            call,
-            started: Instant::now(),
-            status: 0,
-            body: Body::Plain(vec![]),
-            taken: 0,
-            pieces: 0,
-            settled: false,
-        })
+        let read = || {
+            contained(|| provider.request(body.unwrap_or_default(), &mut call));
+            (provider.is_home(head) || call.request.model.is_some()).then_some(call)
+        };
+        let span = CallSpan::begin_with(provider.name(), read)?;
+        Some(Self { provider, span, status: 0, body: Body::Plain(vec![]), taken: 0 })
     }
 
     /// Returns the context in which the request is to be sent.
     pub fn context(&self) -> Context {
-        self.context.clone()
+        self.span.context()
     }
 
     /// Takes the head of the answer.
     pub fn head(&mut self, status: u16, headers: &HeaderMap) {
+        let (provider, call) = (self.provider, self.span.call());
         self.status = status;
-        contained(|| self.provider.reply_head(headers, &mut self.call));
+        contained(|| provider.reply_head(headers, call));
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let framing = match content_type {
             Some(content_type) => Framing::of(content_type),
             // Some gateways leave the header out: then the request tells.
-            None => Some(self.provider.framing()).filter(|_| self.call.request.stream == Some(true)),
+            None => Some(provider.framing()).filter(|_| call.request.stream == Some(true)),
         };
         if let Some(framing) = framing.filter(|_| status < 400) {
-            self.call.streamed = true;
+            call.streamed = true;
             self.body = Body::Stream(Decoder::new(framing));
         }
     }
@@ -133,7 +93,7 @@ impl Exchange {
     /// Takes bytes of the answer.
     pub fn data(&mut self, bytes: &[u8]) {
         self.taken = self.taken.saturating_add(bytes.len());
-        if self.settled {
+        if self.span.is_settled() {
             return;
         }
         if self.taken > MAX_BODY {
@@ -149,7 +109,7 @@ impl Exchange {
     }
 
     fn too_large(&mut self) {
-        self.context.span().set_attribute(KeyValue::new(TOO_LARGE, true));
+        self.span.mark(TOO_LARGE);
         if let Body::Plain(body) = &mut self.body {
             *body = vec![];
         }
@@ -157,32 +117,18 @@ impl Exchange {
 
     fn frames(&mut self, frames: &[Frame]) {
         for frame in frames {
-            let step = contained(|| self.provider.frame(frame, &mut self.call));
+            let step = contained(|| self.provider.frame(frame, self.span.call()));
             match step.unwrap_or(Step::Other) {
-                Step::Piece => self.piece(),
+                Step::Piece => self.span.piece(),
                 Step::Other => {}
                 Step::Last => return self.settle(),
             }
         }
     }
 
-    fn piece(&mut self) {
-        let span = self.context.span();
-        let elapsed = self.started.elapsed();
-        if self.pieces == 0 {
-            self.call.timing.first_piece = Some(elapsed);
-            span.set_attribute(KeyValue::new(TIME_TO_FIRST_TOKEN, elapsed.as_secs_f64() * 1e3));
-        }
-        self.call.timing.last_piece = Some(elapsed);
-        if let Some(event) = self.active.convention.piece_event(&self.call, self.pieces) {
-            span.add_event(event, vec![]);
-        }
-        self.pieces += 1;
-    }
-
     /// Takes the end of the answer.
     pub fn end(&mut self) {
-        if self.settled {
+        if self.span.is_settled() {
             return;
         }
         if let Body::Stream(decoder) = &mut self.body {
@@ -195,72 +141,28 @@ impl Exchange {
     /// Takes an error of the transport: its class, as the providers' clients name it, and a text without
     /// secrets.
     pub fn fail(&mut self, kind: &'static str, message: &str) {
-        if !self.settled {
-            self.call.ending = Ending::Failed(CallError { kind: kind.into(), message: message.to_owned() });
+        if !self.span.is_settled() {
+            self.span.call().ending = Ending::Failed(CallError { kind: kind.into(), message: message.to_owned() });
             self.settle();
         }
     }
 
+    /// Reads what came, and ends the span.
     fn settle(&mut self) {
-        if std::mem::replace(&mut self.settled, true) {
-            return;
-        }
-        let ended = SystemTime::now();
-        self.call.timing.end = Some(self.started.elapsed());
-        contained(|| self.read());
-        self.call.cost = contained(|| self.active.cost(&self.call)).flatten();
-        contained(|| redact::apply(&self.active.capture, &mut self.call));
-        contained(|| self.write());
-        self.context.span().end_with_timestamp(ended);
-    }
-
-    /// Reads what came into the record.
-    fn read(&mut self) {
-        let Self { provider, call, status, body, .. } = self;
-        match body {
+        let Self { provider, span, status, body, .. } = self;
+        span.settle(|call: &mut LlmCall| match body {
             Body::Stream(_) => provider.finish(call),
-            Body::Plain(body) if *status >= 400 => {
-                call.ending = Ending::Failed(provider.error(*status, body, call));
-            }
+            Body::Plain(body) if *status >= 400 => call.ending = Ending::Failed(provider.error(*status, body, call)),
             Body::Plain(body) => provider.reply(body, call),
-        }
-    }
-
-    /// Writes the record onto the span.
-    fn write(&self) {
-        let span = self.context.span();
-        span.set_attributes(self.active.attributes(&self.call));
-        if let Some(cost) = &self.call.cost {
-            span.set_attribute(KeyValue::new(COST, cost.total));
-            span.set_attribute(KeyValue::new(COST_SOURCE, cost.source.clone()));
-        }
-        if let Some(error) = self.call.error() {
-            span.add_event(
-                "exception",
-                vec![
-                    KeyValue::new("exception.type", format!("{}.{}", self.call.api, error.kind)),
-                    KeyValue::new("exception.message", error.message.clone()),
-                ],
-            );
-        }
-        match self.active.convention.verdict(&self.call) {
-            Verdict::Unset => {}
-            Verdict::Ok => span.set_status(Status::Ok),
-            Verdict::Error(why) => span.set_status(Status::error(why)),
-        }
+        });
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if !self.settled {
-            self.call.ending = Ending::Dropped;
+        if !self.span.is_settled() {
+            self.span.call().ending = Ending::Dropped;
             self.settle();
         }
     }
-}
-
-/// A mistake of ours in reading or writing must not reach the caller.
-fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
 }

@@ -1,6 +1,8 @@
 //! Hooks: the places in client libraries where traffic passes by. Each is small; what it sees goes to
 //! one exchange, whatever the client.
 
+#[cfg(feature = "adk-core")]
+mod adk;
 #[cfg(feature = "async-openai")]
 mod async_openai;
 #[cfg(feature = "aws-sdk-bedrockruntime")]
@@ -12,6 +14,8 @@ mod rmcp;
 #[cfg(any(feature = "aws-sdk-bedrockruntime", feature = "reqwest"))]
 mod tee;
 
+#[cfg(feature = "adk-core")]
+pub use self::adk::{AdkAgent, AdkLlm, AdkTool};
 #[cfg(feature = "async-openai")]
 pub use self::async_openai::{OpenAiLayer, OpenAiService, traced_with};
 #[cfg(feature = "aws-sdk-bedrockruntime")]

@@ -190,6 +190,7 @@ instrumentors! {
         AnthropicInstrumentor: "anthropic", "Anthropic";
         GoogleGenerativeAIInstrumentor: "google_genai", "Google AI (Gemini)";
         BedrockInstrumentor: "bedrock", "AWS Bedrock";
+        GoogleADKInstrumentor: "google_adk", "agents, tools and models of adk-rust";
         MCPInstrumentor: "mcp", "clients and servers of the Model Context Protocol";
     }
     traceloop, Traceloop, "Traceloop" => {
@@ -197,6 +198,7 @@ instrumentors! {
         AnthropicInstrumentor: "anthropic", "Anthropic";
         GoogleGenerativeAIInstrumentor: "google_genai", "Google AI (Gemini)";
         BedrockInstrumentor: "bedrock", "AWS Bedrock";
+        GoogleADKInstrumentor: "google_adk", "agents, tools and models of adk-rust";
         MCPInstrumentor: "mcp", "clients and servers of the Model Context Protocol";
     }
     traceloop_legacy, TraceloopLegacy, "older Traceloop" => {
@@ -204,6 +206,7 @@ instrumentors! {
         AnthropicInstrumentor: "anthropic", "Anthropic";
         GoogleGenerativeAIInstrumentor: "google_genai", "Google AI (Gemini)";
         BedrockInstrumentor: "bedrock", "AWS Bedrock";
+        GoogleADKInstrumentor: "google_adk", "agents, tools and models of adk-rust";
         MCPInstrumentor: "mcp", "clients and servers of the Model Context Protocol";
     }
     otel_genai, OtelGenAi, "OpenTelemetry GenAI" => {
@@ -211,6 +214,7 @@ instrumentors! {
         AnthropicInstrumentor: "anthropic", "Anthropic";
         GoogleGenerativeAIInstrumentor: "google_genai", "Google AI (Gemini)";
         BedrockInstrumentor: "bedrock", "AWS Bedrock";
+        GoogleADKInstrumentor: "google_adk", "agents, tools and models of adk-rust";
         MCPInstrumentor: "mcp", "clients and servers of the Model Context Protocol";
     }
 }

@@ -23,6 +23,7 @@
 //!
 //! | feature | hook for |
 //! |---|---|
+//! | `adk-core` | adk-rust: [`hook::AdkAgent`](hook), `AdkTool`, `AdkLlm` |
 //! | `async-openai` | the async-openai client, for OpenAI and every service that speaks its API |
 //! | `aws-sdk-bedrockruntime` | the AWS SDK, as an interceptor: [`hook::BedrockInterceptor`](hook) |
 //! | `genai-prices` | none: prices of model calls, see [`pricing`] |
@@ -31,6 +32,7 @@
 //! | `reqwest` | reqwest 0.13 clients, as reqwest-middleware |
 #![forbid(unsafe_code)]
 
+mod call;
 mod context;
 pub mod convention;
 mod exchange;
@@ -48,6 +50,7 @@ mod registry;
 mod step;
 pub mod wire;
 
+pub use self::call::CallSpan;
 pub use self::context::{CallContext, PromptTemplate, without_model_calls};
 pub use self::exchange::Exchange;
 pub use self::hook::WithHoneyHive;

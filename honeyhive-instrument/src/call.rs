@@ -1,0 +1,175 @@
+//! One model call under way: its span, from begin to end. Ended exactly once; dropped early, it says what came
+//! until then.
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{Status, TraceContextExt, Tracer},
+};
+
+use crate::{
+    context::{self, CallContext},
+    convention::Verdict,
+    model::{CallError, Ending, LlmCall},
+    redact,
+    registry::{self, Active},
+};
+
+const COST: &str = "honeyhive_metadata.cost";
+const COST_SOURCE: &str = "honeyhive_metadata.cost_source";
+const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
+
+/// A traced model call, for hooks of clients that show their calls as values rather than bytes. For those of
+/// bytes there is [`Exchange`](crate::Exchange).
+///
+/// ```
+/// use honeyhive_instrument::{CallSpan, model::{LlmCall, Operation}};
+///
+/// let mut call = LlmCall::new("openai", "ChatCompletion", Operation::Chat, "https://api.openai.com/v1/".into());
+/// call.request.model = Some("gpt-4o".into());
+/// if let Some(span) = CallSpan::begin(call) {
+///     span.end(|call| call.response.usage.output = Some(5));
+/// }
+/// ```
+#[derive(Debug)]
+pub struct CallSpan {
+    active: Arc<Active>,
+    call: LlmCall,
+    context: Context,
+    started: Instant,
+    pieces: usize,
+    settled: bool,
+}
+
+impl CallSpan {
+    /// Starts a span below the current one, if anybody traces such a call here.
+    pub fn begin(call: LlmCall) -> Option<Self> {
+        let api = call.api;
+        Self::begin_with(api, || Some(call))
+    }
+
+    /// Like [`begin`](Self::begin); the call is read only if somebody traces the API.
+    pub(crate) fn begin_with(api: &str, read: impl FnOnce() -> Option<LlmCall>) -> Option<Self> {
+        let parent = Context::current();
+        // A hook further down opens no second span.
+        if registry::is_empty() || context::is_silent(&parent) {
+            return None;
+        }
+        let active = registry::find(api)?;
+        let mut call = read()?;
+        if !active.convention.covers(&call) {
+            return None;
+        }
+        call.context = CallContext::current();
+        let (name, kind) = active.convention.head(&call);
+        let builder = active.tracer.span_builder(name).with_kind(kind);
+        let span = active.tracer.build_with_context(builder, &parent);
+        Some(Self {
+            context: context::silent(&parent.with_span(span)),
+            active,
+            call,
+            started: Instant::now(),
+            pieces: 0,
+            settled: false,
+        })
+    }
+
+    /// Returns the context in which the request is to be sent.
+    pub fn context(&self) -> Context {
+        self.context.clone()
+    }
+
+    /// Returns the record.
+    pub fn call(&mut self) -> &mut LlmCall {
+        &mut self.call
+    }
+
+    /// Returns whether the span has ended.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Writes an attribute of the hook's own.
+    pub(crate) fn mark(&self, key: &'static str) {
+        self.context.span().set_attribute(KeyValue::new(key, true));
+    }
+
+    /// Notes that a piece of a stream has come.
+    pub fn piece(&mut self) {
+        let span = self.context.span();
+        let elapsed = self.started.elapsed();
+        if self.pieces == 0 {
+            self.call.timing.first_piece = Some(elapsed);
+            span.set_attribute(KeyValue::new(TIME_TO_FIRST_TOKEN, elapsed.as_secs_f64() * 1e3));
+        }
+        self.call.timing.last_piece = Some(elapsed);
+        if let Some(event) = self.active.convention.piece_event(&self.call, self.pieces) {
+            span.add_event(event, vec![]);
+        }
+        self.pieces += 1;
+    }
+
+    /// Ends the call; `read` sets what came back.
+    pub fn end(mut self, read: impl FnOnce(&mut LlmCall)) {
+        self.settle(read);
+    }
+
+    /// Ends the call with an error of the transport: its class, as the providers' clients name it, and a text
+    /// without secrets.
+    pub fn fail(mut self, kind: &'static str, message: &str) {
+        let error = CallError { kind: kind.into(), message: message.to_owned() };
+        self.settle(|call| call.ending = Ending::Failed(error));
+    }
+
+    pub(crate) fn settle(&mut self, read: impl FnOnce(&mut LlmCall)) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let ended = SystemTime::now();
+        self.call.timing.end = Some(self.started.elapsed());
+        contained(|| read(&mut self.call));
+        self.call.cost = contained(|| self.active.cost(&self.call)).flatten();
+        contained(|| redact::apply(&self.active.capture, &mut self.call));
+        contained(|| self.write());
+        self.context.span().end_with_timestamp(ended);
+    }
+
+    /// Writes the record onto the span.
+    fn write(&self) {
+        let span = self.context.span();
+        span.set_attributes(self.active.attributes(&self.call));
+        if let Some(cost) = &self.call.cost {
+            span.set_attribute(KeyValue::new(COST, cost.total));
+            span.set_attribute(KeyValue::new(COST_SOURCE, cost.source.clone()));
+        }
+        if let Some(error) = self.call.error() {
+            span.add_event(
+                "exception",
+                vec![
+                    KeyValue::new("exception.type", format!("{}.{}", self.call.api, error.kind)),
+                    KeyValue::new("exception.message", error.message.clone()),
+                ],
+            );
+        }
+        match self.active.convention.verdict(&self.call) {
+            Verdict::Unset => {}
+            Verdict::Ok => span.set_status(Status::Ok),
+            Verdict::Error(why) => span.set_status(Status::error(why)),
+        }
+    }
+}
+
+impl Drop for CallSpan {
+    fn drop(&mut self) {
+        self.settle(|call| call.ending = Ending::Dropped);
+    }
+}
+
+/// A mistake of ours in reading or writing must not reach the caller.
+pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
+}

@@ -1,0 +1,281 @@
+//! Models.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{self, Poll},
+};
+
+use adk_core::{
+    Content as AdkContent, FinishReason, Llm, LlmRequest, LlmResponse, LlmResponseStream, Part as AdkPart, Result,
+    SchemaAdapter, UsageMetadata,
+};
+use async_trait::async_trait;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use futures_core::Stream;
+use opentelemetry::{Context, context::FutureExt};
+use serde_json::{Map, Number, Value as Json, json};
+
+use super::API;
+use crate::{
+    call::CallSpan,
+    model::{Content, Ending, LlmCall, Message, Operation, Output, Part, Request, Tool, ToolCall, Usage},
+};
+
+/// A model that is traced.
+pub struct AdkLlm<L>(L);
+
+impl<L: Llm> AdkLlm<L> {
+    /// Wraps a model.
+    pub fn new(model: L) -> Self {
+        Self(model)
+    }
+}
+
+impl<L: Llm> fmt::Debug for AdkLlm<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AdkLlm({})", self.0.name())
+    }
+}
+
+#[async_trait]
+impl<L: Llm> Llm for AdkLlm<L> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn schema_adapter(&self) -> &dyn SchemaAdapter {
+        self.0.schema_adapter()
+    }
+
+    fn uses_interactions_api(&self) -> bool {
+        self.0.uses_interactions_api()
+    }
+
+    async fn generate_content(&self, request: LlmRequest, stream: bool) -> Result<LlmResponseStream> {
+        let span = CallSpan::begin_with(API, || Some(call(&request, stream)));
+        let Some(span) = span else { return self.0.generate_content(request, stream).await };
+        let context = span.context();
+        match self.0.generate_content(request, stream).with_context(context.clone()).await {
+            Ok(responses) => Ok(Box::pin(Traced { responses, context, span: Some(span), whole: None })),
+            Err(error) => {
+                span.end(|call| call.ending = Ending::Failed(super::error(&error)));
+                Err(error)
+            }
+        }
+    }
+}
+
+fn call(request: &LlmRequest, stream: bool) -> LlmCall {
+    let mut call = LlmCall::new(API, "call_llm", Operation::GenerateContent, String::new());
+    call.provider = request.model.contains("gemini").then_some("google");
+    call.streamed = stream;
+    let (system, messages): (Vec<&AdkContent>, Vec<&AdkContent>) =
+        request.contents.iter().partition(|content| content.role == "system");
+    let config = request.config.as_ref().and_then(|config| serde_json::to_value(config).ok());
+    let number = |value: Option<f32>| value.and_then(|value| Number::from_f64(value.into()));
+    let tool = |(name, declaration): (&String, &Json)| Tool {
+        raw: Some(declaration.clone()),
+        definition: Some(json!({ "name": name, "description": declaration["description"] })),
+    };
+    let mut tools: Vec<_> = request.tools.iter().collect();
+    tools.sort_by_key(|(name, _)| name.as_str());
+    call.request = Request {
+        json: serde_json::to_value(request).ok(),
+        model: Some(request.model.clone()),
+        system: system.first().map(|content| message(content).content),
+        messages: messages.into_iter().map(message).collect(),
+        tools: tools.into_iter().map(tool).collect(),
+        params: config.as_ref().and_then(Json::as_object).map_or_else(Map::new, |config| {
+            config
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
+        }),
+        stream: Some(stream),
+        max_tokens: request.config.as_ref().and_then(|config| config.max_output_tokens).map(Number::from),
+        temperature: number(request.config.as_ref().and_then(|config| config.temperature)),
+        top_p: number(request.config.as_ref().and_then(|config| config.top_p)),
+        ..Request::default()
+    };
+    call
+}
+
+fn message(content: &AdkContent) -> Message {
+    let mut message = Message { role: content.role.clone(), ..Message::default() };
+    let mut parts = vec![];
+    for part in &content.parts {
+        match part {
+            AdkPart::Text { text } => parts.push(Part::Text(text.clone())),
+            AdkPart::Thinking { thinking, signature } => parts.push(Part::Reasoning {
+                text: thinking.clone(),
+                signature: signature.clone(),
+                encrypted: None,
+                summary: None,
+            }),
+            AdkPart::InlineData { mime_type, data, .. } if mime_type.starts_with("image/") => {
+                parts.push(Part::ImageData { mime_type: mime_type.clone(), base64: BASE64_STANDARD.encode(data) });
+            }
+            AdkPart::FunctionCall { name, args, id, thought_signature } => message.tool_calls.push(ToolCall {
+                id: id.clone(),
+                item_id: None,
+                name: Some(name.clone()),
+                arguments: Some(args.to_string()),
+                signature: thought_signature.clone(),
+            }),
+            AdkPart::FunctionResponse { function_response, id, .. } => {
+                message.role = "tool".to_owned();
+                message.name = Some(function_response.name.clone());
+                parts.push(Part::ToolResult { id: id.clone(), content: function_response.response.clone() });
+            }
+            other => parts.push(Part::Other(serde_json::to_value(other).unwrap_or_default())),
+        }
+    }
+    message.content = match parts.as_slice() {
+        [] => Content::Absent,
+        [Part::Text(text)] if message.tool_calls.is_empty() => Content::Text(text.clone()),
+        _ => Content::Parts(parts),
+    };
+    message
+}
+
+/// The stream of a model's answers; a piece of it is a delta, or the whole again at its end.
+struct Traced {
+    responses: LlmResponseStream,
+    context: Context,
+    span: Option<CallSpan>,
+    whole: Option<LlmResponse>,
+}
+
+impl Traced {
+    fn take(&mut self, response: &LlmResponse) {
+        let Some(span) = &mut self.span else { return };
+        if span.call().streamed {
+            span.piece();
+        }
+        match &mut self.whole {
+            None => self.whole = Some(response.clone()),
+            Some(whole) => merge(whole, response),
+        }
+    }
+
+    fn end(&mut self, ending: Ending) {
+        let (span, whole) = (self.span.take(), self.whole.take());
+        if let Some(span) = span {
+            span.end(|call| {
+                call.ending = ending;
+                if let Some(whole) = &whole {
+                    read(whole, call);
+                }
+            });
+        }
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        self.end(Ending::Dropped);
+    }
+}
+
+impl Stream for Traced {
+    type Item = Result<LlmResponse>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Result<LlmResponse>>> {
+        let attached = self.context.clone().attach();
+        let polled = self.responses.as_mut().poll_next(cx);
+        drop(attached);
+        match &polled {
+            Poll::Ready(Some(Ok(response))) => self.take(response),
+            Poll::Ready(Some(Err(error))) => self.end(Ending::Failed(super::error(error))),
+            Poll::Ready(None) => self.end(Ending::Complete),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.responses.size_hint()
+    }
+}
+
+/// Merges a piece: counts and reasons are replaced, texts grow.
+fn merge(whole: &mut LlmResponse, piece: &LlmResponse) {
+    whole.usage_metadata = piece.usage_metadata.clone().or(whole.usage_metadata.take());
+    whole.finish_reason = piece.finish_reason.or(whole.finish_reason);
+    whole.error_code = piece.error_code.clone().or(whole.error_code.take());
+    whole.error_message = piece.error_message.clone().or(whole.error_message.take());
+    match (&mut whole.content, &piece.content) {
+        (known @ None, Some(content)) => *known = Some(content.clone()),
+        (Some(known), Some(content)) if !piece.partial && text(content).starts_with(&text(known)) => {
+            *known = content.clone()
+        }
+        (Some(known), Some(content)) => content.parts.iter().for_each(|part| add(known, part)),
+        (_, None) => {}
+    }
+}
+
+fn text(content: &AdkContent) -> String {
+    let texts = content
+        .parts
+        .iter()
+        .filter_map(|part| if let AdkPart::Text { text } = part { Some(text.as_str()) } else { None });
+    texts.collect()
+}
+
+fn add(content: &mut AdkContent, part: &AdkPart) {
+    match (content.parts.last_mut(), part) {
+        (Some(AdkPart::Text { text }), AdkPart::Text { text: piece }) => text.push_str(piece),
+        (Some(AdkPart::Thinking { thinking, .. }), AdkPart::Thinking { thinking: piece, .. }) => {
+            thinking.push_str(piece)
+        }
+        _ => content.parts.push(part.clone()),
+    }
+}
+
+fn read(response: &LlmResponse, call: &mut LlmCall) {
+    call.response.json = serde_json::to_value(response).ok();
+    call.response.usage = response.usage_metadata.as_ref().map(usage).unwrap_or_default();
+    call.response.stated_cost = response.usage_metadata.as_ref().and_then(|usage| usage.cost);
+    if let (Some(code), Ending::Complete) = (&response.error_code, &call.ending) {
+        let message = response.error_message.clone().unwrap_or_default();
+        call.ending = Ending::Failed(crate::model::CallError { kind: code.clone().into(), message });
+    }
+    let reason = response.finish_reason.as_ref().map(|reason| finish_reason(*reason).to_owned());
+    let output = |content| Output { message: message(content), finish_reason: reason.clone(), ..Output::default() };
+    call.response.outputs = response.content.iter().map(output).collect();
+    if call.response.outputs.is_empty() {
+        call.response.finish_reason = reason;
+    }
+}
+
+fn finish_reason(reason: FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Stop => "STOP",
+        FinishReason::MaxTokens => "MAX_TOKENS",
+        FinishReason::Safety => "SAFETY",
+        FinishReason::Recitation => "RECITATION",
+        FinishReason::Other => "OTHER",
+    }
+}
+
+/// Thoughts are added to the answer's tokens unless the total says that they are among them.
+fn usage(usage: &UsageMetadata) -> Usage {
+    let count = |count: i32| u64::try_from(count).unwrap_or(0);
+    let (input, total) = (count(usage.prompt_token_count), count(usage.total_token_count));
+    let thoughts = usage.thinking_token_count.map(count);
+    let spoken = count(usage.candidates_token_count);
+    let output = if input + spoken == total { spoken } else { spoken + thoughts.unwrap_or(0) };
+    Usage {
+        input: Some(input),
+        output: Some(output),
+        total: Some(total),
+        cache_read: usage.cache_read_input_token_count.map(count),
+        cache_write: usage.cache_creation_input_token_count.map(count),
+        reasoning: thoughts,
+        input_audio: usage.audio_input_token_count.map(count),
+        output_audio: usage.audio_output_token_count.map(count),
+        ..Usage::default()
+    }
+}
