@@ -11,3 +11,4 @@ mod privacy;
 mod providers;
 mod recorded;
 mod robust;
+mod seven;
