@@ -30,28 +30,31 @@ impl EventStreamDecoder {
             return;
         }
         self.buffer.extend_from_slice(bytes);
-        let mut taken = 0;
-        while let Some(length) = self.message_at(taken) {
-            let message = &self.buffer[taken..taken + length];
-            taken += length;
+        let mut rest = self.buffer.as_slice();
+        while let Some(length) = message_length(rest) {
+            if length == BROKEN {
+                (self.broken, self.buffer) = (true, vec![]);
+                return;
+            }
+            let Some((message, next)) = rest.split_at_checked(length) else { break };
+            rest = next;
             if let Some(frame) = frame(message) {
                 each(frame);
             }
         }
+        let taken = self.buffer.len() - rest.len();
         self.buffer.drain(..taken);
     }
+}
 
-    /// Returns the length of a whole message that starts at `start`.
-    fn message_at(&mut self, start: usize) -> Option<usize> {
-        let rest = self.buffer.get(start..)?;
-        let (length, headers) = (number(rest, 0)?, number(rest, 4)?);
-        if length > MAX_MESSAGE || headers.checked_add(PRELUDE + CHECKSUM).is_none_or(|least| length < least) {
-            self.broken = true;
-            self.buffer = vec![];
-            return None;
-        }
-        (rest.len() >= length).then_some(length)
-    }
+/// A length that cannot be.
+const BROKEN: usize = usize::MAX;
+
+/// Returns the length of the message that starts here, once its prelude is there.
+fn message_length(bytes: &[u8]) -> Option<usize> {
+    let (length, headers) = (number(bytes, 0)?, number(bytes, 4)?);
+    let is_possible = length <= MAX_MESSAGE && headers <= length && length - headers >= PRELUDE + CHECKSUM;
+    Some(if is_possible { length } else { BROKEN })
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<usize> {
@@ -154,6 +157,8 @@ mod tests {
     fn a_length_that_cannot_be_ends_the_reading() {
         let frames = decode([&stream()[..], &[0, 0, 0, 1, 0, 0, 0, 9], &stream()[..]]);
         assert_eq!(frames.len(), 2);
+        let at_once = [&stream()[..], &[0, 0, 0, 1, 0, 0, 0, 9], &stream()[..]].concat();
+        assert_eq!(decode([&at_once[..]]).len(), 2);
         assert!(decode([&[0xff; 64][..]]).is_empty());
     }
 
