@@ -135,6 +135,7 @@ impl CallSpan {
         self.call.cost = contained(|| self.active.cost(&self.call)).flatten();
         contained(|| redact::apply(&self.active.capture, &mut self.call));
         contained(|| self.write());
+        contained(|| self.active.measure(&self.call));
         self.context.span().end_with_timestamp(ended);
     }
 

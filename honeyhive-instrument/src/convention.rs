@@ -18,7 +18,10 @@ pub use self::openinference::OpenInference;
 pub use self::otel_genai::OtelGenAi;
 pub use self::traceloop::Traceloop;
 pub use self::traceloop_legacy::TraceloopLegacy;
-use crate::model::{LlmCall, Step};
+use crate::{
+    metrics::Measure,
+    model::{LlmCall, Step},
+};
 
 /// Verdict of a convention on a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,18 @@ pub trait Convention: Debug + Send + Sync {
 
     /// Returns the status.
     fn verdict(&self, call: &LlmCall) -> Verdict;
+
+    /// Returns what there is to measure of a call that has ended. By default nothing.
+    fn measures(&self, call: &LlmCall) -> Vec<Measure> {
+        let _ = call;
+        vec![]
+    }
+
+    /// Returns what measures of a call are of.
+    fn measure_attributes(&self, call: &LlmCall) -> Vec<KeyValue> {
+        let _ = call;
+        vec![]
+    }
 
     /// Returns name and kind of the span of a step, known when it starts.
     fn step_head(&self, step: &Step) -> (String, SpanKind);

@@ -35,7 +35,13 @@ impl Instrumentor {
         let capture = options
             .resolve(convention.name(), &variable)
             .map_err(|variable| InstrumentError(Cause::Variable(variable)))?;
-        let way = Way { convention: *convention, also: options.also.clone(), prices: options.prices.clone(), capture };
+        let way = Way {
+            convention: *convention,
+            also: options.also.clone(),
+            prices: options.prices.clone(),
+            meters: options.meters.clone(),
+            capture,
+        };
         registry::add(*id, api, way, tracers).map_err(|taken| InstrumentError(Cause::Taken(api, taken)))
     }
 }
@@ -80,11 +86,13 @@ macro_rules! instrumentors {
         pub mod $module {
             use std::sync::Arc;
 
+            use opentelemetry::metrics::MeterProvider;
             use opentelemetry_sdk::trace::SdkTracerProvider;
 
             use super::{InstrumentError, Instrumentor};
             use crate::{
                 convention::{$convention, Convention},
+                metrics::Meters,
                 options::Hide,
                 pricing::Pricing,
                 registry,
@@ -132,6 +140,15 @@ macro_rules! instrumentors {
                     #[must_use]
                     pub fn mask(mut self, key: impl Into<String>) -> Self {
                         self.0.options.masked.push(key.into());
+                        self
+                    }
+
+                    /// Records metrics with a meter of this provider, as the convention names them: tokens, durations,
+                    /// choices, errors, and the cost where calls are priced. OpenInference has the cost only.
+                    #[must_use]
+                    pub fn metrics(mut self, provider: &dyn MeterProvider) -> Self {
+                        let scope = self.0.convention.scope(self.0.api);
+                        self.0.options.meters = Some(Meters::new(provider, scope));
                         self
                     }
 

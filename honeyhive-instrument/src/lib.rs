@@ -41,6 +41,7 @@ pub mod gateway;
 pub mod hook;
 mod instrumentor;
 pub mod mcp;
+pub mod metrics;
 pub mod model;
 mod options;
 pub mod pricing;

@@ -10,7 +10,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{convention::Convention, pricing::Pricing};
+use crate::{convention::Convention, metrics::Meters, pricing::Pricing};
 
 /// Longest base64 image that OpenInference writes, in characters.
 const OPENINFERENCE_IMAGE: usize = 32_000;
@@ -72,6 +72,7 @@ pub(crate) struct Options {
     pub(crate) masked: Vec<String>,
     pub(crate) also: Vec<&'static dyn Convention>,
     pub(crate) prices: Option<Arc<dyn Pricing>>,
+    pub(crate) meters: Option<Meters>,
 }
 
 /// What holds.

@@ -15,6 +15,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use crate::{
     convention::{Convention, Sink},
+    metrics::{self, Meters},
     model::LlmCall,
     options::Capture,
     pricing::{Cost, Pricing},
@@ -29,6 +30,7 @@ pub(crate) struct Active {
     /// Conventions that write on the same span.
     also: Vec<&'static dyn Convention>,
     prices: Option<Arc<dyn Pricing>>,
+    meters: Option<Meters>,
     pub(crate) capture: Capture,
     pub(crate) tracer: SdkTracer,
     owner: Owner,
@@ -40,6 +42,16 @@ impl Active {
         let stated = |total| Cost { total, input: None, output: None, source: "stated by the provider".into() };
         let priced = || self.prices.as_ref()?.price(call);
         call.response.stated_cost.map(stated).or_else(priced)
+    }
+
+    /// Records the metrics of a call that has ended. Of two conventions the first measures: names are the same,
+    /// and would count twice.
+    pub(crate) fn measure(&self, call: &LlmCall) {
+        let Some(meters) = &self.meters else { return };
+        self.convention.measures(call).iter().for_each(|measure| meters.record(measure));
+        if let Some(cost) = &call.cost {
+            meters.record(&metrics::cost(cost.total, self.convention.measure_attributes(call)));
+        }
     }
 
     /// Returns the attributes of a call, in all its conventions. Of a key that two of them write the first
@@ -122,6 +134,7 @@ pub(crate) struct Way {
     pub(crate) convention: &'static dyn Convention,
     pub(crate) also: Vec<&'static dyn Convention>,
     pub(crate) prices: Option<Arc<dyn Pricing>>,
+    pub(crate) meters: Option<Meters>,
     pub(crate) capture: Capture,
 }
 
@@ -137,8 +150,8 @@ pub(crate) fn add(instrumentor: u64, api: &'static str, way: Way, tracers: &SdkT
         let scope =
             InstrumentationScope::builder(way.convention.scope(api)).with_version(env!("CARGO_PKG_VERSION")).build();
         let tracer = tracers.tracer_with_scope(scope);
-        let Way { convention, also, prices, capture } = way;
-        let active = Arc::new(Active { api, convention, also, prices, capture, tracer, owner: owner.clone() });
+        let Way { convention, also, prices, meters, capture } = way;
+        let active = Arc::new(Active { api, convention, also, prices, meters, capture, tracer, owner: owner.clone() });
         entries.push(Entry { active, instrumentors: vec![instrumentor] });
         Ok(())
     })

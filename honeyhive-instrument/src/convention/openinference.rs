@@ -7,7 +7,7 @@
 mod dialect;
 mod step;
 
-use opentelemetry::{Array, Value as OtelValue, trace::SpanKind};
+use opentelemetry::{Array, KeyValue, Value as OtelValue, trace::SpanKind};
 use serde_json::{Map, Value as Json};
 
 use self::dialect::{Dialect, Finish, Model};
@@ -103,6 +103,12 @@ impl Convention for OpenInference {
             Ending::Failed(error) => Verdict::Error(format!("{}: {}", error.kind, error.message)),
             Ending::Blocked(reason) => Verdict::Error(reason.clone()),
         }
+    }
+
+    fn measure_attributes(&self, call: &LlmCall) -> Vec<KeyValue> {
+        let provider = call.provider.map(|provider| KeyValue::new(PROVIDER, provider));
+        let model = model(call, Dialect::of(call)).map(|model| KeyValue::new(MODEL, model));
+        provider.into_iter().chain(model).collect()
     }
 
     fn step_head(&self, step: &Step) -> (String, SpanKind) {

@@ -3,9 +3,10 @@
 //!
 //! Input tokens count cached ones. A call that worked has no status.
 
+mod metrics;
 mod step;
 
-use opentelemetry::{Array, StringValue, Value as OtelValue, trace::SpanKind};
+use opentelemetry::{Array, KeyValue, StringValue, Value as OtelValue, trace::SpanKind};
 use serde_json::{Value as Json, json};
 use url::Url;
 
@@ -13,6 +14,7 @@ use super::{
     Convention, Sink, Verdict,
     parts::{content_parts, finish_reason, role, tool_calls, tool_result},
 };
+use crate::metrics::Measure;
 use crate::model::{Content, Ending, LlmCall, Message, Operation, Output, Part, Step};
 
 /// The OpenTelemetry GenAI convention.
@@ -72,6 +74,14 @@ impl Convention for OtelGenAi {
             Ending::Blocked(reason) => Verdict::Error(reason.clone()),
             Ending::Complete | Ending::Dropped => Verdict::Unset,
         }
+    }
+
+    fn measures(&self, call: &LlmCall) -> Vec<Measure> {
+        metrics::measures(call)
+    }
+
+    fn measure_attributes(&self, call: &LlmCall) -> Vec<KeyValue> {
+        metrics::attributes(call)
     }
 
     fn step_head(&self, step: &Step) -> (String, SpanKind) {

@@ -6,9 +6,10 @@
 mod dialect;
 mod guardrail;
 mod messages;
+mod metrics;
 mod step;
 
-use opentelemetry::{Array, StringValue, Value as OtelValue, trace::SpanKind};
+use opentelemetry::{Array, KeyValue, StringValue, Value as OtelValue, trace::SpanKind};
 
 use self::dialect::{Dialect, LeftOut, Praise};
 use super::{Convention, Sink, Verdict, parts::finish_reason};
@@ -16,6 +17,7 @@ use serde_json::Value as Json;
 
 use crate::{
     context::{CallContext, PromptTemplate},
+    metrics::Measure,
     model::{Ending, LlmCall, Operation, Request, Step},
 };
 
@@ -117,6 +119,14 @@ impl Convention for Traceloop {
             (Ending::Complete, Praise::Streams) if call.streamed => Verdict::Ok,
             (Ending::Complete | Ending::Dropped, _) => Verdict::Unset,
         }
+    }
+
+    fn measures(&self, call: &LlmCall) -> Vec<Measure> {
+        metrics::measures(call)
+    }
+
+    fn measure_attributes(&self, call: &LlmCall) -> Vec<KeyValue> {
+        metrics::attributes(call)
     }
 
     fn step_head(&self, step: &Step) -> (String, SpanKind) {

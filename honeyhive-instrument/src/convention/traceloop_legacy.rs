@@ -3,10 +3,11 @@
 //!
 //! Source: `opentelemetry-semantic-conventions-ai` 0.4 and the instrumentors of that time.
 
-use opentelemetry::trace::SpanKind;
+use opentelemetry::{KeyValue, trace::SpanKind};
 use serde_json::Value as Json;
 
 use super::{Convention, Sink, Traceloop, Verdict};
+use crate::metrics::Measure;
 use crate::model::{Content, LlmCall, Message, Operation, Output, Part, Step, ToolCall};
 
 /// The older Traceloop convention.
@@ -53,6 +54,14 @@ impl Convention for TraceloopLegacy {
 
     fn verdict(&self, call: &LlmCall) -> Verdict {
         Traceloop.verdict(call)
+    }
+
+    fn measures(&self, call: &LlmCall) -> Vec<Measure> {
+        Traceloop.measures(call)
+    }
+
+    fn measure_attributes(&self, call: &LlmCall) -> Vec<KeyValue> {
+        Traceloop.measure_attributes(call)
     }
 
     fn step_head(&self, step: &Step) -> (String, SpanKind) {

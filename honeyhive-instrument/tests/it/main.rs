@@ -6,6 +6,7 @@ mod fixture;
 mod gateway;
 mod hooks;
 mod instrumentors;
+mod metrics;
 mod options;
 mod privacy;
 mod providers;
