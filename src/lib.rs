@@ -45,6 +45,7 @@
 //! | `genai-prices` | genai-prices 0.2 | prices of model calls, [`instrument::pricing`] |
 //! | `reqwest` | reqwest 0.13, reqwest-middleware | the hook for reqwest clients |
 //! | `rmcp` | rmcp 3 | the hooks for its clients and servers |
+//! | `tracing-subscriber` | tracing-subscriber 0.3 | the layer for crates that emit `gen_ai` spans |
 //! | `hyper` | hyper 1 | the gateway of `instrument`, the fake HoneyHive server of [`testing`] |
 //!
 //! None is on by default.

@@ -13,6 +13,8 @@ mod reqwest;
 mod rmcp;
 #[cfg(any(feature = "aws-sdk-bedrockruntime", feature = "reqwest"))]
 mod tee;
+#[cfg(feature = "tracing-subscriber")]
+mod tracing;
 
 #[cfg(feature = "adk-core")]
 pub use self::adk::{AdkAgent, AdkLlm, AdkTool};
@@ -26,6 +28,9 @@ pub use self::reqwest::HoneyHiveMiddleware;
 pub use self::rmcp::{McpClient, McpHandler, McpServer};
 #[cfg(feature = "hyper")]
 pub(crate) use self::{reqwest::tee, tee::fail};
+
+#[cfg(feature = "tracing-subscriber")]
+pub use self::tracing::GenAiLayer;
 
 /// Builds a client's tracing in: one line where the client is made, none where it is used.
 #[diagnostic::on_unimplemented(

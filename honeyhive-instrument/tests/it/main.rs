@@ -13,3 +13,4 @@ mod providers;
 mod recorded;
 mod robust;
 mod seven;
+mod tracing;

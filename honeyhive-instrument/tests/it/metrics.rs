@@ -98,5 +98,8 @@ async fn opentelemetry_measures_tokens_and_durations() {
 #[tokio::test]
 async fn the_cost_is_a_metric_in_every_convention() {
     let shown = measured!(openinference::OpenAIInstrumentor::new().prices(GenaiPrices::bundled()), "openai/chat");
-    expect_test::expect!["honeyhive.client.operation.cost [USD] 0.000361 model_name=gpt-4o-mini-2024-07-18 provider=openai"].assert_eq(&shown);
+    expect_test::expect![
+        "honeyhive.client.operation.cost [USD] 0.000361 model_name=gpt-4o-mini-2024-07-18 provider=openai"
+    ]
+    .assert_eq(&shown);
 }

@@ -58,9 +58,11 @@ fn call(system: usize, tracer: &HoneyHiveTracer) {
     }
 }
 
+type Instrument = dyn Fn(&SdkTracerProvider) -> Result<(), InstrumentError> + Send + Sync;
+
 /// An instrumentor, whatever its type.
 struct Any {
-    instrument: Box<dyn Fn(&SdkTracerProvider) -> Result<(), InstrumentError> + Send + Sync>,
+    instrument: Box<Instrument>,
     uninstrument: Box<dyn Fn() + Send + Sync>,
 }
 
