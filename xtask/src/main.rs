@@ -104,14 +104,17 @@ fn test() -> Outcome {
     cargo(&["test", "--package", "honeyhive-client-tests"])?;
     let dir = env::temp_dir().join("honeyhive-xtask-examples");
     let dir = dir.to_string_lossy().into_owned();
-    for example in examples()? {
-        cargo_with(&["run", "--quiet", "--example", &example], &[("HH_LOCAL_DIR", &dir)])?;
+    for (package, folder) in [("honeyhive", "examples"), ("honeyhive-client-tests", "tests/clients/examples")] {
+        for example in examples(folder)? {
+            let run = ["run", "--quiet", "--package", package, "--example", &example];
+            cargo_with(&run, &[("HH_LOCAL_DIR", &dir)])?;
+        }
     }
     Ok(())
 }
 
-fn examples() -> Result<Vec<String>, String> {
-    let entries = std::fs::read_dir(root().join("examples")).map_err(|error| error.to_string())?;
+fn examples(folder: &str) -> Result<Vec<String>, String> {
+    let entries = std::fs::read_dir(root().join(folder)).map_err(|error| error.to_string())?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
     let mut names: Vec<_> = files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
