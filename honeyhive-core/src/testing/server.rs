@@ -197,6 +197,8 @@ async fn accept(listener: std::net::TcpListener, handler: Arc<Handler>) -> io::R
     let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
+        // A piece goes out when it is due, not when the one before has been acknowledged.
+        stream.set_nodelay(true)?;
         let handler = Arc::clone(&handler);
         tokio::spawn(async move {
             let service = service_fn(move |request| answer(Arc::clone(&handler), request));
@@ -214,6 +216,8 @@ async fn answer(handler: Arc<Handler>, request: http::Request<Incoming>) -> Resu
         headers: head.headers,
         body,
     });
-    tokio::time::sleep(reply.delay).await;
+    if !reply.delay.is_zero() {
+        tokio::time::sleep(reply.delay).await;
+    }
     Ok(reply.into_response())
 }
