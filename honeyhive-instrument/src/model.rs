@@ -32,6 +32,8 @@ pub enum Operation {
     Embeddings,
     /// A prompt in, images out.
     ImageGeneration,
+    /// Sound in, a text out, or the reverse.
+    Audio,
     /// Steps of a conversation in and out, in Google's interactions API.
     Interaction,
     /// Contents in, a handle of their cached form out.

@@ -108,6 +108,7 @@ fn operation(operation: Operation) -> &'static str {
         Operation::TextCompletion => "text_completion",
         Operation::Embeddings => "embeddings",
         Operation::ImageGeneration => "generate_image",
+        Operation::Audio => "audio",
         Operation::CacheCreation => "create_cache",
         Operation::Guardrail => "apply_guardrail",
     }

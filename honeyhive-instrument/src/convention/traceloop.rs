@@ -75,9 +75,11 @@ impl Convention for Traceloop {
     /// The originals count images without a span, and of Google's API and Bedrock's they trace models only.
     fn covers(&self, call: &LlmCall) -> bool {
         match call.operation {
-            Operation::ImageGeneration | Operation::Interaction | Operation::CacheCreation | Operation::Guardrail => {
-                false
-            }
+            Operation::ImageGeneration
+            | Operation::Audio
+            | Operation::Interaction
+            | Operation::CacheCreation
+            | Operation::Guardrail => false,
             Operation::Embeddings => call.api != "google_genai",
             _ => true,
         }
@@ -153,6 +155,7 @@ fn operation(operation: Operation) -> &'static str {
         Operation::TextCompletion => "text_completion",
         Operation::Embeddings => "embeddings",
         Operation::ImageGeneration => "image_generation",
+        Operation::Audio => "audio",
         Operation::Interaction => "interaction",
         Operation::CacheCreation => "create_cache",
         Operation::Guardrail => "apply_guardrail",

@@ -1,5 +1,6 @@
 //! OpenAI's API, on its own hosts, on Azure, and on the many services that speak it.
 
+mod audio;
 pub(super) mod chat;
 mod completions;
 mod embeddings;
@@ -27,7 +28,7 @@ struct Endpoint {
     response: fn(Json, &mut Response),
 }
 
-const ENDPOINTS: [Endpoint; 5] = [
+const ENDPOINTS: [Endpoint; 8] = [
     Endpoint {
         path: "/chat/completions",
         method: "ChatCompletion",
@@ -63,6 +64,27 @@ const ENDPOINTS: [Endpoint; 5] = [
         request: images::request,
         response: images::response,
     },
+    Endpoint {
+        path: "/audio/transcriptions",
+        method: "Transcription",
+        operation: Operation::Audio,
+        request: audio::request,
+        response: audio::response,
+    },
+    Endpoint {
+        path: "/audio/translations",
+        method: "Translation",
+        operation: Operation::Audio,
+        request: audio::request,
+        response: audio::response,
+    },
+    Endpoint {
+        path: "/audio/speech",
+        method: "HttpxBinaryResponseContent",
+        operation: Operation::Audio,
+        request: audio::request,
+        response: audio::response,
+    },
 ];
 
 fn endpoint(call: &LlmCall) -> Option<&'static Endpoint> {
@@ -95,13 +117,17 @@ impl Provider for OpenAi {
     }
 
     fn request(&self, body: &[u8], call: &mut LlmCall) {
-        if let (Ok(json), Some(endpoint)) = (serde_json::from_slice(body), endpoint(call)) {
+        let json = serde_json::from_slice(body).ok();
+        let json = json.or_else(|| audio::form(body).filter(|_| call.operation == Operation::Audio));
+        if let (Some(json), Some(endpoint)) = (json, endpoint(call)) {
             (endpoint.request)(json, &mut call.request);
         }
     }
 
     fn reply(&self, body: &[u8], call: &mut LlmCall) {
-        if let (Ok(json), Some(endpoint)) = (serde_json::from_slice(body), endpoint(call)) {
+        let json = serde_json::from_slice(body).ok();
+        let json = json.or_else(|| audio::plain(body).filter(|_| call.operation == Operation::Audio));
+        if let (Some(json), Some(endpoint)) = (json, endpoint(call)) {
             (endpoint.response)(json, &mut call.response);
         }
         fail_if_it_says_so(call);

@@ -283,3 +283,28 @@ async fn the_price_of_a_call_is_the_providers_own_else_that_of_the_table() {
     let unpriced = traced!(traceloop::OpenAIInstrumentor::new(), "openai/chat");
     assert_eq!(value(&unpriced, "honeyhive_metadata.cost"), Json::Null);
 }
+
+#[tokio::test]
+async fn a_transcription_is_read_from_its_form_and_an_answer_of_plain_text() {
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let instrumentor = openinference::OpenAIInstrumentor::new();
+    instrumentor.instrument(tracer.provider()).unwrap();
+    let (url, headers) = ("https://api.openai.com/v1/audio/transcriptions".parse().unwrap(), http::HeaderMap::new());
+    let head = honeyhive_instrument::provider::RequestHead { method: "POST", url: &url, headers: &headers };
+    let form = b"--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--b\r\n\
+        Content-Disposition: form-data; name=\"file\"; filename=\"a.mp3\"\r\n\r\n\xff\xfb\r\n--b--\r\n";
+    for answer in ["{\"text\":\"Good day.\"}", "Good day.\n"] {
+        let mut exchange = honeyhive_instrument::Exchange::begin(&head, Some(form)).unwrap();
+        exchange.head(200, &headers);
+        exchange.data(answer.as_bytes());
+        exchange.end();
+    }
+    instrumentor.uninstrument();
+    for span in recorder.spans() {
+        assert_eq!((span.name(), value(&span, "output.value")), ("Transcription", json!(r#"{"text":"Good day."}"#)));
+        assert_eq!(value(&span, "llm.invocation_parameters"), json!(r#"{"model":"whisper-1"}"#));
+    }
+    assert_eq!(recorder.spans().len(), 2);
+}

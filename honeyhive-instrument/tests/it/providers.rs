@@ -137,6 +137,7 @@ proptest! {
             "https://api.openai.com/v1/responses",
             "https://api.openai.com/v1/embeddings",
             "https://api.openai.com/v1/images/generations",
+            "https://api.openai.com/v1/audio/transcriptions",
             "https://api.anthropic.com/v1/messages",
             "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent",
             "https://generativelanguage.googleapis.com/v1beta/models/e:batchEmbedContents",
