@@ -80,8 +80,123 @@ impl fmt::Display for InstrumentError {
 
 impl std::error::Error for InstrumentError {}
 
-macro_rules! instrumentors {
-    ($($module:ident, $convention:ident, $title:literal => { $($name:ident: $api:literal, $what:literal;)* })*) => {$(
+/// The instrumentors, one row each; every module has all of them.
+macro_rules! rows {
+    ($convention:ident, $title:literal) => {
+        row!($convention, $title, OpenAIInstrumentor, "openai", "OpenAI, and every service that speaks its API,");
+        row!($convention, $title, AnthropicInstrumentor, "anthropic", "Anthropic");
+        row!($convention, $title, GoogleGenerativeAIInstrumentor, "google_genai", "Google AI (Gemini)");
+        row!($convention, $title, BedrockInstrumentor, "bedrock", "AWS Bedrock");
+        row!($convention, $title, GoogleADKInstrumentor, "google_adk", "agents, tools and models of adk-rust");
+        row!($convention, $title, MCPInstrumentor, "mcp", "clients and servers of the Model Context Protocol");
+    };
+}
+
+macro_rules! row {
+    ($convention:ident, $title:literal, $name:ident, $api:literal, $what:literal) => {
+        #[doc = concat!("Traces ", $what, " in the ", $title, " convention.")]
+        ///
+        /// Active from [`instrument`](Self::instrument) to [`uninstrument`](Self::uninstrument);
+        /// dropping it changes nothing. A client is traced if it was built with a hook, see
+        /// [`WithHoneyHive`](crate::WithHoneyHive).
+        #[derive(Debug)]
+        pub struct $name(Instrumentor);
+
+        impl $name {
+            /// Makes an instrumentor that is not active yet.
+            pub fn new() -> Self {
+                Self(Instrumentor::new($api, &$convention))
+            }
+
+            /// Sets whether prompts, answers, tools and error texts are recorded. Defaults to `true`.
+            #[must_use]
+            pub fn capture_content(mut self, capture: bool) -> Self {
+                self.0.options.content = Some(capture);
+                self
+            }
+
+            /// Keeps a part of calls out of spans, beside what the environment hides.
+            #[must_use]
+            pub fn hide(mut self, part: Hide) -> Self {
+                self.0.options.hide.push(part);
+                self
+            }
+
+            /// Sets the longest image in base64 that is recorded, in characters. Defaults to 32,000 in
+            /// OpenInference, and to no limit elsewhere.
+            #[must_use]
+            pub fn base64_image_max_length(mut self, characters: usize) -> Self {
+                self.0.options.image_limit = Some(characters);
+                self
+            }
+
+            /// Hides the value of the attribute `key` and of all below it: `llm.input_messages` hides
+            /// `llm.input_messages.0.message.content` too.
+            #[must_use]
+            pub fn mask(mut self, key: impl Into<String>) -> Self {
+                self.0.options.masked.push(key.into());
+                self
+            }
+
+            /// Records metrics with a meter of this provider, as the convention names them: tokens, durations,
+            /// choices, errors, and the cost where calls are priced. OpenInference has the cost only.
+            #[must_use]
+            pub fn metrics(mut self, provider: &dyn MeterProvider) -> Self {
+                let scope = self.0.convention.scope(self.0.api);
+                self.0.options.meters = Some(Meters::new(provider, scope));
+                self
+            }
+
+            /// Sets who prices calls. Without, only what a provider itself states is written. The price is in
+            /// US dollars, in `honeyhive_metadata.cost` and in OpenInference's `llm.cost.*`.
+            #[must_use]
+            pub fn prices(mut self, prices: impl Pricing + 'static) -> Self {
+                self.0.options.prices = Some(Arc::new(prices));
+                self
+            }
+
+            /// Writes a second convention on the same spans, for a migration. Name, kind, status and events
+            /// stay those of this one.
+            #[must_use]
+            pub fn also(mut self, convention: &'static dyn Convention) -> Self {
+                self.0.options.also.push(convention);
+                self
+            }
+
+            /// Activates tracing on a tracer's provider. Doing so again changes nothing; two instrumentors
+            /// of one kind trace a call once, until both are uninstrumented.
+            ///
+            /// # Errors
+            ///
+            /// When the API is traced in another convention on the same tracer, which would
+            /// count every call twice, or with other options; when a variable of the environment means
+            /// nothing.
+            pub fn instrument(&self, provider: &SdkTracerProvider) -> Result<(), InstrumentError> {
+                self.0.instrument(provider)
+            }
+
+            /// Stops tracing; calls under way are finished as they began.
+            pub fn uninstrument(&self) {
+                registry::remove(self.0.id);
+            }
+
+            /// Returns whether this instrumentor is active.
+            pub fn is_instrumented(&self) -> bool {
+                registry::has(self.0.id)
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+    };
+}
+
+/// A module for each convention.
+macro_rules! modules {
+    ($($module:ident, $convention:ident, $title:literal;)*) => {$(
         #[doc = concat!("Instrumentors that write the ", $title, " convention.")]
         pub mod $module {
             use std::sync::Arc;
@@ -98,140 +213,14 @@ macro_rules! instrumentors {
                 registry,
             };
 
-            $(
-                #[doc = concat!("Traces ", $what, " in the ", $title, " convention.")]
-                ///
-                /// Active from [`instrument`](Self::instrument) to [`uninstrument`](Self::uninstrument);
-                /// dropping it changes nothing. A client is traced if it was built with a hook, see
-                /// [`WithHoneyHive`](crate::WithHoneyHive).
-                #[derive(Debug)]
-                pub struct $name(Instrumentor);
-
-                impl $name {
-                    /// Makes an instrumentor that is not active yet.
-                    pub fn new() -> Self {
-                        Self(Instrumentor::new($api, &$convention))
-                    }
-
-                    /// Sets whether prompts, answers, tools and error texts are recorded. Defaults to `true`.
-                    #[must_use]
-                    pub fn capture_content(mut self, capture: bool) -> Self {
-                        self.0.options.content = Some(capture);
-                        self
-                    }
-
-                    /// Keeps a part of calls out of spans, beside what the environment hides.
-                    #[must_use]
-                    pub fn hide(mut self, part: Hide) -> Self {
-                        self.0.options.hide.push(part);
-                        self
-                    }
-
-                    /// Sets the longest image in base64 that is recorded, in characters. Defaults to 32,000 in
-                    /// OpenInference, and to no limit elsewhere.
-                    #[must_use]
-                    pub fn base64_image_max_length(mut self, characters: usize) -> Self {
-                        self.0.options.image_limit = Some(characters);
-                        self
-                    }
-
-                    /// Hides the value of the attribute `key` and of all below it: `llm.input_messages` hides
-                    /// `llm.input_messages.0.message.content` too.
-                    #[must_use]
-                    pub fn mask(mut self, key: impl Into<String>) -> Self {
-                        self.0.options.masked.push(key.into());
-                        self
-                    }
-
-                    /// Records metrics with a meter of this provider, as the convention names them: tokens, durations,
-                    /// choices, errors, and the cost where calls are priced. OpenInference has the cost only.
-                    #[must_use]
-                    pub fn metrics(mut self, provider: &dyn MeterProvider) -> Self {
-                        let scope = self.0.convention.scope(self.0.api);
-                        self.0.options.meters = Some(Meters::new(provider, scope));
-                        self
-                    }
-
-                    /// Sets who prices calls. Without, only what a provider itself states is written. The price is in
-                    /// US dollars, in `honeyhive_metadata.cost` and in OpenInference's `llm.cost.*`.
-                    #[must_use]
-                    pub fn prices(mut self, prices: impl Pricing + 'static) -> Self {
-                        self.0.options.prices = Some(Arc::new(prices));
-                        self
-                    }
-
-                    /// Writes a second convention on the same spans, for a migration. Name, kind, status and events
-                    /// stay those of this one.
-                    #[must_use]
-                    pub fn also(mut self, convention: &'static dyn Convention) -> Self {
-                        self.0.options.also.push(convention);
-                        self
-                    }
-
-                    /// Activates tracing on a tracer's provider. Doing so again changes nothing; two instrumentors
-                    /// of one kind trace a call once, until both are uninstrumented.
-                    ///
-                    /// # Errors
-                    ///
-                    /// When the API is traced in another convention on the same tracer, which would
-                    /// count every call twice, or with other options; when a variable of the environment means
-                    /// nothing.
-                    pub fn instrument(&self, provider: &SdkTracerProvider) -> Result<(), InstrumentError> {
-                        self.0.instrument(provider)
-                    }
-
-                    /// Stops tracing; calls under way are finished as they began.
-                    pub fn uninstrument(&self) {
-                        registry::remove(self.0.id);
-                    }
-
-                    /// Returns whether this instrumentor is active.
-                    pub fn is_instrumented(&self) -> bool {
-                        registry::has(self.0.id)
-                    }
-                }
-
-                impl Default for $name {
-                    fn default() -> Self {
-                        Self::new()
-                    }
-                }
-            )*
+            rows!($convention, $title);
         }
     )*};
 }
 
-instrumentors! {
-    openinference, OpenInference, "OpenInference" => {
-        OpenAIInstrumentor: "openai", "OpenAI, and every service that speaks its API,";
-        AnthropicInstrumentor: "anthropic", "Anthropic";
-        GoogleGenerativeAIInstrumentor: "google_genai", "Google AI (Gemini)";
-        BedrockInstrumentor: "bedrock", "AWS Bedrock";
-        GoogleADKInstrumentor: "google_adk", "agents, tools and models of adk-rust";
-        MCPInstrumentor: "mcp", "clients and servers of the Model Context Protocol";
-    }
-    traceloop, Traceloop, "Traceloop" => {
-        OpenAIInstrumentor: "openai", "OpenAI, and every service that speaks its API,";
-        AnthropicInstrumentor: "anthropic", "Anthropic";
-        GoogleGenerativeAIInstrumentor: "google_genai", "Google AI (Gemini)";
-        BedrockInstrumentor: "bedrock", "AWS Bedrock";
-        GoogleADKInstrumentor: "google_adk", "agents, tools and models of adk-rust";
-        MCPInstrumentor: "mcp", "clients and servers of the Model Context Protocol";
-    }
-    traceloop_legacy, TraceloopLegacy, "older Traceloop" => {
-        OpenAIInstrumentor: "openai", "OpenAI, and every service that speaks its API,";
-        AnthropicInstrumentor: "anthropic", "Anthropic";
-        GoogleGenerativeAIInstrumentor: "google_genai", "Google AI (Gemini)";
-        BedrockInstrumentor: "bedrock", "AWS Bedrock";
-        GoogleADKInstrumentor: "google_adk", "agents, tools and models of adk-rust";
-        MCPInstrumentor: "mcp", "clients and servers of the Model Context Protocol";
-    }
-    otel_genai, OtelGenAi, "OpenTelemetry GenAI" => {
-        OpenAIInstrumentor: "openai", "OpenAI, and every service that speaks its API,";
-        AnthropicInstrumentor: "anthropic", "Anthropic";
-        GoogleGenerativeAIInstrumentor: "google_genai", "Google AI (Gemini)";
-        BedrockInstrumentor: "bedrock", "AWS Bedrock";
-        GoogleADKInstrumentor: "google_adk", "agents, tools and models of adk-rust";
-        MCPInstrumentor: "mcp", "clients and servers of the Model Context Protocol";
-    }
+modules! {
+    openinference, OpenInference, "OpenInference";
+    traceloop, Traceloop, "Traceloop";
+    traceloop_legacy, TraceloopLegacy, "older Traceloop";
+    otel_genai, OtelGenAi, "OpenTelemetry GenAI";
 }

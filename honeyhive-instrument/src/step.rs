@@ -7,7 +7,6 @@ use opentelemetry::{
     Context, KeyValue,
     trace::{Status, TraceContextExt, Tracer},
 };
-use serde_json::Value as Json;
 
 use crate::{
     context::{self, CallContext},
@@ -107,9 +106,4 @@ impl Drop for StepSpan {
     fn drop(&mut self) {
         self.settle(|step| step.ending = Ending::Dropped);
     }
-}
-
-/// Returns the first text of a result, for an error that is one.
-pub(crate) fn first_text(output: Option<&Json>) -> Option<&str> {
-    output?.get("content")?.get(0)?.get("text")?.as_str()
 }

@@ -1,5 +1,7 @@
 //! What an agent does beside calling models: run, use a tool, ask another program.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
@@ -86,6 +88,20 @@ impl Step {
             ending: Ending::Complete,
             hidden: Hidden::default(),
             context: CallContext::default(),
+        }
+    }
+
+    /// Returns why the step failed, if it did: the class of the error and what was said, be it an error or an
+    /// output that says that it is one.
+    pub fn failure(&self) -> Option<(Cow<'_, str>, &str)> {
+        match &self.ending {
+            Ending::Failed(error) => Some((Cow::Borrowed(&*error.kind), &error.message)),
+            Ending::Blocked(reason) => Some(("blocked".into(), reason)),
+            Ending::Complete if self.failed => {
+                let said = self.output.as_ref().and_then(|output| output.pointer("/content/0/text")?.as_str());
+                Some(("tool_error".into(), said.unwrap_or("tool_error")))
+            }
+            Ending::Complete | Ending::Dropped => None,
         }
     }
 }

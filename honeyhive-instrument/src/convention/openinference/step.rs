@@ -4,10 +4,7 @@ use opentelemetry::trace::SpanKind;
 use serde_json::Value as Json;
 
 use super::{JSON_MIME, REDACTED, SPAN_KIND, Sink, Verdict};
-use crate::{
-    model::{Ending, Step, StepKind},
-    step::first_text,
-};
+use crate::model::{Ending, Step, StepKind};
 
 pub(super) fn head(step: &Step) -> (String, SpanKind) {
     let name = step.name.as_deref();
@@ -68,13 +65,10 @@ fn value(sink: &mut Sink, (value, mime): (&'static str, &'static str), json: Opt
 }
 
 pub(super) fn verdict(step: &Step) -> Verdict {
-    match &step.ending {
-        Ending::Failed(error) => Verdict::Error(format!("{}: {}", error.kind, error.message)),
-        Ending::Blocked(reason) => Verdict::Error(reason.clone()),
-        Ending::Dropped => Verdict::Unset,
-        Ending::Complete if step.failed => {
-            Verdict::Error(first_text(step.output.as_ref()).unwrap_or("tool_error").to_owned())
-        }
-        Ending::Complete => Verdict::Ok,
+    match (step.failure(), &step.ending) {
+        (Some((kind, said)), Ending::Failed(_)) => Verdict::Error(format!("{kind}: {said}")),
+        (Some((_, said)), _) => Verdict::Error(said.to_owned()),
+        (None, Ending::Dropped) => Verdict::Unset,
+        (None, _) => Verdict::Ok,
     }
 }

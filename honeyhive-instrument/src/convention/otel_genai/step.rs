@@ -4,10 +4,7 @@
 use opentelemetry::trace::SpanKind;
 
 use super::{Sink, Verdict};
-use crate::{
-    model::{Ending, Side, Step, StepKind},
-    step::first_text,
-};
+use crate::model::{Side, Step, StepKind};
 
 pub(super) fn head(step: &Step) -> (String, SpanKind) {
     let kind = match step.side {
@@ -50,7 +47,7 @@ pub(super) fn write(step: &Step, sink: &mut Sink) {
     sink.text("gen_ai.tool.call.id", step.call_id.as_deref());
     sink.text("gen_ai.conversation.id", step.context.session.as_deref());
     sink.text("user.id", step.context.user.as_deref());
-    sink.maybe("error.type", error_type(step));
+    sink.maybe("error.type", step.failure().map(|(kind, _)| kind.into_owned()));
     if step.kind == StepKind::Tool {
         let arguments = step.input.as_ref().map(|input| input.get("arguments").unwrap_or(input));
         sink.json("gen_ai.tool.call.arguments", arguments);
@@ -58,21 +55,6 @@ pub(super) fn write(step: &Step, sink: &mut Sink) {
     }
 }
 
-fn error_type(step: &Step) -> Option<String> {
-    match &step.ending {
-        Ending::Failed(error) => Some(error.kind.clone().into_owned()),
-        _ if step.failed => Some("tool_error".to_owned()),
-        _ => None,
-    }
-}
-
 pub(super) fn verdict(step: &Step) -> Verdict {
-    match &step.ending {
-        Ending::Failed(error) => Verdict::Error(error.message.clone()),
-        Ending::Blocked(reason) => Verdict::Error(reason.clone()),
-        Ending::Complete if step.failed => {
-            Verdict::Error(first_text(step.output.as_ref()).unwrap_or("tool_error").to_owned())
-        }
-        Ending::Complete | Ending::Dropped => Verdict::Unset,
-    }
+    step.failure().map_or(Verdict::Unset, |(_, said)| Verdict::Error(said.to_owned()))
 }

@@ -4,10 +4,7 @@ use opentelemetry::trace::SpanKind;
 use serde_json::{Map, Value as Json};
 
 use super::{ERROR_TYPE, Sink, Verdict};
-use crate::{
-    model::{Ending, Side, Step, StepKind},
-    step::first_text,
-};
+use crate::model::{Ending, Side, Step, StepKind};
 
 pub(super) fn head(step: &Step) -> (String, SpanKind) {
     let name = step.name.as_deref().unwrap_or_default();
@@ -22,7 +19,7 @@ pub(super) fn head(step: &Step) -> (String, SpanKind) {
 }
 
 pub(super) fn write(step: &Step, sink: &mut Sink) {
-    sink.maybe(ERROR_TYPE, error_type(step));
+    sink.maybe(ERROR_TYPE, step.failure().map(|(kind, _)| kind.into_owned()));
     sink.text("traceloop.association.properties.session_id", step.context.session.as_deref());
     sink.text("traceloop.association.properties.user_id", step.context.user.as_deref());
     if step.side == Side::Server {
@@ -62,22 +59,10 @@ fn server(step: &Step, sink: &mut Sink) {
     sink.json("mcp.response.value", step.output.as_ref());
 }
 
-fn error_type(step: &Step) -> Option<String> {
-    match &step.ending {
-        Ending::Failed(error) => Some(error.kind.clone().into_owned()),
-        _ if step.failed => Some("tool_error".to_owned()),
-        _ => None,
-    }
-}
-
 pub(super) fn verdict(step: &Step) -> Verdict {
-    match &step.ending {
-        Ending::Failed(error) => Verdict::Error(error.message.clone()),
-        Ending::Blocked(reason) => Verdict::Error(reason.clone()),
-        Ending::Dropped => Verdict::Unset,
-        Ending::Complete if step.failed => {
-            Verdict::Error(first_text(step.output.as_ref()).unwrap_or("tool_error").to_owned())
-        }
-        Ending::Complete => Verdict::Ok,
+    match (step.failure(), &step.ending) {
+        (Some((_, said)), _) => Verdict::Error(said.to_owned()),
+        (None, Ending::Dropped) => Verdict::Unset,
+        (None, _) => Verdict::Ok,
     }
 }
