@@ -3,12 +3,13 @@
 
 use honeyhive_instrument::gateway::{Route, RouteError};
 
-/// Route, the variable that may name its URL, and what that URL ends with.
-const FROM_ENVIRONMENT: [(&str, &str, &str); 4] = [
-    ("openai", "OPENAI_BASE_URL", "/v1"),
-    ("anthropic", "ANTHROPIC_BASE_URL", ""),
-    ("google", "GOOGLE_GEMINI_BASE_URL", ""),
-    ("azure", "AZURE_OPENAI_ENDPOINT", ""),
+/// Every variable that a child is given, and its route: whatever it says already is where to forward to.
+const FROM_ENVIRONMENT: [(&str, &str); 5] = [
+    ("openai", "OPENAI_BASE_URL"),
+    ("openai", "OPENAI_API_BASE"),
+    ("anthropic", "ANTHROPIC_BASE_URL"),
+    ("google", "GOOGLE_GEMINI_BASE_URL"),
+    ("azure", "AZURE_OPENAI_ENDPOINT"),
 ];
 
 /// Returns the routes. Of one name the last one counts: one that was asked for, else the environment's.
@@ -18,12 +19,14 @@ pub(crate) fn all(asked: &[String], variable: &dyn Fn(&str) -> Option<String>) -
         routes.retain(|known| known.name() != route.name());
         routes.push(route);
     };
-    for (name, from, suffix) in FROM_ENVIRONMENT {
-        if let Some(url) = variable(from).filter(|url| !url.is_empty()) {
-            let url = url.trim_end_matches('/');
-            put(Route::new(name, url.strip_suffix(suffix).unwrap_or(url))
-                .map_err(|error| format!("{from}: {error}"))?);
+    let mut named: Vec<(&str, &str, String)> = vec![];
+    for (name, from) in FROM_ENVIRONMENT {
+        let Some(url) = variable(from).filter(|url| !url.is_empty()) else { continue };
+        if let Some((_, first, _)) = named.iter().find(|(known, _, other)| *known == name && *other != url) {
+            return Err(format!("{first} and {from} name different services; unset one of them"));
         }
+        put(Route::from_base_url(name, &url).map_err(|error| format!("{from}: {error}"))?);
+        named.push((name, from, url));
     }
     for route in asked {
         let (name, url) =
@@ -59,6 +62,17 @@ mod tests {
             assert!(routes.contains(expected), "{expected} in {routes}");
         }
         assert!(!routes.contains("api.openai.com") && !routes.contains("api.anthropic.com"), "{routes}");
+    }
+
+    #[test]
+    fn the_older_variable_counts_and_two_that_differ_are_an_error() {
+        let older = ("OPENAI_API_BASE", "https://mine.example/v1");
+        let routes = names(&[], &[older]).unwrap().join("\n");
+        assert!(routes.contains("mine.example") && !routes.contains("api.openai.com"), "{routes}");
+        let error = names(&[], &[older, ("OPENAI_BASE_URL", "https://other.example/v1")]).unwrap_err();
+        assert!(error.contains("OPENAI_BASE_URL and OPENAI_API_BASE"), "{error}");
+        let known: Vec<_> = Route::known().iter().flat_map(|route| route.variables()).copied().collect();
+        assert!(known.iter().all(|name| FROM_ENVIRONMENT.iter().any(|(_, from)| from == name)), "{known:?}");
     }
 
     #[test]

@@ -45,12 +45,15 @@ pub struct Exchange {
     status: u16,
     body: Body,
     taken: usize,
+    is_too_large: bool,
 }
 
 #[derive(Debug)]
 enum Body {
     Plain(Vec<u8>),
     Stream(Decoder),
+    /// Sound, of which nothing is recorded.
+    Sound,
 }
 
 impl Exchange {
@@ -65,7 +68,7 @@ impl Exchange {
             (provider.is_home(head) || call.request.model.is_some()).then_some(call)
         };
         let span = CallSpan::begin_with(provider.name(), read)?;
-        Some(Self { provider, span, status: 0, body: Body::Plain(vec![]), taken: 0 })
+        Some(Self { provider, span, status: 0, body: Body::Plain(vec![]), taken: 0, is_too_large: false })
     }
 
     /// Returns the context in which the request is to be sent.
@@ -84,6 +87,9 @@ impl Exchange {
             // Some gateways leave the header out: then the request tells.
             None => Some(provider.framing()).filter(|_| call.request.stream == Some(true)),
         };
+        if content_type.is_some_and(|content_type| content_type.starts_with("audio/")) {
+            self.body = Body::Sound;
+        }
         if let Some(framing) = framing.filter(|_| status < 400) {
             call.streamed = true;
             self.body = Body::Stream(Decoder::new(framing));
@@ -93,13 +99,14 @@ impl Exchange {
     /// Takes bytes of the answer.
     pub fn data(&mut self, bytes: &[u8]) {
         self.taken = self.taken.saturating_add(bytes.len());
-        if self.span.is_settled() {
+        if self.span.is_settled() || matches!(self.body, Body::Sound) {
             return;
         }
         if self.taken > MAX_BODY {
             return self.too_large();
         }
         match &mut self.body {
+            Body::Sound => {}
             Body::Plain(body) => body.extend_from_slice(bytes),
             Body::Stream(decoder) => {
                 let frames = decoder.feed(bytes);
@@ -108,7 +115,11 @@ impl Exchange {
         }
     }
 
+    /// Lets go of what cannot be read whole. Done once: an attribute that is set again is kept again.
     fn too_large(&mut self) {
+        if std::mem::replace(&mut self.is_too_large, true) {
+            return;
+        }
         self.span.mark(TOO_LARGE);
         if let Body::Plain(body) = &mut self.body {
             *body = vec![];
@@ -151,6 +162,8 @@ impl Exchange {
     fn settle(&mut self) {
         let Self { provider, span, status, body, .. } = self;
         span.settle(|call: &mut LlmCall| match body {
+            Body::Sound if *status < 400 => {}
+            Body::Sound => call.ending = Ending::Failed(provider.error(*status, &[], call)),
             Body::Stream(_) => provider.finish(call),
             Body::Plain(body) if *status >= 400 => call.ending = Ending::Failed(provider.error(*status, body, call)),
             Body::Plain(body) => provider.reply(body, call),

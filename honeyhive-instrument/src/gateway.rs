@@ -33,8 +33,8 @@ use crate::{
     provider::RequestHead,
 };
 
-/// Headers that belong to one connection, and those that are made anew.
-const NOT_FORWARDED: [header::HeaderName; 9] = [
+/// Headers that belong to one connection, beside those that `Connection` names.
+const HOP_BY_HOP: [header::HeaderName; 9] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
@@ -42,9 +42,13 @@ const NOT_FORWARDED: [header::HeaderName; 9] = [
     header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
-    header::HOST,
-    header::CONTENT_LENGTH,
+    header::HeaderName::from_static("keep-alive"),
+    header::HeaderName::from_static("proxy-connection"),
 ];
+/// Headers of a request that are made anew, and the baggage: it names sessions and users, which are not for
+/// the service. A compressed answer could not be read on its way.
+const NOT_FORWARDED: [header::HeaderName; 4] =
+    [header::HOST, header::CONTENT_LENGTH, header::ACCEPT_ENCODING, header::HeaderName::from_static("baggage")];
 /// Largest request: it is read into memory to be traced.
 const MAX_REQUEST: usize = 256 << 20;
 
@@ -211,9 +215,8 @@ impl Shared {
         let head = RequestHead { method: parts.method.as_str(), url: &url, headers: &parts.headers };
         let exchange = Exchange::begin(&head, Some(&body));
         let mut headers = parts.headers.clone();
+        keep_end_to_end(&mut headers);
         NOT_FORWARDED.iter().for_each(|name| drop(headers.remove(name)));
-        // A compressed answer could not be read on its way.
-        headers.remove(header::ACCEPT_ENCODING);
         let sent = self.client.request(parts.method, url).headers(headers).body(body).send().await;
         match (sent, exchange) {
             (Ok(response), Some(exchange)) => answer(tee(response, exchange)),
@@ -245,11 +248,21 @@ fn scope_of(path: &str) -> (Option<u64>, &str) {
     scoped.map_or((None, path), |(id, rest)| (Some(id), rest))
 }
 
+/// Takes out the headers of one connection. Source: RFC 9110, section 7.6.1.
+fn keep_end_to_end(headers: &mut HeaderMap) {
+    let named: Vec<_> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| header::HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .collect();
+    named.iter().chain(&HOP_BY_HOP).for_each(|name| drop(headers.remove(name)));
+}
+
 fn answer(response: reqwest::Response) -> Answer {
     let mut response = http::Response::<reqwest::Body>::from(response).map(Either::Right);
-    // These are of the connection behind.
-    response.headers_mut().remove(header::CONNECTION);
-    response.headers_mut().remove(header::TRANSFER_ENCODING);
+    keep_end_to_end(response.headers_mut());
     response
 }
 

@@ -18,8 +18,8 @@ pub fn request(message: &Json, side: Side) -> Step {
     }
     let is_tool = method == "tools/call";
     let mut step = Step::new("mcp", if is_tool { StepKind::Tool } else { StepKind::Request }, side);
-    let target = params.get("name").or_else(|| params.get("uri"));
-    step.name = target.and_then(Json::as_str).map(str::to_owned);
+    let text = |key| params.get(key).and_then(Json::as_str).map(str::to_owned);
+    (step.name, step.uri) = (text("name"), text("uri"));
     step.method = Some(method.to_owned());
     step.request_id = message.get("id").filter(|id| !id.is_null()).map(plain);
     step.input = Some(match is_tool {

@@ -82,6 +82,13 @@ pub(crate) fn cost(total: f64, attributes: Vec<KeyValue>) -> Measure {
 #[derive(Clone)]
 pub(crate) struct Meters(Arc<Inner>);
 
+impl PartialEq for Meters {
+    /// Two of one provider are still two: their instruments are their own.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 struct Inner {
     meter: Meter,
     made: std::sync::Mutex<HashMap<&'static str, Made>>,

@@ -18,7 +18,9 @@ const OPENINFERENCE_IMAGE: usize = 32_000;
 macro_rules! hide {
     ($($(#[$doc:meta])* $name:ident = $variable:literal;)*) => {
         /// A part of calls that is kept out of spans, as OpenInference's `TraceConfig` names them. It is taken
-        /// out of the record of a call, so it is in no convention's attributes.
+        /// out of the record of a call, so it is in no convention's attributes for that part. The body as a
+        /// whole (`input.value`, `output.value`) is hidden by `Inputs` and `Outputs` alone, as in the original;
+        /// with `capture_content(false)` there is neither.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Hide {
@@ -101,12 +103,26 @@ impl fmt::Display for BadVariable {
 }
 
 impl Options {
-    /// Resolves what holds for a convention.
+    /// Resolves what holds where a convention and others beside it write on one span: of what their variables
+    /// say the strictest, since there is one record for all.
     pub(crate) fn resolve(
         &self,
         convention: &str,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Capture, BadVariable> {
+        let mut capture = self.resolve_one(convention, variable)?;
+        for also in &self.also {
+            let Capture { content, hide, image_limit, .. } = self.resolve_one(also.name(), variable)?;
+            capture.content &= content;
+            capture.hide.extend(hide);
+            capture.image_limit = [capture.image_limit, image_limit].into_iter().flatten().min();
+        }
+        capture.hide.sort();
+        capture.hide.dedup();
+        Ok(capture)
+    }
+
+    fn resolve_one(&self, convention: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Capture, BadVariable> {
         let mut capture = Capture {
             content: true,
             hide: self.hide.clone(),
@@ -131,8 +147,6 @@ impl Options {
             _ => capture.content = flag("TRACELOOP_TRACE_CONTENT", variable)?.unwrap_or(true),
         }
         capture.content = self.content.unwrap_or(capture.content);
-        capture.hide.sort();
-        capture.hide.dedup();
         capture.masked.sort();
         Ok(capture)
     }
@@ -184,6 +198,15 @@ mod tests {
         assert_eq!(limit(&Options::default(), &[]), Some(OPENINFERENCE_IMAGE));
         assert_eq!(limit(&Options::default(), &variable), Some(10));
         assert_eq!(limit(&Options { image_limit: Some(5), ..Options::default() }, &variable), Some(5));
+    }
+
+    #[test]
+    fn a_second_convention_brings_its_variables() {
+        let options = Options { also: vec![&crate::convention::OpenInference], ..Options::default() };
+        let capture = resolve(&options, "traceloop", &[("OPENINFERENCE_HIDE_INPUTS", "true")]).unwrap();
+        assert_eq!((capture.hide, capture.image_limit), (vec![Hide::Inputs], Some(OPENINFERENCE_IMAGE)));
+        let options = Options { also: vec![&crate::convention::Traceloop], ..Options::default() };
+        assert!(!resolve(&options, "openinference", &[("TRACELOOP_TRACE_CONTENT", "false")]).unwrap().content);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::{
 pub(crate) const REDACTED: &str = "__REDACTED__";
 /// Parameters whose text is a setting, not content. Numbers and booleans are kept in any case.
 const HARMLESS: [&str; 5] = ["model", "reasoning_effort", "service_tier", "tool_choice", "verbosity"];
+/// Parameters that are tools, where a provider's parameters are the body as it was sent.
+const TOOLS: [&str; 4] = ["tools", "functions", "toolConfig", "tool_config"];
 /// Longest word that is taken for a name, such as a reason or a class of errors.
 const MAX_WORD: usize = 48;
 
@@ -33,7 +35,7 @@ pub(crate) fn apply(capture: &Capture, call: &mut LlmCall) {
 fn hide_content(call: &mut LlmCall) {
     let Request { model, base_model, mut params, stream, max_tokens, temperature, top_p, .. } =
         std::mem::take(&mut call.request);
-    params.retain(|key, value| value.is_number() || value.is_boolean() || HARMLESS.contains(&key.as_str()));
+    params.retain(|key, value| is_setting(key, value));
     call.request = Request { model, base_model, params, stream, max_tokens, temperature, top_p, ..Request::default() };
     let Response { id, model, outputs, usage, finish_reason, system_fingerprint, service_tier, stated_cost, .. } =
         std::mem::take(&mut call.response);
@@ -59,6 +61,11 @@ fn hide_content(call: &mut LlmCall) {
     call.hidden = Hidden { input: true, output: true };
 }
 
+/// A parameter that is a setting: a text may be a prompt, a list the tools.
+fn is_setting(key: &str, value: &Json) -> bool {
+    value.is_number() || value.is_boolean() || HARMLESS.contains(&key)
+}
+
 fn hide_ending(ending: &mut Ending) {
     match ending {
         Ending::Failed(error) => {
@@ -82,7 +89,7 @@ fn is_word(text: &str) -> bool {
 pub(crate) fn apply_to_step(capture: &Capture, step: &mut Step) {
     let hides = |part| !capture.content || capture.hide.contains(&part);
     if hides(Hide::Inputs) {
-        (step.hidden.input, step.input, step.description) = (true, None, None);
+        (step.hidden.input, step.input, step.description, step.uri) = (true, None, None, None);
     }
     if hides(Hide::Outputs) {
         (step.hidden.output, step.output) = (true, None);
@@ -94,16 +101,21 @@ pub(crate) fn apply_to_step(capture: &Capture, step: &mut Step) {
 }
 
 fn hide(part: Hide, call: &mut LlmCall) {
-    let LlmCall { request, response, hidden, .. } = call;
+    let LlmCall { request, response, hidden, context, .. } = call;
     match part {
         Hide::InvocationParameters => hide_parameters(request),
-        Hide::Tools => (request.tools, response.tools) = (vec![], vec![]),
+        Hide::Tools => {
+            (request.tools, response.tools) = (vec![], vec![]);
+            request.params.retain(|key, _| !TOOLS.contains(&key.as_str()));
+        }
         Hide::Inputs => {
             hidden.input = true;
             hide_input_messages(request);
             (request.tools, response.tools) = (vec![], vec![]);
             (request.prompts, request.inputs) = (vec![], vec![]);
             request.output_schema = None;
+            request.params.retain(|key, value| is_setting(key, value));
+            context.prompt = None;
         }
         Hide::Outputs => {
             hidden.output = true;
@@ -160,6 +172,9 @@ fn hide_message(message: &mut Message) {
     for text in [&mut message.refusal, &mut message.reasoning].into_iter().flatten() {
         REDACTED.clone_into(text);
     }
+    if let Some(result) = &mut message.tool_result {
+        *result = REDACTED.into();
+    }
 }
 
 fn hide_texts(content: &mut Content) {
@@ -167,8 +182,10 @@ fn hide_texts(content: &mut Content) {
         Content::Absent => {}
         Content::Text(text) => REDACTED.clone_into(text),
         Content::Parts(parts) => parts.iter_mut().for_each(|part| match part {
-            Part::Text(text) | Part::SignedText { text, .. } | Part::Reasoning { text, .. } | Part::Refusal(text) => {
+            Part::Text(text) | Part::SignedText { text, .. } | Part::Refusal(text) => REDACTED.clone_into(text),
+            Part::Reasoning { text, summary, .. } => {
                 REDACTED.clone_into(text);
+                *summary = summary.take().map(|_| REDACTED.into());
             }
             Part::ToolResult { content, .. } => *content = REDACTED.into(),
             _ => {}

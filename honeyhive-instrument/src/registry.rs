@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use crate::{
     convention::{Convention, Sink},
     metrics::{self, Meters},
-    model::LlmCall,
+    model::{LlmCall, Step},
     options::Capture,
     pricing::{Cost, Pricing},
     redact::REDACTED,
@@ -57,12 +57,26 @@ impl Active {
     /// Returns the attributes of a call, in all its conventions. Of a key that two of them write the first
     /// one's value counts.
     pub(crate) fn attributes(&self, call: &LlmCall) -> Vec<KeyValue> {
-        let mut sink = Sink::default();
-        self.convention.write(call, &mut sink);
-        let mut attributes = sink.into_attributes();
-        for convention in self.also.iter().filter(|convention| convention.covers(call)) {
+        let also = self.also.iter().filter(|convention| convention.covers(call));
+        self.written([&self.convention].into_iter().chain(also), |convention, sink| convention.write(call, sink))
+    }
+
+    /// Returns the attributes of a step, likewise.
+    pub(crate) fn step_attributes(&self, step: &Step) -> Vec<KeyValue> {
+        self.written([&self.convention].into_iter().chain(&self.also), |convention, sink| {
+            convention.write_step(step, sink);
+        })
+    }
+
+    fn written<'a>(
+        &self,
+        conventions: impl Iterator<Item = &'a &'static dyn Convention>,
+        write: impl Fn(&dyn Convention, &mut Sink),
+    ) -> Vec<KeyValue> {
+        let mut attributes: Vec<KeyValue> = vec![];
+        for convention in conventions {
             let mut sink = Sink::default();
-            convention.write(call, &mut sink);
+            write(*convention, &mut sink);
             let known: HashSet<_> = attributes.iter().map(|attribute| attribute.key.clone()).collect();
             attributes.extend(sink.into_attributes().into_iter().filter(|attribute| !known.contains(&attribute.key)));
         }
@@ -70,7 +84,7 @@ impl Active {
     }
 
     /// Hides the values of attributes that are masked.
-    pub(crate) fn masked(&self, mut attributes: Vec<KeyValue>) -> Vec<KeyValue> {
+    fn masked(&self, mut attributes: Vec<KeyValue>) -> Vec<KeyValue> {
         let masked = |key: &str| {
             let below = |mask: &String| {
                 key.strip_prefix(mask.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -168,14 +182,25 @@ fn join(entry: &mut Entry, instrumentor: u64, way: &Way) -> Result<(), Taken> {
     let names = |conventions: &[&'static dyn Convention]| -> Vec<_> {
         conventions.iter().map(|convention| convention.name()).collect()
     };
-    let same_prices = active.prices.is_some() == way.prices.is_some();
-    if !same_prices || active.capture != way.capture || names(&active.also) != names(&way.also) {
+    if !same(&active.prices, &way.prices)
+        || active.meters != way.meters
+        || active.capture != way.capture
+        || names(&active.also) != names(&way.also)
+    {
         return Err(Taken::Options);
     }
     if !entry.instrumentors.contains(&instrumentor) {
         entry.instrumentors.push(instrumentor);
     }
     Ok(())
+}
+
+/// Prices are told apart by their address: two of one kind may hold different lists.
+fn same(ours: &Option<Arc<dyn Pricing>>, theirs: &Option<Arc<dyn Pricing>>) -> bool {
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
+        (ours, theirs) => ours.is_none() && theirs.is_none(),
+    }
 }
 
 /// Deactivates what an instrumentor alone asked for; calls under way are finished as they began.

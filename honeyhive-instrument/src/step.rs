@@ -10,7 +10,7 @@ use opentelemetry::{
 
 use crate::{
     context::{self, CallContext},
-    convention::{Sink, Verdict},
+    convention::Verdict,
     model::{CallError, Ending, Step},
     redact,
     registry::{self, Active},
@@ -84,9 +84,7 @@ impl StepSpan {
 
     fn write(&self, step: &Step) {
         let span = self.context.span();
-        let mut sink = Sink::default();
-        self.active.convention.write_step(step, &mut sink);
-        span.set_attributes(self.active.masked(sink.into_attributes()));
+        span.set_attributes(self.active.step_attributes(step));
         if let Ending::Failed(error) = &step.ending {
             let attributes = vec![
                 KeyValue::new("exception.type", format!("{}.{}", step.api, error.kind)),

@@ -62,6 +62,24 @@ impl Route {
         Ok(Self { name: name.to_owned(), upstream, suffix, variables })
     }
 
+    /// Makes a route from a base URL as clients of the service take it: with the ending that they want, such as
+    /// the `/v1` of OpenAI's, or with one of its own, which is then kept as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn from_base_url(name: &str, base_url: &str) -> Result<Self, RouteError> {
+        let base_url = base_url.trim_end_matches('/');
+        let mut route = Self::new(name, base_url)?;
+        match base_url.strip_suffix(route.suffix) {
+            Some(upstream) => Self::new(name, upstream),
+            None => {
+                route.suffix = "";
+                Ok(route)
+            }
+        }
+    }
+
     /// Returns the routes to OpenAI, Anthropic and Google AI.
     pub fn known() -> Vec<Self> {
         KNOWN.iter().filter_map(|(name, url, ..)| Self::new(name, url).ok()).collect()
@@ -70,6 +88,11 @@ impl Route {
     /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the variables from which clients of the service read their base URL.
+    pub fn variables(&self) -> &'static [&'static str] {
+        self.variables
     }
 
     /// Returns what follows the name of the route in a path.
@@ -102,6 +125,19 @@ mod tests {
         }
         for sly in ["/groq//evil.example/x", "/groq/@evil.example", "/groq/..//evil.example"] {
             assert!(url(sly).unwrap().starts_with("https://api.groq.com/"), "{sly}");
+        }
+    }
+
+    #[test]
+    fn base_urls_keep_their_ending() {
+        for (base_url, suffix, whole) in [
+            ("https://a.example/v1/", "/v1", "https://a.example/v1/models"),
+            ("https://a.example/compat", "", "https://a.example/compat/models"),
+        ] {
+            let route = Route::from_base_url("openai", base_url).unwrap();
+            assert_eq!(route.suffix, suffix);
+            let rest = format!("{}/models", route.suffix);
+            assert_eq!(route.url_for(&rest, None).as_str(), whole);
         }
     }
 

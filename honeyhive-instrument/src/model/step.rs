@@ -42,8 +42,10 @@ pub struct Step {
     pub kind: StepKind,
     /// Which side it is on.
     pub side: Side,
-    /// Name of the tool, the agent, the prompt or the resource.
+    /// Name of the tool, the agent or the prompt. It is kept where content is not.
     pub name: Option<String>,
+    /// Address of the resource: content, for it may hold anything.
+    pub uri: Option<String>,
     /// What it is for, in words.
     pub description: Option<String>,
     /// Method of the protocol, such as `tools/call`.
@@ -77,6 +79,7 @@ impl Step {
             kind,
             side,
             name: None,
+            uri: None,
             description: None,
             method: None,
             request_id: None,

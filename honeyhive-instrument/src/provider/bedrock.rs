@@ -103,6 +103,11 @@ impl Provider for Bedrock {
             Action::Guardrail => guardrail::claim(id, &mut call)?,
             _ => model_id::read(id, &mut call),
         }
+        // Other services have such paths too; there, only an id that is one of Bedrock's tells.
+        let is_known = call.vendor.is_some() || call.request.model.as_deref().is_some_and(|id| id.starts_with("arn:"));
+        if endpoint.action != Action::Guardrail && !is_known && !self.is_home(head) {
+            return None;
+        }
         call.request.stream = Some(endpoint.streams);
         Some(call)
     }

@@ -308,3 +308,88 @@ async fn a_transcription_is_read_from_its_form_and_an_answer_of_plain_text() {
     }
     assert_eq!(recorder.spans().len(), 2);
 }
+
+/// Traces one exchange that is written out here, with an instrumentor, and returns what was recorded.
+macro_rules! sent {
+    ($instrumentor:expr, $url:expr, $body:expr, $answer:expr) => {{
+        let _turn = turn().await;
+        let recorder = Recorder::new();
+        let tracer = recorder.tracer();
+        let instrumentor = $instrumentor;
+        instrumentor.instrument(tracer.provider()).unwrap();
+        let (url, headers) = ($url.parse().unwrap(), http::HeaderMap::new());
+        let head = honeyhive_instrument::provider::RequestHead { method: "POST", url: &url, headers: &headers };
+        if let Some(mut exchange) = honeyhive_instrument::Exchange::begin(&head, Some($body.to_string().as_bytes())) {
+            exchange.head(200, &headers);
+            for piece in $answer {
+                exchange.data(piece);
+            }
+            exchange.end();
+        }
+        instrumentor.uninstrument();
+        recorder.spans()
+    }};
+}
+
+#[tokio::test]
+async fn hidden_inputs_and_tools_are_not_among_the_parameters_either() {
+    const URL: &str = "https://bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-3-haiku-v1:0/invoke";
+    let body = json!({
+        "max_tokens": 5, "system": "canary-system", "tools": [{ "name": "canary-tool", "input_schema": {} }],
+        "messages": [{ "role": "user", "content": "canary-user" }],
+    });
+    let hidden = openinference::BedrockInstrumentor::new().hide(Hide::Inputs);
+    let spans = format!("{:?}", sent!(hidden, URL, body.clone(), [b"{}"]));
+    assert!(!spans.contains("canary") && spans.contains("max_tokens"), "{spans}");
+    let parameters = |spans: &[SpanRecord]| value(&spans[0], "llm.invocation_parameters").to_string();
+    let whole = parameters(&sent!(openinference::BedrockInstrumentor::new(), URL, body.clone(), [b"{}"]));
+    let hidden = openinference::BedrockInstrumentor::new().hide(Hide::Tools);
+    let without = parameters(&sent!(hidden, URL, body.clone(), [b"{}"]));
+    assert!(whole.contains("canary-tool") && !without.contains("canary-tool"), "{without}");
+    assert!(without.contains("canary-system"), "{without}");
+    let images = sent!(
+        openinference::OpenAIInstrumentor::new().hide(Hide::Inputs),
+        "https://api.openai.com/v1/images/generations",
+        json!({ "model": "gpt-image-1", "prompt": "canary", "n": 1 }),
+        [b"{}"]
+    );
+    let images = format!("{images:?}");
+    assert!(!images.contains("canary") && images.contains("gpt-image-1"), "{images}");
+}
+
+#[tokio::test]
+async fn hidden_texts_are_those_of_tools_and_of_reasoning_too() {
+    let spans = sent!(
+        otel_genai::OpenAIInstrumentor::new().hide(Hide::InputText),
+        "https://api.openai.com/v1/chat/completions",
+        json!({ "model": "gpt-4o", "messages": [{ "role": "tool", "tool_call_id": "c", "content": "canary" }] }),
+        [b"{}"]
+    );
+    assert!(!format!("{spans:?}").contains("canary") && spans.len() == 1, "{spans:?}");
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_limit_keeps_what_else_is_known() {
+    let piece = vec![b' '; 4 << 10];
+    let spans = sent!(
+        openinference::OpenAIInstrumentor::new(),
+        "https://api.openai.com/v1/chat/completions",
+        json!({ "model": "gpt-4o", "messages": [{ "role": "user", "content": "Hi" }] }),
+        std::iter::repeat_n(piece.as_slice(), 16_000)
+    );
+    assert_eq!(value(&spans[0], "honeyhive_metadata.response_too_large"), json!(true));
+    assert_eq!(value(&spans[0], "llm.input_messages.0.message.content"), json!("Hi"));
+}
+
+#[tokio::test]
+async fn other_services_with_a_path_like_bedrocks_are_left_alone() {
+    let body = json!({ "rows": [1, 2] });
+    for (url, count) in [
+        ("https://ml.internal.example/model/churn/invoke", 0),
+        ("https://ml.internal.example/model/meta.llama3-8b-instruct-v1:0/invoke", 1),
+        ("https://bedrock-runtime.eu-west-1.amazonaws.com/model/churn/invoke", 1),
+    ] {
+        let spans = sent!(openinference::BedrockInstrumentor::new(), url, body.clone(), [b"{}"]);
+        assert_eq!(spans.len(), count, "{url}");
+    }
+}

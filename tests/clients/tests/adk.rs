@@ -207,3 +207,65 @@ async fn without_the_agents_instrumentor_the_wire_is_traced() {
     wire.uninstrument();
     assert_eq!(recorder.tree(), "model GenerateContent\nmodel GenerateContent\n");
 }
+
+/// A model that streams pieces.
+struct Pieces(Vec<LlmResponse>);
+
+#[async_trait]
+impl Llm for Pieces {
+    fn name(&self) -> &str {
+        "gemini-2.5-flash"
+    }
+
+    async fn generate_content(&self, _: LlmRequest, _: bool) -> Result<LlmResponseStream> {
+        Ok(Box::pin(futures::stream::iter(self.0.clone().into_iter().map(Ok))))
+    }
+}
+
+fn piece(part: Part, partial: bool) -> LlmResponse {
+    let mut piece = LlmResponse::new(Content { role: "model".into(), parts: vec![part] });
+    piece.partial = partial;
+    piece
+}
+
+#[tokio::test]
+async fn a_stream_keeps_thoughts_and_every_call() {
+    let call = |name: &str| Part::FunctionCall {
+        name: name.into(),
+        args: json!({}),
+        id: Some(format!("id-{name}")),
+        thought_signature: None,
+    };
+    let thought = |thinking: &str| Part::Thinking { thinking: thinking.into(), signature: None };
+    let text = |text: &str| Part::Text { text: text.into() };
+    let mut whole = piece(text("It rains."), false);
+    whole.provider_metadata = Some(json!({ "content_complete": true }));
+    for (pieces, expected) in [
+        (vec![piece(call("first"), false), piece(call("second"), false)], vec!["id-first", "id-second"]),
+        (
+            vec![piece(thought("Look "), true), piece(thought("up."), true), piece(text("Rain."), false)],
+            vec!["Look up.", "Rain."],
+        ),
+        (vec![piece(text("It ra"), true), piece(text("ins."), true), whole], vec!["\"It rains.\""]),
+    ] {
+        let _turn = TURN.lock().await;
+        let recorder = Recorder::new();
+        let tracer = recorder.tracer();
+        let instrumentor = openinference::GoogleADKInstrumentor::new();
+        instrumentor.instrument(tracer.provider()).unwrap();
+        let request = LlmRequest::new("gemini-2.5-flash", vec![Content::new("user").with_text("Weather?")]);
+        let answers = AdkLlm::new(Pieces(pieces)).generate_content(request, true).await.unwrap();
+        answers.for_each(|_| async {}).await;
+        instrumentor.uninstrument();
+        let spans = recorder.spans();
+        let said: String = spans[0]
+            .attributes()
+            .iter()
+            .filter(|(key, _)| key.starts_with("llm.output_messages"))
+            .map(|(_, value)| value.to_string())
+            .collect();
+        for expected in expected {
+            assert_eq!(said.matches(expected).count(), 1, "{expected} in {said}");
+        }
+    }
+}

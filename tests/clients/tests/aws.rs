@@ -128,7 +128,7 @@ async fn a_stream_that_is_left_early_ends_its_span() {
     })
     .unwrap();
     let spans = traced(async {
-        let answer = client(&server).converse_stream().model_id("m").messages(question()).send().await.unwrap();
+        let answer = client(&server).converse_stream().model_id("amazon.m").messages(question()).send().await.unwrap();
         let mut events = answer.stream;
         events.recv().await.unwrap();
     })
@@ -141,19 +141,19 @@ async fn retries_are_one_span_and_errors_reach_caller_and_span() {
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&tries);
     let server = LoopbackServer::start(move |request| match request.path() {
-        "/model/busy/converse" if counted.fetch_add(1, Ordering::SeqCst) == 0 => Reply::status(503),
-        "/model/busy/converse" => Reply::json(200, ANSWER),
+        "/model/amazon.busy/converse" if counted.fetch_add(1, Ordering::SeqCst) == 0 => Reply::status(503),
+        "/model/amazon.busy/converse" => Reply::json(200, ANSWER),
         _ => Reply::json(400, r#"{"message":"no such model"}"#).header("x-amzn-errortype", "ValidationException:x"),
     })
     .unwrap();
     let spans = traced(async {
-        client(&server).converse().model_id("busy").messages(question()).send().await.unwrap();
-        let error = client(&server).converse().model_id("wrong").messages(question()).send().await.unwrap_err();
+        client(&server).converse().model_id("amazon.busy").messages(question()).send().await.unwrap();
+        let error = client(&server).converse().model_id("amazon.wrong").messages(question()).send().await.unwrap_err();
         assert_eq!(error.into_service_error().meta().message(), Some("no such model"));
         let gone = LoopbackServer::start(|_| Reply::status(200)).unwrap();
         let nobody = client(&gone);
         drop(gone);
-        nobody.converse().model_id("nobody").messages(question()).send().await.unwrap_err();
+        nobody.converse().model_id("amazon.nobody").messages(question()).send().await.unwrap_err();
     })
     .await;
     assert_eq!(tries.load(Ordering::SeqCst), 2);
@@ -191,6 +191,6 @@ async fn without_an_instrumentor_nothing_is_traced() {
     instrumentor.instrument(tracer.provider()).unwrap();
     instrumentor.uninstrument();
     assert!(!instrumentor.is_instrumented());
-    client(&server).converse().model_id("m").messages(question()).send().await.unwrap();
+    client(&server).converse().model_id("amazon.m").messages(question()).send().await.unwrap();
     assert_eq!(recorder.spans().len(), 0);
 }

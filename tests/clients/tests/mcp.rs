@@ -196,8 +196,10 @@ async fn openinference_has_tools_and_content_can_be_off() {
     let client = in_process((), &tracer).await;
     client.call_tool(CallToolRequestParams::new("canary").with_arguments(Default::default())).await.unwrap_err();
     client.call_tool(add()).await.unwrap();
+    client.read_resource(ReadResourceRequestParams::new("file:///secret-notes")).await.unwrap_err();
     instrumentor.uninstrument();
     let shown = format!("{:?}", recorder.spans());
+    assert!(!shown.contains("secret-notes"), "{shown}");
     assert!(!shown.contains("Unknown tool") && !shown.contains("\"a\":2") && shown.contains("REDACTED"), "{shown}");
 }
 

@@ -14,8 +14,7 @@ pub(super) fn head(step: &Step) -> (String, SpanKind) {
     };
     let operation = step.method.as_deref().unwrap_or(operation(step.kind));
     // A resource is no target: its address would make too many names.
-    let target = step.name.as_deref().filter(|_| step.method.as_deref() != Some("resources/read"));
-    let name = target.map_or_else(|| operation.to_owned(), |target| format!("{operation} {target}"));
+    let name = step.name.as_deref().map_or_else(|| operation.to_owned(), |target| format!("{operation} {target}"));
     (name, kind)
 }
 
@@ -38,12 +37,12 @@ pub(super) fn write(step: &Step, sink: &mut Sink) {
         (StepKind::Agent, _) => Some("gen_ai.agent.name"),
         (StepKind::Invocation, _) => Some("gen_ai.workflow.name"),
         (StepKind::Request, Some("prompts/get")) => Some("gen_ai.prompt.name"),
-        (StepKind::Request, Some(method)) if method.starts_with("resources/") => Some("mcp.resource.uri"),
         (StepKind::Request, _) => None,
     };
     if let Some(key) = key {
         sink.text(key, step.name.as_deref());
     }
+    sink.text("mcp.resource.uri", step.uri.as_deref());
     sink.text("gen_ai.tool.call.id", step.call_id.as_deref());
     sink.text("gen_ai.conversation.id", step.context.session.as_deref());
     sink.text("user.id", step.context.user.as_deref());

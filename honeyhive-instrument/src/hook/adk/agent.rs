@@ -103,7 +103,7 @@ impl<A: Agent> Agent for AdkAgent<A> {
         match self.0.run(ctx).with_context(running.context.clone()).await {
             Ok(events) => Ok(Box::pin(Traced { events, running: Some(running) })),
             Err(error) => {
-                running.end(Err(super::error(&error)));
+                running.end(Ending::Failed(super::error(&error)));
                 Err(error)
             }
         }
@@ -136,15 +136,24 @@ impl Running {
         }
     }
 
-    fn end(self, outcome: std::result::Result<(), crate::model::CallError>) {
-        for span in [self.agent, self.invocation].into_iter().flatten() {
+    /// Ends the inner span first.
+    fn end(mut self, ending: Ending) {
+        self.settle(&ending);
+    }
+
+    fn settle(&mut self, ending: &Ending) {
+        for span in [self.agent.take(), self.invocation.take()].into_iter().flatten() {
             span.end(|step| {
                 step.output = self.answer.clone();
-                if let Err(error) = &outcome {
-                    step.ending = Ending::Failed(error.clone());
-                }
+                step.ending = ending.clone();
             });
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.settle(&Ending::Dropped);
     }
 }
 
@@ -194,12 +203,12 @@ impl Stream for Traced {
             }
             Poll::Ready(Some(Err(error))) => {
                 if let Some(running) = self.running.take() {
-                    running.end(Err(super::error(error)));
+                    running.end(Ending::Failed(super::error(error)));
                 }
             }
             Poll::Ready(None) => {
                 if let Some(running) = self.running.take() {
-                    running.end(Ok(()));
+                    running.end(Ending::Complete);
                 }
             }
             Poll::Pending => {}

@@ -140,7 +140,7 @@ fn message(content: &AdkContent) -> Message {
     message
 }
 
-/// The stream of a model's answers; a piece of it is a delta, or the whole again at its end.
+/// The stream of a model's answers; a piece of it is a delta, or says that it is the whole.
 struct Traced {
     responses: LlmResponseStream,
     context: Context,
@@ -208,27 +208,24 @@ fn merge(whole: &mut LlmResponse, piece: &LlmResponse) {
     whole.error_message = piece.error_message.clone().or(whole.error_message.take());
     match (&mut whole.content, &piece.content) {
         (known @ None, Some(content)) => *known = Some(content.clone()),
-        (Some(known), Some(content)) if !piece.partial && text(content).starts_with(&text(known)) => {
-            *known = content.clone()
-        }
+        (Some(known), Some(content)) if is_whole(piece) => *known = content.clone(),
         (Some(known), Some(content)) => content.parts.iter().for_each(|part| add(known, part)),
         (_, None) => {}
     }
 }
 
-fn text(content: &AdkContent) -> String {
-    let texts = content
-        .parts
-        .iter()
-        .filter_map(|part| if let AdkPart::Text { text } = part { Some(text.as_str()) } else { None });
-    texts.collect()
+/// Says whether a piece repeats all that came before, by the same rule as adk's own agent.
+fn is_whole(piece: &LlmResponse) -> bool {
+    let metadata = piece.provider_metadata.as_ref();
+    !piece.partial && metadata.is_some_and(|metadata| metadata["content_complete"] == true)
 }
 
 fn add(content: &mut AdkContent, part: &AdkPart) {
     match (content.parts.last_mut(), part) {
         (Some(AdkPart::Text { text }), AdkPart::Text { text: piece }) => text.push_str(piece),
-        (Some(AdkPart::Thinking { thinking, .. }), AdkPart::Thinking { thinking: piece, .. }) => {
-            thinking.push_str(piece)
+        (Some(AdkPart::Thinking { thinking, signature }), AdkPart::Thinking { thinking: piece, signature: signed }) => {
+            thinking.push_str(piece);
+            *signature = signed.clone().or(signature.take());
         }
         _ => content.parts.push(part.clone()),
     }

@@ -114,11 +114,12 @@ pub(super) fn response(json: Json, response: &mut Response) {
 
 fn usage(json: &Json) -> Usage {
     let some = |key| count(json, key).filter(|count| *count > 0);
-    let output = count(json, "total_output_tokens");
-    let beside = some("total_thought_tokens").unwrap_or(0) + some("total_tool_use_tokens").unwrap_or(0);
+    let with = |sum, beside| count(json, sum).map(|sum| sum + some(beside).unwrap_or(0));
     Usage {
-        input: count(json, "total_input_tokens"),
-        output: output.map(|output| output + beside),
+        // What tools put in is input, as in `generateContent`.
+        input: with("total_input_tokens", "total_tool_use_tokens"),
+        input_tools: some("total_tool_use_tokens"),
+        output: with("total_output_tokens", "total_thought_tokens"),
         total: count(json, "total_tokens"),
         cache_read: some("total_cached_tokens"),
         reasoning: some("total_thought_tokens"),
