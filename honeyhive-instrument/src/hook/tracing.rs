@@ -71,6 +71,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for GenAiLayer {
         };
         let mut fields = Fields::default();
         attributes.record(&mut fields);
+        if fields.is_model_call() && context::is_silent(&parent) {
+            // A hook around it has made the span of this call.
+            return;
+        }
         let builder = tracer.provider().tracer("honeyhive.tracing");
         let name = fields.name.take().unwrap_or_else(|| attributes.metadata().name().to_owned());
         let started = builder.span_builder(name).with_kind(fields.kind.take().unwrap_or(SpanKind::Internal));

@@ -198,6 +198,7 @@ async fn openinference_has_tools_and_content_can_be_off() {
     client.call_tool(add()).await.unwrap();
     client.read_resource(ReadResourceRequestParams::new("file:///secret-notes")).await.unwrap_err();
     instrumentor.uninstrument();
+    client.cancel().await.unwrap();
     let shown = format!("{:?}", recorder.spans());
     assert!(!shown.contains("secret-notes"), "{shown}");
     assert!(!shown.contains("Unknown tool") && !shown.contains("\"a\":2") && shown.contains("REDACTED"), "{shown}");

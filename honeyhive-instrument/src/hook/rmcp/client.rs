@@ -14,24 +14,28 @@ use rmcp::{
         RequestParamsMeta, Resource, ResourceTemplate, SetLevelRequestParams, SubscribeRequestParams, Tool,
         UnsubscribeRequestParams,
     },
-    service::{ClientInitializeError, RunningService, ServiceError, serve_client},
+    service::{ClientInitializeError, QuitReason, RunningService, ServiceError, serve_client},
     transport::IntoTransport,
 };
 use serde::Serialize;
 use serde_json::json;
+use tokio::task::JoinError;
 
 use super::{McpHandler, Meta, answered};
 use crate::{
     mcp,
     model::{CallError, Side},
+    registry,
     step::StepSpan,
 };
 
-/// An rmcp client that is traced. It is the running client in all else.
+/// An rmcp client that is traced. What is not among its methods goes to the running client below, and makes
+/// no span: the `…_once` forms, completions of arguments, tasks.
 ///
 /// ```ignore
 /// let client = McpClient::serve((), transport).await?;
 /// client.call_tool(CallToolRequestParams::new("add")).await?;
+/// client.cancel().await?;
 /// ```
 #[derive(Debug)]
 pub struct McpClient<H: ClientHandler>(RunningService<RoleClient, McpHandler<H>>);
@@ -124,6 +128,29 @@ impl<H: ClientHandler> McpClient<H> {
         }
     }
 
+    /// Returns the running client, which is not traced.
+    pub fn into_inner(self) -> RunningService<RoleClient, McpHandler<H>> {
+        self.0
+    }
+
+    /// Closes the connection.
+    ///
+    /// # Errors
+    ///
+    /// When the task of the connection panicked.
+    pub async fn cancel(self) -> Result<QuitReason, JoinError> {
+        self.0.cancel().await
+    }
+
+    /// Waits until the connection is closed.
+    ///
+    /// # Errors
+    ///
+    /// When the task of the connection panicked.
+    pub async fn waiting(self) -> Result<QuitReason, JoinError> {
+        self.0.waiting().await
+    }
+
     ask! {
         call_tool(CallToolRequestParams) -> CallToolResult, "tools/call";
         get_prompt(GetPromptRequestParams) -> GetPromptResult, "prompts/get";
@@ -148,6 +175,9 @@ impl<H: ClientHandler> McpClient<H> {
         mut params: P,
         send: impl AsyncFnOnce(P) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
+        if registry::is_empty() {
+            return send(params).await;
+        }
         let message = json!({ "method": method, "params": params });
         let Some(span) = StepSpan::begin(mcp::request(&message, Side::Client)) else { return send(params).await };
         {
