@@ -198,8 +198,12 @@ fn limit_images(limit: usize, call: &mut LlmCall) {
     for message in &mut call.request.messages {
         if let Content::Parts(parts) = &mut message.content {
             for part in parts {
-                if matches!(part, Part::ImageData { mime_type, base64 } if "data:;base64,".len() + mime_type.len() + base64.len() > limit)
-                {
+                let length = match part {
+                    Part::ImageData { mime_type, base64 } => "data:;base64,".len() + mime_type.len() + base64.len(),
+                    Part::ImageUrl(url) if url.starts_with("data:") => url.len(),
+                    _ => 0,
+                };
+                if length > limit {
                     *part = Part::ImageUrl(REDACTED.to_owned());
                 }
             }
@@ -212,7 +216,20 @@ fn limit_in(limit: usize, json: &mut Json) {
     match json {
         Json::String(text) if text.len() > limit && text.starts_with("data:image/") => REDACTED.clone_into(text),
         Json::Array(items) => items.iter_mut().for_each(|item| limit_in(limit, item)),
-        Json::Object(fields) => fields.values_mut().for_each(|value| limit_in(limit, value)),
+        Json::Object(fields) => {
+            let names_an_image = ["media_type", "mime_type", "mimeType"]
+                .iter()
+                .any(|key| fields.get(*key).and_then(Json::as_str).is_some_and(|kind| kind.starts_with("image/")));
+            for (key, value) in fields {
+                match value {
+                    // Anthropic and Google have the kind of the data beside it, Converse has bytes alone.
+                    Json::String(data) if data.len() > limit && (key == "bytes" || key == "data" && names_an_image) => {
+                        REDACTED.clone_into(data);
+                    }
+                    value => limit_in(limit, value),
+                }
+            }
+        }
         _ => {}
     }
 }

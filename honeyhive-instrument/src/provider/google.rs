@@ -119,6 +119,7 @@ impl Provider for Google {
             (Ok(json), Some(endpoint)) => (endpoint.response)(json, &mut call.response),
             _ => {}
         }
+        fail_if_it_says_so(call);
     }
 
     fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step {
@@ -143,6 +144,7 @@ impl Provider for Google {
         if let (Some(json), Some(endpoint)) = (call.response.json.take(), endpoint(call)) {
             (endpoint.response)(json, &mut call.response);
         }
+        fail_if_it_says_so(call);
     }
 
     /// Names the error as Google's Python client does, which puts status and reason before the body.
@@ -155,5 +157,14 @@ impl Provider for Google {
             None => super::error_message(status, body),
         };
         CallError { kind: kind.into(), message }
+    }
+}
+
+/// An interaction may arrive whole and say that it failed.
+fn fail_if_it_says_so(call: &mut LlmCall) {
+    let failed = call.response.json.as_ref().filter(|json| json["status"] == "failed");
+    if let Some(json) = failed.filter(|_| call.operation == Operation::Interaction) {
+        let message = json.pointer("/error/message").and_then(Json::as_str).unwrap_or("the interaction failed");
+        call.ending = Ending::Failed(CallError { kind: "InteractionError".into(), message: message.to_owned() });
     }
 }

@@ -393,3 +393,48 @@ async fn other_services_with_a_path_like_bedrocks_are_left_alone() {
         assert_eq!(spans.len(), count, "{url}");
     }
 }
+
+#[tokio::test]
+async fn long_images_are_hidden_in_every_form() {
+    let data = "A".repeat(100);
+    let url = format!("data:image/png;base64,{data}");
+    let bedrock = "https://bedrock-runtime.us-east-1.amazonaws.com/model/amazon.nova-lite-v1:0/converse";
+    let anthropic = "https://api.anthropic.com/v1/messages";
+    let openai = "https://api.openai.com/v1/responses";
+    let user = |content: Json| json!({ "model": "m", "messages": [{ "role": "user", "content": [content] }] });
+    let shown = [
+        sent!(
+            openinference::AnthropicInstrumentor::new().base64_image_max_length(50),
+            anthropic,
+            user(json!({ "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": data } })),
+            [b"{}"]
+        ),
+        sent!(
+            openinference::BedrockInstrumentor::new().base64_image_max_length(50),
+            bedrock,
+            user(json!({ "image": { "format": "png", "source": { "bytes": data } } })),
+            [b"{}"]
+        ),
+        sent!(
+            openinference::OpenAIInstrumentor::new().base64_image_max_length(50),
+            openai,
+            json!({ "model": "m", "input": [{ "role": "user", "content": [{ "type": "input_image", "image_url": url }] }] }),
+            [b"{}"]
+        ),
+    ];
+    for spans in shown {
+        let shown = format!("{spans:?}");
+        assert!(!shown.contains("AAAA") && shown.contains("REDACTED"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn an_interaction_that_failed_is_an_error() {
+    let spans = sent!(
+        openinference::GoogleGenerativeAIInstrumentor::new(),
+        "https://generativelanguage.googleapis.com/v1beta/interactions",
+        json!({ "model": "gemini-2.5-flash", "input": "Hi" }),
+        [br#"{"id":"i","status":"failed","error":{"message":"no capacity"}}"#]
+    );
+    assert_eq!(spans[0].status(), ("ERROR", "InteractionError: no capacity"));
+}
