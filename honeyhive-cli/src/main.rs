@@ -12,6 +12,7 @@
 mod convention;
 mod proxy;
 mod routes;
+mod signal;
 
 use std::process::ExitCode;
 

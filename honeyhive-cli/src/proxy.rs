@@ -6,7 +6,10 @@ use honeyhive_core::HoneyHiveTracer;
 use honeyhive_instrument::gateway::Gateway;
 use tokio::process::Command;
 
-use crate::{Options, convention, routes};
+use crate::{
+    Options, convention, routes,
+    signal::{self, Stop},
+};
 
 /// How long the end waits for spans to arrive.
 const LAST_FLUSH: Duration = Duration::from_secs(10);
@@ -18,6 +21,7 @@ pub(crate) async fn run(options: &Options, program: &[String]) -> Outcome {
     let (name, arguments) = program.split_first().ok_or("no program was given")?;
     let session = Path::new(name).file_name().map_or_else(|| name.clone(), |name| name.to_string_lossy().into_owned());
     let (tracer, gateway) = start(options, Some(&session)).await?;
+    let mut stop = Stop::new()?;
     let mut child = Command::new(name)
         .args(arguments)
         .envs(gateway.variables())
@@ -26,22 +30,23 @@ pub(crate) async fn run(options: &Options, program: &[String]) -> Outcome {
     let ended = loop {
         tokio::select! {
             ended = child.wait() => break ended?,
-            // The program gets the signal too, and says when it is done.
-            _ = tokio::signal::ctrl_c() => {}
+            // An interrupt of the terminal reaches the program too; it says when it is done.
+            signal = stop.wanted() => signal::pass_on(signal, &child),
         }
     };
     drop(gateway);
     finish(&tracer);
-    Ok(ended.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(signal::exit_code(ended))
 }
 
 /// Runs the gateway until it is interrupted.
 pub(crate) async fn serve(options: &Options) -> Outcome {
     let (tracer, gateway) = start(options, None).await?;
+    let mut stop = Stop::new()?;
     for (name, url) in gateway.variables() {
         println!("export {name}={url}");
     }
-    tokio::signal::ctrl_c().await?;
+    stop.wanted().await;
     drop(gateway);
     finish(&tracer);
     Ok(ExitCode::SUCCESS)

@@ -120,6 +120,20 @@ fn mistakes_are_named_before_anything_runs() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn asked_to_end_both_end_and_deliver() {
+    let place = Place::new("terminate");
+    for (arguments, code) in [(vec!["run", "--", "sh", "-c", "echo up; exec sleep 60"], 143), (vec!["proxy"], 0)] {
+        let mut command = place.honeyhive(&arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        lines.next().unwrap().unwrap();
+        Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments:?}");
+    }
+}
+
 #[test]
 fn the_proxy_alone_prints_where_clients_are_to_go() {
     let place = Place::new("proxy");
