@@ -3,15 +3,6 @@
 
 use honeyhive_instrument::gateway::{Route, RouteError};
 
-/// Every variable that a child is given, and its route: whatever it says already is where to forward to.
-const FROM_ENVIRONMENT: [(&str, &str); 5] = [
-    ("openai", "OPENAI_BASE_URL"),
-    ("openai", "OPENAI_API_BASE"),
-    ("anthropic", "ANTHROPIC_BASE_URL"),
-    ("google", "GOOGLE_GEMINI_BASE_URL"),
-    ("azure", "AZURE_OPENAI_ENDPOINT"),
-];
-
 /// Returns the routes. Of one name the last one counts: one that was asked for, else the environment's.
 pub(crate) fn all(asked: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Route>, String> {
     let mut routes = Route::known();
@@ -20,7 +11,8 @@ pub(crate) fn all(asked: &[String], variable: &dyn Fn(&str) -> Option<String>) -
         routes.push(route);
     };
     let mut named: Vec<(&str, &str, String)> = vec![];
-    for (name, from) in FROM_ENVIRONMENT {
+    // Whatever a variable says that a child is given anew is where to forward to.
+    for (name, from) in Route::all_variables() {
         let Some(url) = variable(from).filter(|url| !url.is_empty()) else { continue };
         if let Some((_, first, _)) = named.iter().find(|(known, _, other)| *known == name && *other != url) {
             return Err(format!("{first} and {from} name different services; unset one of them"));
@@ -71,8 +63,10 @@ mod tests {
         assert!(routes.contains("mine.example") && !routes.contains("api.openai.com"), "{routes}");
         let error = names(&[], &[older, ("OPENAI_BASE_URL", "https://other.example/v1")]).unwrap_err();
         assert!(error.contains("OPENAI_BASE_URL and OPENAI_API_BASE"), "{error}");
-        let known: Vec<_> = Route::known().iter().flat_map(|route| route.variables()).copied().collect();
-        assert!(known.iter().all(|name| FROM_ENVIRONMENT.iter().any(|(_, from)| from == name)), "{known:?}");
+        for (name, variable) in Route::all_variables() {
+            let routes = names(&[], &[(variable, "https://mine.example")]).unwrap().join("\n");
+            assert!(routes.contains(name) && routes.contains("mine.example"), "{variable}: {routes}");
+        }
     }
 
     #[test]

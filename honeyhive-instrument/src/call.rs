@@ -8,7 +8,7 @@ use std::{
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{Status, TraceContextExt, Tracer},
+    trace::{SpanRef, Status, TraceContextExt, Tracer},
 };
 
 use crate::{
@@ -147,26 +147,29 @@ impl CallSpan {
             span.set_attribute(KeyValue::new(COST, cost.total));
             span.set_attribute(KeyValue::new(COST_SOURCE, cost.source.clone()));
         }
-        if let Some(error) = self.call.error() {
-            span.add_event(
-                "exception",
-                vec![
-                    KeyValue::new("exception.type", format!("{}.{}", self.call.api, error.kind)),
-                    KeyValue::new("exception.message", error.message.clone()),
-                ],
-            );
-        }
-        match self.active.convention.verdict(&self.call) {
-            Verdict::Unset => {}
-            Verdict::Ok => span.set_status(Status::Ok),
-            Verdict::Error(why) => span.set_status(Status::error(why)),
-        }
+        write_outcome(&span, self.call.api, self.call.error(), self.active.convention.verdict(&self.call));
     }
 }
 
 impl Drop for CallSpan {
     fn drop(&mut self) {
         self.settle(|call| call.ending = Ending::Dropped);
+    }
+}
+
+/// Writes how a call or a step ended: the error as an event, and the status.
+pub(crate) fn write_outcome(span: &SpanRef<'_>, api: &str, error: Option<&CallError>, verdict: Verdict) {
+    if let Some(error) = error {
+        let attributes = vec![
+            KeyValue::new("exception.type", format!("{api}.{}", error.kind)),
+            KeyValue::new("exception.message", error.message.clone()),
+        ];
+        span.add_event("exception", attributes);
+    }
+    match verdict {
+        Verdict::Unset => {}
+        Verdict::Ok => span.set_status(Status::Ok),
+        Verdict::Error(why) => span.set_status(Status::error(why)),
     }
 }
 

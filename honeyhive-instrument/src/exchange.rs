@@ -45,7 +45,6 @@ pub struct Exchange {
     status: u16,
     body: Body,
     taken: usize,
-    is_too_large: bool,
 }
 
 #[derive(Debug)]
@@ -68,7 +67,7 @@ impl Exchange {
             (provider.is_home(head) || call.request.model.is_some()).then_some(call)
         };
         let span = CallSpan::begin_with(provider.name(), read)?;
-        Some(Self { provider, span, status: 0, body: Body::Plain(vec![]), taken: 0, is_too_large: false })
+        Some(Self { provider, span, status: 0, body: Body::Plain(vec![]), taken: 0 })
     }
 
     /// Returns the context in which the request is to be sent.
@@ -98,12 +97,17 @@ impl Exchange {
 
     /// Takes bytes of the answer.
     pub fn data(&mut self, bytes: &[u8]) {
-        self.taken = self.taken.saturating_add(bytes.len());
+        let before = self.taken;
+        self.taken = before.saturating_add(bytes.len());
         if self.span.is_settled() || matches!(self.body, Body::Sound) {
             return;
         }
         if self.taken > MAX_BODY {
-            return self.too_large();
+            // Once: an attribute that is set again is kept again.
+            if before <= MAX_BODY {
+                self.too_large();
+            }
+            return;
         }
         match &mut self.body {
             Body::Sound => {}
@@ -115,11 +119,8 @@ impl Exchange {
         }
     }
 
-    /// Lets go of what cannot be read whole. Done once: an attribute that is set again is kept again.
+    /// Lets go of what cannot be read whole.
     fn too_large(&mut self) {
-        if std::mem::replace(&mut self.is_too_large, true) {
-            return;
-        }
         self.span.mark(TOO_LARGE);
         if let Body::Plain(body) = &mut self.body {
             *body = vec![];

@@ -159,7 +159,7 @@ fn hide_input_messages(request: &mut Request) {
 }
 
 /// Replaces the parts that are `wanted` by an image at `url`.
-fn each_part(message: &mut Message, wanted: fn(&Part) -> bool, url: String) {
+fn each_part(message: &mut Message, wanted: impl Fn(&Part) -> bool, url: String) {
     if let Content::Parts(parts) = &mut message.content {
         for part in parts.iter_mut().filter(|part| wanted(part)) {
             *part = Part::ImageUrl(url.clone());
@@ -196,20 +196,18 @@ fn hide_texts(content: &mut Content) {
 /// Replaces images in base64 that are longer than `limit`, in messages and in the body.
 fn limit_images(limit: usize, call: &mut LlmCall) {
     for message in &mut call.request.messages {
-        if let Content::Parts(parts) = &mut message.content {
-            for part in parts {
-                let length = match part {
-                    Part::ImageData { mime_type, base64 } => "data:;base64,".len() + mime_type.len() + base64.len(),
-                    Part::ImageUrl(url) if url.starts_with("data:") => url.len(),
-                    _ => 0,
-                };
-                if length > limit {
-                    *part = Part::ImageUrl(REDACTED.to_owned());
-                }
-            }
-        }
+        each_part(message, |part| image_length(part) > limit, REDACTED.to_owned());
     }
     [&mut call.request.json, &mut call.request.input].into_iter().flatten().for_each(|json| limit_in(limit, json));
+}
+
+/// Returns how long an image is as it stands in a message; 0 of what is none, or stands elsewhere.
+fn image_length(part: &Part) -> usize {
+    match part {
+        Part::ImageData { mime_type, base64 } => "data:;base64,".len() + mime_type.len() + base64.len(),
+        Part::ImageUrl(url) if url.starts_with("data:") => url.len(),
+        _ => 0,
+    }
 }
 
 fn limit_in(limit: usize, json: &mut Json) {

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use opentelemetry::{
-    Context, KeyValue,
-    trace::{Status, TraceContextExt, Tracer},
+    Context,
+    trace::{TraceContextExt, Tracer},
 };
 
 use crate::{
+    call::{contained, write_outcome},
     context::{self, CallContext},
-    convention::Verdict,
     model::{CallError, Ending, Step},
     redact,
     registry::{self, Active},
@@ -73,30 +73,22 @@ impl StepSpan {
     fn settle(&mut self, read: impl FnOnce(&mut Step)) {
         let Some(mut step) = self.step.take() else { return };
         let span = self.context.span();
-        let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        contained(|| {
             read(&mut step);
             redact::apply_to_step(&self.active.capture, &mut step);
             self.write(&step);
-        }));
-        drop(written);
+        });
         span.end();
     }
 
     fn write(&self, step: &Step) {
         let span = self.context.span();
         span.set_attributes(self.active.step_attributes(step));
-        if let Ending::Failed(error) = &step.ending {
-            let attributes = vec![
-                KeyValue::new("exception.type", format!("{}.{}", step.api, error.kind)),
-                KeyValue::new("exception.message", error.message.clone()),
-            ];
-            span.add_event("exception", attributes);
-        }
-        match self.active.convention.step_verdict(step) {
-            Verdict::Unset => {}
-            Verdict::Ok => span.set_status(Status::Ok),
-            Verdict::Error(why) => span.set_status(Status::error(why)),
-        }
+        let error = match &step.ending {
+            Ending::Failed(error) => Some(error),
+            _ => None,
+        };
+        write_outcome(&span, step.api, error, self.active.convention.step_verdict(step));
     }
 }
 

@@ -26,14 +26,13 @@ impl fmt::Display for RouteError {
 
 impl std::error::Error for RouteError {}
 
-/// Name, URL, suffix and variables of the services that are known.
-const KNOWN: [(&str, &str, &str, &[&str]); 3] = [
-    ("openai", "https://api.openai.com", "/v1", &["OPENAI_BASE_URL", "OPENAI_API_BASE"]),
-    ("anthropic", "https://api.anthropic.com", "", &["ANTHROPIC_BASE_URL"]),
-    ("google", "https://generativelanguage.googleapis.com", "", &["GOOGLE_GEMINI_BASE_URL"]),
+/// Name, URL, suffix and variables of the services that are known; Azure OpenAI has a URL for each resource.
+const KNOWN: [(&str, Option<&str>, &str, &[&str]); 4] = [
+    ("openai", Some("https://api.openai.com"), "/v1", &["OPENAI_BASE_URL", "OPENAI_API_BASE"]),
+    ("anthropic", Some("https://api.anthropic.com"), "", &["ANTHROPIC_BASE_URL"]),
+    ("google", Some("https://generativelanguage.googleapis.com"), "", &["GOOGLE_GEMINI_BASE_URL"]),
+    ("azure", None, "", &["AZURE_OPENAI_ENDPOINT"]),
 ];
-/// Variables that name an Azure OpenAI resource.
-const AZURE: &[&str] = &["AZURE_OPENAI_ENDPOINT"];
 
 impl Route {
     /// Makes a route to any service: `Route::new("groq", "https://api.groq.com/openai")`.
@@ -58,7 +57,6 @@ impl Route {
         }
         let known = KNOWN.iter().find(|(known, ..)| *known == name);
         let (suffix, variables) = known.map_or(("", [].as_slice()), |(_, _, suffix, variables)| (*suffix, *variables));
-        let variables = if name == "azure" { AZURE } else { variables };
         Ok(Self { name: name.to_owned(), upstream, suffix, variables })
     }
 
@@ -82,17 +80,17 @@ impl Route {
 
     /// Returns the routes to OpenAI, Anthropic and Google AI.
     pub fn known() -> Vec<Self> {
-        KNOWN.iter().filter_map(|(name, url, ..)| Self::new(name, url).ok()).collect()
+        KNOWN.iter().filter_map(|(name, url, ..)| Self::new(name, (*url)?).ok()).collect()
+    }
+
+    /// Returns every variable from which clients read the base URL of a service, with the name of its route.
+    pub fn all_variables() -> impl Iterator<Item = (&'static str, &'static str)> {
+        KNOWN.iter().flat_map(|(name, _, _, variables)| variables.iter().map(|variable| (*name, *variable)))
     }
 
     /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Returns the variables from which clients of the service read their base URL.
-    pub fn variables(&self) -> &'static [&'static str] {
-        self.variables
     }
 
     /// Returns what follows the name of the route in a path.

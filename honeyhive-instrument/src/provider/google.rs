@@ -114,12 +114,11 @@ impl Provider for Google {
         match (serde_json::from_slice(body), endpoint(call)) {
             (Ok(Json::Array(pieces)), _) => {
                 pieces.iter().for_each(|piece| generate::piece(piece, &mut call.response));
-                self.finish(call);
             }
-            (Ok(json), Some(endpoint)) => (endpoint.response)(json, &mut call.response),
+            (Ok(json), _) => call.response.json = Some(json),
             _ => {}
         }
-        fail_if_it_says_so(call);
+        self.finish(call);
     }
 
     fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step {

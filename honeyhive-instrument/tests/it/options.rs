@@ -11,17 +11,24 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::{fixture::Fixture, instrumentors::turn};
 
-/// Traces one exchange with an instrumentor and returns its span.
-macro_rules! traced {
-    ($instrumentor:expr, $fixture:literal) => {{
+/// Does work while an instrumentor is active, and returns what was recorded.
+macro_rules! recorded {
+    ($instrumentor:expr, $work:expr) => {{
         let _turn = turn().await;
         let recorder = Recorder::new();
         let tracer = recorder.tracer();
         let instrumentor = $instrumentor;
         instrumentor.instrument(tracer.provider()).unwrap();
-        Fixture::of($fixture).exchange();
+        $work;
         instrumentor.uninstrument();
-        let spans = recorder.spans();
+        recorder.spans()
+    }};
+}
+
+/// Traces one exchange with an instrumentor and returns its span.
+macro_rules! traced {
+    ($instrumentor:expr, $fixture:literal) => {{
+        let spans = recorded!($instrumentor, Fixture::of($fixture).exchange());
         assert_eq!(spans.len(), 1);
         spans.into_iter().next().unwrap()
     }};
@@ -309,26 +316,20 @@ async fn a_transcription_is_read_from_its_form_and_an_answer_of_plain_text() {
     assert_eq!(recorder.spans().len(), 2);
 }
 
-/// Traces one exchange that is written out here, with an instrumentor, and returns what was recorded.
+/// Traces one exchange that is written out here, and returns what was recorded.
 macro_rules! sent {
-    ($instrumentor:expr, $url:expr, $body:expr, $answer:expr) => {{
-        let _turn = turn().await;
-        let recorder = Recorder::new();
-        let tracer = recorder.tracer();
-        let instrumentor = $instrumentor;
-        instrumentor.instrument(tracer.provider()).unwrap();
-        let (url, headers) = ($url.parse().unwrap(), http::HeaderMap::new());
-        let head = honeyhive_instrument::provider::RequestHead { method: "POST", url: &url, headers: &headers };
-        if let Some(mut exchange) = honeyhive_instrument::Exchange::begin(&head, Some($body.to_string().as_bytes())) {
-            exchange.head(200, &headers);
-            for piece in $answer {
-                exchange.data(piece);
-            }
-            exchange.end();
-        }
-        instrumentor.uninstrument();
-        recorder.spans()
-    }};
+    ($instrumentor:expr, $url:expr, $body:expr, $answer:expr) => {
+        recorded!($instrumentor, exchange($url, &$body.to_string(), $answer))
+    };
+}
+
+fn exchange<'a, B: AsRef<[u8]> + ?Sized + 'a>(url: &str, body: &str, answer: impl IntoIterator<Item = &'a B>) {
+    let (url, headers) = (url.parse().unwrap(), http::HeaderMap::new());
+    let head = honeyhive_instrument::provider::RequestHead { method: "POST", url: &url, headers: &headers };
+    let Some(mut exchange) = honeyhive_instrument::Exchange::begin(&head, Some(body.as_bytes())) else { return };
+    exchange.head(200, &headers);
+    answer.into_iter().for_each(|piece| exchange.data(piece.as_ref()));
+    exchange.end();
 }
 
 #[tokio::test]
