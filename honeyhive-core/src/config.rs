@@ -2,10 +2,13 @@
 //! `resolve` is a pure function of what the code set and of a look-up; nothing else here or in the
 //! crate reads the environment. A value that is present but wrong is an error; absent is not.
 
+mod describe;
 mod parse;
 
 use std::{path::PathBuf, time::Duration};
 
+pub use self::describe::Setting;
+pub(crate) use self::parse::{is_loopback, otlp_url, replacement_key as parse_key};
 use crate::{ConfigError, Value, secret::Secret, session};
 
 /// Server used unless told otherwise.
@@ -32,6 +35,14 @@ const FLUSH_INTERVAL: Bounded<Duration> =
     bounded("flush_interval", "HH_FLUSH_INTERVAL", secs(1), Duration::from_millis(10), secs(3600));
 const BATCH_SIZE: Bounded<usize> = bounded("batch_size", "HH_BATCH_SIZE", 512, 1, 10_000);
 const QUEUE_BYTES: Bounded<usize> = bounded("queue_bytes", "HH_QUEUE_BYTES", 32 << 20, 64 << 10, 1 << 30);
+const SPOOL_BYTES: Bounded<u64> = bounded("spool_bytes", "HH_SPOOL_BYTES", 256 << 20, 1 << 20, 1 << 40);
+const SPOOL_AGE: Bounded<Duration> =
+    bounded("spool_age", "HH_SPOOL_AGE", secs(7 * 24 * 3600), secs(1), secs(366 * 24 * 3600));
+const SPOOL_FREE: Bounded<u64> = bounded("spool_free_percent", "HH_SPOOL_FREE_PERCENT", 10, 0, 90);
+const MAX_OPEN_SPANS: Bounded<u64> = bounded("max_open_spans", "HH_MAX_OPEN_SPANS", 100_000, 1, 100_000_000);
+const RETRY_FIRST: Bounded<Duration> =
+    bounded("retry_waits", "", Duration::from_millis(500), Duration::from_millis(1), secs(600));
+const RETRY_MOST: Bounded<Duration> = bounded("retry_waits", "", secs(30), Duration::from_millis(1), secs(3600));
 const MAX_ATTRIBUTES: Bounded<u32> = bounded("max_attributes", "HH_MAX_ATTRIBUTES", 10_000, 16, 100_000);
 const MAX_EVENTS: Bounded<u32> = bounded("max_events", "HH_MAX_EVENTS", 128, 1, 100_000);
 
@@ -48,6 +59,38 @@ pub enum Protocol {
     HttpProtobuf,
     /// OTLP JSON over HTTP.
     HttpJson,
+}
+
+/// How requests are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// gzip. The default, except on loopback.
+    Gzip,
+    /// Not at all. The default on loopback.
+    None,
+}
+
+/// What ended spans survive on their way to a server.
+///
+/// An exporter of your own and local mode need no journal: the one is told of spans at once, the other
+/// writes them where they stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Outages of the server, as long as the spans fit into memory. Nothing is written to disk.
+    Memory,
+    /// Also long outages, and the end of the program during one: what cannot be sent is written.
+    Spill,
+    /// Also the death of the process: spans are written within milliseconds, before they are sent. The
+    /// default.
+    #[default]
+    Journal,
+    /// Also the loss of power, but for the last 200 ms.
+    Fsync,
+    /// As [`Journal`](Self::Journal), and the end of a span waits until it is written: for tests, evaluations and
+    /// functions that are frozen between calls.
+    Sync,
 }
 
 /// What is printed on stderr when a trace ends.
@@ -97,6 +140,16 @@ pub(crate) struct Explicit {
     pub(crate) local_dir: Option<PathBuf>,
     pub(crate) console: Option<Console>,
     pub(crate) trust_inbound_session: Option<bool>,
+    pub(crate) compression: Option<Compression>,
+    pub(crate) durability: Option<Durability>,
+    pub(crate) spool_dir: Option<PathBuf>,
+    pub(crate) spool_bytes: Option<u64>,
+    pub(crate) spool_age: Option<Duration>,
+    pub(crate) spool_free_percent: Option<u64>,
+    pub(crate) max_open_spans: Option<u64>,
+    pub(crate) retry_waits: Option<(Duration, Duration)>,
+    pub(crate) bisect_refused: Option<bool>,
+    pub(crate) keep_local: Option<bool>,
 }
 
 /// Settings after resolution.
@@ -121,6 +174,18 @@ pub(crate) struct Config {
     pub(crate) local_dir: PathBuf,
     pub(crate) console: Console,
     pub(crate) trust_inbound_session: bool,
+    pub(crate) compression: Option<Compression>,
+    pub(crate) durability: Durability,
+    /// None where no directory is known.
+    pub(crate) spool_dir: Option<PathBuf>,
+    pub(crate) spool_bytes: u64,
+    pub(crate) spool_age: Duration,
+    pub(crate) spool_free_percent: u64,
+    pub(crate) max_open_spans: u64,
+    pub(crate) retry_first: Duration,
+    pub(crate) retry_most: Duration,
+    pub(crate) bisect_refused: bool,
+    pub(crate) keep_local: bool,
     /// Whether the terminal shows ASCII only.
     pub(crate) ascii: bool,
 }
@@ -148,6 +213,10 @@ impl Config {
         let console = env.chosen("console", "HH_CONSOLE", explicit.console, parse::console)?;
         let protocol = env.chosen("protocol", "HH_OTLP_PROTOCOL", explicit.protocol, parse::protocol)?;
         let disabled = env.chosen("disabled", "HH_DISABLE_TRACING", explicit.disabled, parse::boolean)?;
+        let compression = env.chosen("compression", "HH_COMPRESSION", explicit.compression, parse::compression)?;
+        let durability = env.chosen("durability", "HH_DURABILITY", explicit.durability, parse::durability)?;
+        let bisect = env.chosen("bisect_refused", "HH_BISECT_REFUSED", explicit.bisect_refused, parse::boolean)?;
+        let keep_local = env.chosen("keep_local", "HH_KEEP_LOCAL", explicit.keep_local, parse::boolean)?;
         let local_dir = explicit.local_dir.or_else(|| env.text("HH_LOCAL_DIR").map(PathBuf::from));
         Ok(Self {
             server_url: parse::server_url(explicit.server_url, &env)?,
@@ -168,6 +237,17 @@ impl Config {
             local_dir: local_dir.unwrap_or_else(|| DEFAULT_LOCAL_DIR.into()),
             console: console.unwrap_or(if key.is_some() { Console::Off } else { Console::Tree }),
             trust_inbound_session: explicit.trust_inbound_session.unwrap_or(false),
+            compression,
+            durability: durability.unwrap_or_default(),
+            spool_dir: parse::spool_dir(explicit.spool_dir, &env)?,
+            spool_bytes: parse::count(&SPOOL_BYTES, explicit.spool_bytes, &env)?,
+            spool_age: parse::duration(&SPOOL_AGE, explicit.spool_age, &env)?,
+            spool_free_percent: parse::count(&SPOOL_FREE, explicit.spool_free_percent, &env)?,
+            max_open_spans: parse::count(&MAX_OPEN_SPANS, explicit.max_open_spans, &env)?,
+            retry_first: parse::duration(&RETRY_FIRST, explicit.retry_waits.map(|(first, _)| first), &env)?,
+            retry_most: parse::duration(&RETRY_MOST, explicit.retry_waits.map(|(_, most)| most), &env)?,
+            bisect_refused: bisect.unwrap_or(false),
+            keep_local: keep_local.unwrap_or(false),
             ascii: env.text("TERM").is_some_and(|term| term == "dumb"),
             key,
         })

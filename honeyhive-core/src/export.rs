@@ -1,49 +1,66 @@
-//! From ended spans to a destination.
+//! From ended spans to their destinations.
 //! The seam is [`Exporter`]: it gets a batch and says what is left to do. The queue before it is
 //! bounded in bytes and never blocks; one worker thread with its own runtime does the rest, so
 //! nothing of ours runs on the host's runtime.
+//!
+//! ```text
+//! queue ─► worker: seal, encode once ─► lane per destination: backlog (segments) ⇄ spool ─► Exporter
+//! ```
 
+mod backlog;
+mod backoff;
+mod batch;
+mod check;
+pub(crate) mod decode;
+mod disk;
+mod encode;
+mod exit;
+mod foreign;
 mod forward;
+mod health;
 pub(crate) mod http;
+mod lane;
 pub(crate) mod local;
-pub(crate) mod otlp;
+pub(crate) mod plan;
 pub(crate) mod queue;
 mod report;
+pub(crate) mod rest;
+mod segment;
+mod shrink;
+pub(crate) mod spool;
+pub mod store;
+mod stored;
+mod verdict;
 pub(crate) mod worker;
 
 use std::{fmt::Debug, future::Future, pin::Pin, time::Duration};
 
-use opentelemetry_sdk::Resource;
-
+pub(crate) use self::backoff::Waits;
+pub use self::batch::Batch;
+pub use self::check::Checked;
+pub use self::foreign::OtelExporter;
 pub use self::forward::Forwarded;
+pub use self::health::Health;
+pub use self::http::Otlp;
+pub(crate) use self::lane::Rules;
 pub use self::report::Report;
-use crate::SpanRecord;
+pub(crate) use self::spool::Bounds;
 
-/// Path of OTLP traces below a server's base URL.
+/// Path of OTLP traces below HoneyHive's base URL.
 pub(crate) const TRACES_PATH: &str = "/opentelemetry/v1/traces";
-
-/// A group of ended spans on its way out.
-#[derive(Debug)]
-pub struct Batch {
-    pub(crate) spans: Vec<SpanRecord>,
-    pub(crate) resource: Resource,
-}
-
-impl Batch {
-    /// Returns the spans.
-    pub fn spans(&self) -> &[SpanRecord] {
-        &self.spans
-    }
-}
 
 /// What became of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Sent {
+    /// The destination has it.
+    Done,
     /// The destination has it, except for spans that it rejected.
-    Done {
+    Partial {
         /// How many spans the destination refused.
         rejected: usize,
+        /// Why, in the destination's words.
+        message: Option<String>,
     },
     /// Try again, not before `after` if that is set.
     Retry {
@@ -52,7 +69,19 @@ pub enum Sent {
         /// What went wrong, without secrets.
         reason: String,
     },
-    /// The destination will not take that much at once; it is tried in halves.
+    /// No answer came in time: try again, in smaller pieces.
+    TimedOut,
+    /// It may pass or not: try again three times, then give it up.
+    Unsure {
+        /// What went wrong, without secrets.
+        reason: String,
+    },
+    /// A setting is wrong: keep the spans, and try one batch again every five minutes.
+    Blocked {
+        /// What to mend, without secrets.
+        reason: String,
+    },
+    /// The destination will not take that much at once; it is tried in smaller pieces.
     TooLarge,
     /// The destination will not take it; trying again is no use.
     Refused {

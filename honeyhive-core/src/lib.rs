@@ -34,13 +34,15 @@ mod tracer;
 mod value;
 
 pub use self::attr::Bucket;
-pub use self::config::{Console, DEFAULT_LOCAL_DIR, DEFAULT_SERVER_URL, Protocol};
+pub use self::config::{Compression, Console, DEFAULT_LOCAL_DIR, DEFAULT_SERVER_URL, Durability, Protocol, Setting};
 pub use self::context::{ContextGuard, current_tracer};
 pub use self::default::{default_tracer, set_default_tracer};
 pub use self::enrich::{Enricher, SessionEnricher};
 pub use self::error::ConfigError;
 pub use self::event::{EventType, UnknownEventType};
-pub use self::export::{Batch, Exporter, Exporting, Forwarded, Report, Sent};
+pub use self::export::{
+    Batch, Checked, Exporter, Exporting, Forwarded, Health, OtelExporter, Otlp, Report, Sent, store,
+};
 pub use self::init::{Guard, init};
 pub use self::instrumented::InContext;
 pub use self::record::SpanRecord;

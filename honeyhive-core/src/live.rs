@@ -1,7 +1,14 @@
 //! Our span as OpenTelemetry sees it: recording, in the `Context`, open to `set_attribute` by
 //! anybody. Ends exactly once, at `end` or when the last context that holds it goes.
 
-use std::{borrow::Cow, sync::Arc, time::SystemTime};
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
 
 use opentelemetry::{
     KeyValue,
@@ -10,16 +17,48 @@ use opentelemetry::{
 
 use crate::{export::queue::Queue, record::OpenRecord};
 
+/// Counts the spans of a tracer that are open, up to a limit: spans that are never ended must not fill
+/// the memory.
+#[derive(Debug)]
+pub(crate) struct OpenSpans {
+    count: Arc<AtomicU64>,
+    most: u64,
+}
+
+impl OpenSpans {
+    pub(crate) fn new(most: u64) -> Self {
+        Self { count: Arc::default(), most }
+    }
+
+    /// Returns a place for one more span; none where too many are open.
+    pub(crate) fn enter(&self) -> Option<OpenSpan> {
+        let place = OpenSpan(Arc::clone(&self.count));
+        // The place gives its count back when it is dropped, also right here.
+        (self.count.fetch_add(1, Ordering::Relaxed) < self.most).then_some(place)
+    }
+}
+
+/// One of the spans that are open.
+#[derive(Debug)]
+pub(crate) struct OpenSpan(Arc<AtomicU64>);
+
+impl Drop for OpenSpan {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct LiveSpan {
     context: SpanContext,
     record: Option<Box<OpenRecord>>,
     queue: Arc<Queue>,
+    open: Option<OpenSpan>,
 }
 
 impl LiveSpan {
-    pub(crate) fn new(record: OpenRecord, queue: Arc<Queue>) -> Self {
-        Self { context: record.data.span_context.clone(), record: Some(Box::new(record)), queue }
+    pub(crate) fn new(record: OpenRecord, queue: Arc<Queue>, open: OpenSpan) -> Self {
+        Self { context: record.data.span_context.clone(), record: Some(Box::new(record)), queue, open: Some(open) }
     }
 }
 
@@ -74,8 +113,10 @@ impl OtelSpan for LiveSpan {
     }
 
     fn end_with_timestamp(&mut self, time: SystemTime) {
+        self.open = None;
         if let Some(mut record) = self.record.take() {
-            record.data.end_time = time;
+            // The clock may have been set back meanwhile.
+            record.data.end_time = time.max(record.data.start_time);
             self.queue.push_own(record);
         }
     }

@@ -176,6 +176,11 @@ pub(crate) fn is_local_root(data: &SpanData) -> bool {
     data.parent_span_id == SpanId::INVALID || data.parent_span_is_remote
 }
 
+/// Tells whether a span failed.
+pub(crate) fn is_error(data: &SpanData) -> bool {
+    matches!(data.status, OtelStatus::Error { .. })
+}
+
 /// Estimates the memory of a span: fixed parts plus text.
 pub(crate) fn data_bytes(data: &SpanData) -> usize {
     let pairs = |attributes: &[KeyValue]| -> usize {

@@ -396,11 +396,15 @@ impl HoneyHiveTracer {
         if parent_span.is_valid() && !parent_span.is_sampled() {
             return Span::off();
         }
+        let Some(open) = self.open_spans().enter() else {
+            self.queue().too_many_open();
+            return Span::off();
+        };
         let scope = parent.get::<Scope>();
         let explicit = builder.session.as_ref().map(|session| session.tag().clone());
         let session = explicit.or_else(|| self.session_in(parent));
         let record = self.open_record(&builder, &parent_span, session.clone());
-        let live = crate::live::LiveSpan::new(record, Arc::clone(self.queue()));
+        let live = crate::live::LiveSpan::new(record, Arc::clone(self.queue()), open);
         let context = parent.with_span(live);
         let known =
             scope.is_some_and(|scope| scope.tracer().same_as(self) && scope.session_of(self) == session.as_ref());

@@ -18,11 +18,12 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider
 pub use self::lazy::LazyTracer;
 use self::pipeline::Ticket;
 use crate::{
-    Report, Session, Span, SpanBuilder, SpanKind, TracerBuilder, Value,
+    ConfigError, Report, Session, Span, SpanBuilder, SpanKind, TracerBuilder, Value,
     api::Call,
-    config::Config,
+    config::{Config, parse_key},
     context::session_in,
-    export::{http::Rest, queue::Queue},
+    export::{Health, http::KeySlot, queue::Queue},
+    live::OpenSpans,
     record::{Core, Identity, Limits, OpenRecord},
     session::{self, SessionTag},
 };
@@ -60,7 +61,9 @@ struct Shared {
     scope: InstrumentationScope,
     ids: RandomIdGenerator,
     queue: Arc<Queue>,
-    rest: Rest,
+    open: OpenSpans,
+    /// The key that is sent, where there is one.
+    key: Option<Arc<KeySlot>>,
     ticket: Ticket,
     provider: SdkTracerProvider,
 }
@@ -157,7 +160,7 @@ impl HoneyHiveTracer {
     /// Sends everything that has ended, without blocking the thread.
     pub fn flush_async(&self, limit: Duration) -> impl Future<Output = Report> + Send + use<> {
         let queue = Arc::clone(&self.shared.queue);
-        async move { queue.flush_async(limit).await }
+        async move { queue.flush_async(limit, false).await }
     }
 
     /// Flushes and stops, waiting at most `limit`. Later spans are counted as dropped.
@@ -165,6 +168,37 @@ impl HoneyHiveTracer {
     /// Blocks the calling thread. Calling it again returns the same accounts.
     pub fn shutdown(&self, limit: Duration) -> Report {
         self.shared.queue.shutdown(limit)
+    }
+
+    /// Flushes and stops, without blocking the thread.
+    pub fn shutdown_async(&self, limit: Duration) -> impl Future<Output = Report> + Send + use<> {
+        let queue = Arc::clone(&self.shared.queue);
+        async move { queue.flush_async(limit, true).await }
+    }
+
+    /// Sends with another key from now on, such as one that was rotated. What waits goes with the new key too.
+    ///
+    /// # Errors
+    ///
+    /// When the tracer sends nothing to HoneyHive, or the text is no key of HoneyHive's.
+    pub fn set_api_key(&self, key: impl Into<String>) -> Result<(), ConfigError> {
+        let Some(slot) = &self.shared.key else {
+            return Err(ConfigError::new("api_key", "", "this tracer sends nothing to HoneyHive; build it with a key"));
+        };
+        let key = parse_key(key.into())?;
+        slot.set(key.clone());
+        self.shared.queue.change_key(key);
+        Ok(())
+    }
+
+    /// Returns how delivery is doing, for a health check. Does not wait.
+    ///
+    /// ```
+    /// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+    /// assert!(tracer.health().is_ok());
+    /// ```
+    pub fn health(&self) -> Health {
+        self.shared.queue.health()
     }
 
     /// Returns what became of all spans so far, without waiting.
@@ -194,8 +228,8 @@ impl HoneyHiveTracer {
         &self.shared.queue
     }
 
-    pub(crate) fn rest(&self) -> &Rest {
-        &self.shared.rest
+    pub(crate) fn open_spans(&self) -> &OpenSpans {
+        &self.shared.open
     }
 
     fn ticket(&self) -> &Ticket {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use honeyhive::{HoneyHiveTracer, Protocol, Report, testing::Reply};
+use honeyhive::{Compression, HoneyHiveTracer, Protocol, Report, testing::Reply};
 
 use crate::{LIMIT, backend};
 
@@ -27,7 +27,8 @@ fn both_encodings_arrive_with_honeyhives_headers() {
     for (protocol, content_type) in
         [(Protocol::HttpProtobuf, "application/x-protobuf"), (Protocol::HttpJson, "application/json")]
     {
-        let (backend, tracer) = backend(|builder| builder.protocol(protocol).source("prod"));
+        let (backend, tracer) =
+            backend(|builder| builder.protocol(protocol).compression(Compression::Gzip).source("prod"));
         end(&tracer, 20);
         let report = tracer.flush(LIMIT);
         assert!(report.is_complete(), "{report}");
@@ -113,18 +114,23 @@ fn retry_after_is_kept() {
 
 #[test]
 fn refusals_are_reported_with_their_fix_and_without_the_key() {
-    for (status, fix) in
-        [(401, "HH_API_KEY"), (403, "HH_API_KEY"), (404, "HH_API_URL"), (302, "HH_API_URL"), (400, "400")]
-    {
+    for (status, fix, pending, dropped) in [
+        (401, "HH_API_KEY", 2, 0),
+        (403, "HH_API_KEY", 2, 0),
+        (404, "HH_API_URL", 2, 0),
+        (302, "HH_API_URL", 2, 0),
+        (400, "400", 0, 2),
+    ] {
         let (backend, tracer) = backend(|builder| builder);
         backend.then_answer(Reply::status(status).header("location", "http://127.0.0.1:9/"));
         end(&tracer, 2);
-        let report = tracer.flush(LIMIT);
+        let report = tracer.flush(Duration::from_millis(500));
         check_accounts(&report);
-        assert_eq!((report.delivered(), report.dropped()), (0, 2), "{report}");
-        let text = report.to_string();
+        assert_eq!((report.delivered(), report.pending(), report.dropped()), (0, pending, dropped), "{report}");
+        let text = format!("{report} {:?}", tracer.health());
         assert!(text.contains(fix) && !text.contains("canary"), "{text}");
         assert_eq!(otlp_requests(&backend).len(), 1, "redirects are not followed, refusals not retried");
+        assert_eq!(tracer.health().is_ok(), pending == 0, "{:?}", tracer.health());
     }
 }
 
@@ -162,7 +168,7 @@ fn a_request_that_is_too_large_is_sent_in_halves() {
     backend.then_answer(Reply::status(413));
     end(&tracer, 4);
     assert!(tracer.flush(LIMIT).is_complete());
-    assert_eq!(otlp_requests(&backend).len(), 5, "4, 2, then 1 + 1 + 2");
+    assert_eq!(otlp_requests(&backend).len(), 6, "4, 2, then 1 + 1 + 1 + 1: what it takes is remembered");
     backend.then_answer(Reply::status(413));
     end(&tracer, 1);
     let report = tracer.flush(LIMIT);

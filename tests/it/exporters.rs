@@ -49,7 +49,7 @@ fn scripted(
 }
 
 fn done() -> Exporting<'static> {
-    Box::pin(std::future::ready(Sent::Done { rejected: 0 }))
+    Box::pin(std::future::ready(Sent::Done))
 }
 
 fn down() -> Exporting<'static> {
@@ -79,7 +79,7 @@ fn a_short_flush_leaves_the_export_of_a_long_one_alone() {
         |_, _| {
             Box::pin(async {
                 tokio::time::sleep(Duration::from_millis(600)).await;
-                Sent::Done { rejected: 0 }
+                Sent::Done
             })
         },
     );

@@ -3,6 +3,7 @@
 
 mod context;
 mod delivery;
+mod destinations;
 mod exporters;
 mod golden;
 mod hygiene;
@@ -15,7 +16,7 @@ mod tracers;
 
 use std::time::Duration;
 
-use honeyhive::{HoneyHiveTracer, TracerBuilder, testing::FakeBackend};
+use honeyhive::{Durability, HoneyHiveTracer, TracerBuilder, testing::FakeBackend};
 
 /// Long enough for any loopback exchange.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -24,6 +25,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 fn backend(set: impl FnOnce(TracerBuilder) -> TracerBuilder) -> (FakeBackend, HoneyHiveTracer) {
     let backend = FakeBackend::start().unwrap();
     let builder = HoneyHiveTracer::init().api_key("canary-key").server_url(backend.url()).session_name("s1");
+    let builder =
+        builder.durability(Durability::Memory).retry_waits(Duration::from_millis(20), Duration::from_millis(100));
     let tracer = set(builder).build().unwrap();
     (backend, tracer)
 }

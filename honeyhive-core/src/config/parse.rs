@@ -1,11 +1,16 @@
 //! Checks of single settings: text in, value or a [`ConfigError`] that names the fix out.
 
-use std::{fmt::Debug, str::FromStr, time::Duration};
+use std::{
+    fmt::Debug,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use url::Url;
 use uuid::Uuid;
 
-use super::{Bounded, Console, DEFAULT_SERVER_URL, Explicit, Protocol, alternates};
+use super::{Bounded, Compression, Console, DEFAULT_SERVER_URL, Durability, Explicit, Protocol, alternates};
 use crate::{ConfigError, secret::Secret};
 
 /// The environment: trimmed, with blank meaning absent.
@@ -66,6 +71,18 @@ pub(super) fn key(explicit: &Explicit, env: &Env<'_>) -> Result<Option<Secret>, 
         ingestion_shape(text)?;
     }
     Ok(ingestion.or(project).map(Secret::new))
+}
+
+/// Checks a key that replaces another: a project key or an ingestion key.
+pub(crate) fn replacement_key(text: String) -> Result<Secret, ConfigError> {
+    let ingestion = text.trim().starts_with("hh_ingst_");
+    let secret = Some(Secret::new(text));
+    let explicit = match ingestion {
+        true => Explicit { ingestion_api_key: secret, ..Explicit::default() },
+        false => Explicit { api_key: secret, ..Explicit::default() },
+    };
+    let missing = || ConfigError::new("api_key", "", "the key is blank");
+    key(&explicit, &Env::new(&|_| None))?.ok_or_else(missing)
 }
 
 fn sendable(setting: &'static str, variable: &'static str, text: &str) -> Result<(), ConfigError> {
@@ -139,27 +156,44 @@ pub(super) fn name(
 
 pub(super) fn server_url(explicit: Option<String>, env: &Env<'_>) -> Result<Url, ConfigError> {
     let text = explicit.or_else(|| env.text("HH_API_URL")).unwrap_or_else(|| DEFAULT_SERVER_URL.to_owned());
-    let wrong = |problem: &str| ConfigError::new("server_url", "HH_API_URL", problem);
-    let mut url = Url::parse(text.trim())
-        .map_err(|_| wrong("not a URL; write it with its scheme, like https://api.honeyhive.ai"))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(wrong("the scheme must be http or https, as in https://api.honeyhive.ai"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("a key in the URL would end up in logs; pass it with `.api_key(..)` or HH_API_KEY"));
-    }
-    if url.scheme() == "http" && !is_loopback(&url) {
-        return Err(wrong("plain http would send the key readable to all; use https (http is for loopback only)"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("must have no query and no fragment; give the base URL only"));
-    }
+    let mut url = checked_url(&text).map_err(|problem| ConfigError::new("server_url", "HH_API_URL", problem))?;
     let path = url.path().trim_end_matches('/').trim_end_matches("/opentelemetry/v1/traces").to_owned();
     url.set_path(&path);
     Ok(url)
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Reads the address of an OTLP server: its base, to which `/v1/traces` is added, or the whole.
+pub(crate) fn otlp_url(text: &str) -> Result<(Url, &'static str), ConfigError> {
+    const PATH: &str = "/v1/traces";
+    let mut url = checked_url(text).map_err(|problem| ConfigError::new("otlp", "", problem))?;
+    let path = url.path().trim_end_matches('/');
+    let base = path.strip_suffix(PATH).unwrap_or(path).to_owned();
+    url.set_path(&base);
+    Ok((url, PATH))
+}
+
+fn checked_url(text: &str) -> Result<Url, &'static str> {
+    let url =
+        Url::parse(text.trim()).map_err(|_| "not a URL; write it with its scheme, like https://api.honeyhive.ai")?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("the scheme must be http or https, as in https://api.honeyhive.ai");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a key in the URL would end up in logs; pass it with `.api_key(..)` or HH_API_KEY, or as a header");
+    }
+    if url.scheme() == "http" && !is_loopback(&url) {
+        return Err("plain http would send keys and prompts readable to all; use https (http is for loopback only)");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("must have no query and no fragment; give the base URL only");
+    }
+    match url.port() {
+        Some(0) => Err("port 0 is no port to connect to"),
+        _ => Ok(url),
+    }
+}
+
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
@@ -183,6 +217,51 @@ pub(super) fn console(text: &str) -> Result<Console, String> {
         "tree" => Ok(Console::Tree),
         "full" => Ok(Console::Full),
         _ => Err(format!("unknown console form {:?}: use off, line, tree or full", short(text))),
+    }
+}
+
+pub(super) fn compression(text: &str) -> Result<Compression, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "gzip" => Ok(Compression::Gzip),
+        "none" => Ok(Compression::None),
+        _ => Err(format!("unknown compression {:?}: use gzip or none", short(text))),
+    }
+}
+
+pub(super) fn durability(text: &str) -> Result<Durability, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "memory" => Ok(Durability::Memory),
+        "spill" => Ok(Durability::Spill),
+        "journal" => Ok(Durability::Journal),
+        "fsync" => Ok(Durability::Fsync),
+        "sync" => Ok(Durability::Sync),
+        _ => Err(format!("unknown durability {:?}: use memory, spill, journal, fsync or sync", short(text))),
+    }
+}
+
+/// Finds the directory for spans that wait: as set, else where programs keep their state.
+pub(super) fn spool_dir(explicit: Option<PathBuf>, env: &Env<'_>) -> Result<Option<PathBuf>, ConfigError> {
+    let home = env.text("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let set = explicit.or_else(|| env.text("HH_SPOOL_DIR").map(PathBuf::from));
+    let Some(set) = set else {
+        let state = env.text("XDG_STATE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+        let state = state.or_else(|| home.map(|home| home.join(".local/state")));
+        let state = state.or_else(|| env.text("LOCALAPPDATA").map(PathBuf::from));
+        return Ok(state.map(|dir| dir.join("honeyhive/spool")));
+    };
+    let wrong = |problem: &str| ConfigError::new("spool_dir", "HH_SPOOL_DIR", problem);
+    let expanded = match (set.strip_prefix("~"), home) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        (Ok(_), None) => return Err(wrong("~ needs HOME; write the whole path")),
+        (Err(_), _) => set,
+    };
+    match expanded.parent() {
+        _ if expanded.as_os_str().is_empty() => Ok(None),
+        None => Err(wrong("the root of the file system is no place for spans; name a directory below it")),
+        Some(_) if expanded == Path::new("..") || expanded == Path::new(".") => {
+            Err(wrong("name a directory of its own, such as ./spool"))
+        }
+        Some(_) => Ok(Some(expanded)),
     }
 }
 

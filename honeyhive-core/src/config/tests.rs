@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Config, Console, Explicit, Protocol};
+use super::{Compression, Config, Console, Durability, Explicit, Protocol};
 use crate::{ConfigError, secret::Secret};
 
 fn resolve(env: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -49,6 +49,15 @@ fn every_variable_has_an_effect() {
         ("HH_DISABLE_TRACING", "TRUE"),
         ("HH_LOCAL_DIR", "/x"),
         ("HH_CONSOLE", "line"),
+        ("HH_COMPRESSION", "gzip"),
+        ("HH_DURABILITY", "fsync"),
+        ("HH_SPOOL_DIR", "/spool"),
+        ("HH_SPOOL_BYTES", "2000000"),
+        ("HH_SPOOL_AGE", "60"),
+        ("HH_SPOOL_FREE_PERCENT", "5"),
+        ("HH_BISECT_REFUSED", "yes"),
+        ("HH_MAX_OPEN_SPANS", "7"),
+        ("HH_KEEP_LOCAL", "1"),
     ])
     .unwrap();
     assert_eq!(config.key.unwrap().reveal(), "key");
@@ -64,6 +73,29 @@ fn every_variable_has_an_effect() {
     assert!(config.disabled);
     assert_eq!(config.local_dir.to_str(), Some("/x"));
     assert_eq!(config.console, Console::Line);
+    assert_eq!((config.compression, config.durability), (Some(Compression::Gzip), Durability::Fsync));
+    assert_eq!(config.spool_dir.as_deref().and_then(|dir| dir.to_str()), Some("/spool"));
+    assert_eq!(
+        (config.spool_bytes, config.spool_age, config.spool_free_percent),
+        (2_000_000, Duration::from_secs(60), 5)
+    );
+    assert_eq!((config.bisect_refused, config.max_open_spans, config.keep_local), (true, 7, true));
+}
+
+#[test]
+fn the_spool_is_where_programs_keep_their_state() {
+    for (env, expected) in [
+        (&[("HOME", "/h")][..], Some("/h/.local/state/honeyhive/spool")),
+        (&[("HOME", "/h"), ("XDG_STATE_HOME", "/state")], Some("/state/honeyhive/spool")),
+        (&[("HOME", "/h"), ("XDG_STATE_HOME", "not/absolute")], Some("/h/.local/state/honeyhive/spool")),
+        (&[("HOME", "/h"), ("HH_SPOOL_DIR", "~/mine")], Some("/h/mine")),
+        (&[("HH_SPOOL_DIR", "below/here")], Some("below/here")),
+        (&[("LOCALAPPDATA", "/app")], Some("/app/honeyhive/spool")),
+        (&[], None),
+    ] {
+        let config = resolve(env).unwrap();
+        assert_eq!(config.spool_dir.as_deref().and_then(|dir| dir.to_str()), expected, "{env:?}");
+    }
 }
 
 #[test]
@@ -138,6 +170,19 @@ fn wrong_values_are_errors_that_name_the_variable_and_the_fix() {
         ("HH_MAX_ATTRIBUTES", "abc", "not a whole number"),
         ("HH_MAX_EVENTS", "-1", "not a whole number"),
         ("HH_DISABLE_TRACING", "maybe", "neither true nor false"),
+        ("HH_API_URL", "https://h:0", "port 0"),
+        ("HH_API_URL", "http://0.0.0.0:80", "use https"),
+        ("HH_COMPRESSION", "zstd", "gzip or none"),
+        ("HH_DURABILITY", "disk", "memory, spill, journal, fsync or sync"),
+        ("HH_SPOOL_DIR", "/", "a directory below it"),
+        ("HH_SPOOL_DIR", "..", "a directory of its own"),
+        ("HH_SPOOL_DIR", "~/x", "needs HOME"),
+        ("HH_SPOOL_BYTES", "1", "between 1048576 and"),
+        ("HH_SPOOL_AGE", "0", "between 1s and"),
+        ("HH_SPOOL_FREE_PERCENT", "99", "between 0 and 90"),
+        ("HH_MAX_OPEN_SPANS", "0", "between 1 and"),
+        ("HH_BISECT_REFUSED", "perhaps", "neither true nor false"),
+        ("HH_KEEP_LOCAL", "perhaps", "neither true nor false"),
         ("HH_CONSOLE", "rainbow", "off, line, tree or full"),
     ] {
         let error = resolve(&[(variable, value)]).unwrap_err().to_string();

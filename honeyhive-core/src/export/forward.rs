@@ -1,6 +1,7 @@
-//! Sends to HoneyHive what local mode kept. A file is set aside as `.sending` first, so that a program
-//! that still runs goes on in a new one; it is removed once every line of it has arrived, and not
-//! before. Spans that were sent twice are the same spans, since they keep their ids.
+//! Sends to HoneyHive what was kept on this machine: by local mode, or in the spool of processes that are
+//! gone. A file of local mode is set aside as `.sending` first, so that a program that still runs goes on
+//! in a new one; any file is removed once all of it has arrived, and not before. Spans that were sent
+//! twice are the same spans, since they keep their ids.
 
 use std::{
     fs,
@@ -13,11 +14,24 @@ use std::{
 use opentelemetry::Context;
 use serde_json::Value as Json;
 
-use super::{TRACES_PATH, http::Rest};
+use super::{
+    Batch, Sent, TRACES_PATH,
+    disk::RealDisk,
+    http::Link,
+    plan::Calls,
+    rest::Rest,
+    spool,
+    store::{self, Kind},
+};
 use crate::{HoneyHiveTracer, api::Call};
 
 /// Extension of a file that is being sent, or was not sent whole.
 const SET_ASIDE: &str = "sending";
+/// Most spans and bytes of a request.
+const MAX_SPANS: usize = 512;
+const MAX_BYTES: usize = 4 << 20;
+/// How often a request is tried.
+const TRIES: u32 = 3;
 
 /// What [`HoneyHiveTracer::forward`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,10 +50,18 @@ impl Forwarded {
     pub fn kept(&self) -> usize {
         self.kept
     }
+
+    fn count(&mut self, arrived: bool) {
+        match arrived {
+            true => self.files += 1,
+            false => self.kept += 1,
+        }
+    }
 }
 
 impl HoneyHiveTracer {
-    /// Sends the traces and session calls that local mode kept in a directory, in at most `limit`.
+    /// Sends what is kept in a directory, in at most `limit`: the traces and session calls of local mode,
+    /// and the spool of processes that are gone, whichever destination and key they were for.
     ///
     /// Blocks the calling thread. The tracer needs a key, and must be on.
     ///
@@ -56,36 +78,92 @@ impl HoneyHiveTracer {
     /// When the tracer sends nothing to HoneyHive (no key, an exporter of its own, or turned off), and
     /// when the directory or a file cannot be read.
     pub fn forward(&self, dir: impl AsRef<Path>, limit: Duration) -> io::Result<Forwarded> {
-        let rest = self.rest().clone();
-        if !matches!(rest, Rest::Server(_)) || !self.is_enabled() {
+        let calls = self.queue().plan().calls.clone();
+        let Calls::Server(server) = calls.enabled(self.is_enabled()) else {
             let why = "nowhere to send to: the tracer needs a key (HH_API_KEY or `.api_key(..)`) and must be on";
             return Err(io::Error::other(why));
-        }
-        let paths = kept_files(dir.as_ref())?;
+        };
+        let dir = dir.as_ref();
+        let work = || -> io::Result<Forwarded> {
+            let _quiet = Context::enter_telemetry_suppressed_scope();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let _inside = runtime.enter();
+            let link = server.connect().map_err(io::Error::other)?;
+            let deadline = Instant::now() + limit;
+            Sender { link, deadline, runtime: &runtime, done: Forwarded::default() }.send_all(dir)
+        };
         // A thread of its own: the caller's may be one of a runtime, which must not start another.
-        let sent = thread::scope(|scope| scope.spawn(|| send_files(&rest, &paths, limit)).join());
+        let sent = thread::scope(|scope| scope.spawn(work).join());
         sent.unwrap_or_else(|_| Err(io::Error::other("sending panicked; no file that had not arrived was removed")))
     }
 }
 
-fn send_files(rest: &Rest, paths: &[PathBuf], limit: Duration) -> io::Result<Forwarded> {
-    let _quiet = Context::enter_telemetry_suppressed_scope();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let started = Instant::now();
-    let mut done = Forwarded::default();
-    for path in paths {
-        let Some(path) = set_aside(path)? else { continue };
-        let left = limit.saturating_sub(started.elapsed());
-        let arrived = runtime.block_on(async { tokio::time::timeout(left, send_file(rest, &path)).await });
-        match arrived.unwrap_or(Ok(false))? {
-            true => {
+struct Sender<'a> {
+    link: Link,
+    deadline: Instant,
+    runtime: &'a tokio::runtime::Runtime,
+    done: Forwarded,
+}
+
+impl Sender<'_> {
+    fn send_all(mut self, dir: &Path) -> io::Result<Forwarded> {
+        for path in kept_files(dir)? {
+            let Some(path) = set_aside(&path)? else { continue };
+            let rest = Rest::Linked(Box::new(self.link.clone()));
+            let arrived = self.in_time(send_lines(&rest, &path)).unwrap_or(Ok(false))?;
+            if arrived {
                 fs::remove_file(&path)?;
-                done.files += 1;
             }
-            false => done.kept += 1,
+            self.done.count(arrived);
+        }
+        for kept in store::list(dir)?.iter().filter(|kept| kept.kind() == Kind::Waiting) {
+            self.send_spooled(kept.path());
+        }
+        Ok(self.done)
+    }
+
+    fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        self.runtime.block_on(async { tokio::time::timeout(left, work).await.ok() })
+    }
+
+    /// Sends a segment of a process that is gone.
+    fn send_spooled(&mut self, path: &Path) {
+        let dir = path.parent().unwrap_or(path);
+        let Some(_lock) = spool::take(&RealDisk, dir) else { return };
+        let arrived = self.in_time(send_segment(&self.link, path)).unwrap_or(false);
+        if arrived {
+            let _ = fs::remove_file(path);
+            spool::remove_if_empty(&RealDisk, dir);
+        }
+        self.done.count(arrived);
+    }
+}
+
+/// Sends a segment in pieces; true if all arrived.
+async fn send_segment(link: &Link, path: &Path) -> bool {
+    let Ok(mut segment) = store::segment(path) else { return false };
+    while segment.left() > 0 {
+        let count = segment.fitting(MAX_SPANS, MAX_BYTES);
+        if !arrives(link, &Batch::new(segment.request(count), count)).await {
+            return false;
+        }
+        segment.settle(count);
+    }
+    segment.lost() == 0
+}
+
+async fn arrives(link: &Link, batch: &Batch) -> bool {
+    for tries_left in (0..TRIES).rev() {
+        match link.traces(batch).await {
+            Sent::Done | Sent::Partial { rejected: 0, .. } => return true,
+            Sent::Retry { .. } | Sent::TimedOut | Sent::Unsure { .. } if tries_left > 0 => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            _ => return false,
         }
     }
-    Ok(done)
+    false
 }
 
 /// Renames a file; gives none where it is gone.
@@ -102,7 +180,7 @@ fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
 }
 
 /// Sends the lines one after the other; true if all arrived.
-async fn send_file(rest: &Rest, path: &Path) -> io::Result<bool> {
+async fn send_lines(rest: &Rest, path: &Path) -> io::Result<bool> {
     let traces = starts_with(path, "traces-");
     let mut arrived = true;
     for line in BufReader::new(fs::File::open(path)?).lines() {

@@ -1,129 +1,307 @@
-//! HoneyHive over HTTP: OTLP to `{server}/opentelemetry/v1/traces`, and the REST calls.
-//! The key goes to the configured origin only: redirects are refused, not followed. TLS works out of
-//! the box. A reply is turned into a decision by one pure function.
+//! OTLP over HTTP: to HoneyHive's `{server}/opentelemetry/v1/traces`, or to any other OTLP server.
+//! A key goes to the configured origin only: redirects are refused, not followed. TLS works out of
+//! the box; loopback is never asked for through a proxy. The client is made on the thread that uses it.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
 
-use flate2::{Compression, write::GzEncoder};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
-use prost::Message;
+use flate2::{Compression as Level, write::GzEncoder};
 use reqwest::{
-    RequestBuilder, StatusCode,
-    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+    RequestBuilder,
+    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use url::Url;
 
-use super::{Batch, Exporter, Exporting, Sent, TRACES_PATH, local::CallLog, otlp::Encoder};
-use crate::{api::Call, config::Config, diag, secret::Secret};
+use super::{
+    Batch, Exporter, Exporting, Sent, TRACES_PATH,
+    verdict::{self, Advice, Taken},
+};
+use crate::{
+    Compression, ConfigError, Protocol,
+    config::{Config, is_loopback, otlp_url},
+    secret::Secret,
+};
 
-/// How often a REST call is tried.
-const CALL_TRIES: u32 = 3;
 /// Bodies at least this large are compressed.
 const GZIP_FROM: usize = 1024;
 /// Most of a response that is read.
-const MAX_RESPONSE: usize = 64 * 1024;
+const MAX_RESPONSE: usize = 4 << 20;
+/// Largest request that OTLP allows, before and after compression.
+pub(crate) const MAX_REQUEST: usize = 64 << 20;
+/// How long an unused connection is kept.
+const IDLE: Duration = Duration::from_secs(30);
 
-/// A client bound to one origin and one key.
+/// A key that can be replaced while the program runs.
+#[derive(Debug)]
+pub(crate) struct KeySlot(RwLock<Secret>);
+
+impl KeySlot {
+    pub(crate) fn new(key: Secret) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(key)))
+    }
+
+    pub(crate) fn get(&self) -> Secret {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set(&self, key: Secret) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+}
+
+/// A server: its address, its key or headers, and how to talk to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     base: Url,
-    key: Secret,
-    source: HeaderValue,
+    key: Option<Arc<KeySlot>>,
+    headers: HeaderMap,
+    traces_path: &'static str,
+    protocol: Protocol,
+    gzip: bool,
     timeout: Duration,
-    client: reqwest::Client,
+    advice: Advice,
 }
 
 impl Server {
-    pub(crate) fn new(config: &Config, key: Secret) -> Result<Self, String> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(config.export_timeout.min(Duration::from_secs(10)))
-            .timeout(config.export_timeout)
-            .build()
-            .map_err(|error| error.to_string())?;
-        Ok(Self {
-            base: config.server_url.clone(),
-            key,
-            source: HeaderValue::from_str(&config.source).unwrap_or(HeaderValue::from_static("dev")),
-            timeout: config.export_timeout,
-            client,
-        })
-    }
-
-    fn request(&self, method: &str, path: &str) -> RequestBuilder {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap_or(reqwest::Method::POST);
-        self.client.request(method, url).headers(self.headers()).timeout(self.timeout)
-    }
-
-    fn headers(&self) -> HeaderMap {
+    /// Describes HoneyHive's server.
+    pub(crate) fn honeyhive(config: &Config, key: Arc<KeySlot>) -> Self {
         let mut headers = HeaderMap::new();
-        if let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", self.key.reveal())) {
-            bearer.set_sensitive(true);
-            headers.insert(AUTHORIZATION, bearer);
-        }
-        headers.insert("x-source", self.source.clone());
+        let source = HeaderValue::from_str(&config.source).unwrap_or(HeaderValue::from_static("dev"));
+        headers.insert("x-source", source);
         headers.insert("hh-client-version", HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
         headers.insert("hh-client-language", HeaderValue::from_static("rust"));
         headers.insert("hh-client-package", HeaderValue::from_static("honeyhive"));
-        headers
+        Self {
+            base: config.server_url.clone(),
+            key: Some(key),
+            headers,
+            traces_path: TRACES_PATH,
+            protocol: config.protocol,
+            gzip: wants_gzip(config.compression, &config.server_url),
+            timeout: config.export_timeout,
+            advice: advice(&config.server_url, "HH_API_KEY", "HH_API_URL"),
+        }
+    }
+
+    /// Returns scheme, host and port.
+    pub(crate) fn origin(&self) -> String {
+        self.base.origin().ascii_serialization()
+    }
+
+    /// Returns the address that traces go to.
+    pub(crate) fn traces_url(&self) -> Url {
+        self.url(self.traces_path)
+    }
+
+    /// Returns whether the tracer's key is sent.
+    pub(crate) fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Returns what tells one account of the server from another.
+    pub(crate) fn secret(&self) -> Secret {
+        match &self.key {
+            Some(key) => key.get(),
+            None => {
+                let pairs = self.headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap_or("")));
+                Secret::new(pairs.collect::<Vec<_>>().join("\n"))
+            }
+        }
+    }
+
+    /// Makes a client on another thread: that takes some 30 ms, in which the worker has spans to write.
+    pub(crate) async fn connect_aside(&self) -> Result<Link, String> {
+        let server = self.clone();
+        let made = tokio::task::spawn_blocking(move || server.connect()).await;
+        made.unwrap_or_else(|_| Err("making an HTTP client panicked".into()))
+    }
+
+    pub(crate) fn connect(&self) -> Result<Link, String> {
+        let mut client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(self.timeout.min(Duration::from_secs(10)))
+            .timeout(self.timeout)
+            .pool_idle_timeout(IDLE);
+        if is_loopback(&self.base) {
+            client = client.no_proxy();
+        }
+        let client = client.build().map_err(|error| format!("no HTTP client can be made: {error}"))?;
+        Ok(Link { server: self.clone(), client })
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url
     }
 }
 
-/// Sends batches to HoneyHive.
-#[derive(Debug)]
-pub(crate) struct HoneyHive {
+fn advice(url: &Url, key: &'static str, address: &'static str) -> Advice {
+    Advice { host: url.host_str().unwrap_or_default().to_owned(), key, url: address }
+}
+
+/// Loopback needs no compression; it costs more than it saves there.
+fn wants_gzip(chosen: Option<Compression>, url: &Url) -> bool {
+    match chosen {
+        Some(compression) => compression == Compression::Gzip,
+        None => !is_loopback(url),
+    }
+}
+
+/// An OTLP server over HTTP beside or instead of HoneyHive: a collector, or any OpenTelemetry backend.
+///
+/// ```
+/// use honeyhive_core::{HoneyHiveTracer, Otlp};
+///
+/// let collector = Otlp::to("http://localhost:4318")?.header("x-team", "search")?;
+/// # let tracer = HoneyHiveTracer::init().durability(honeyhive_core::Durability::Memory);
+/// let tracer = tracer.otlp(collector).build()?;
+/// assert_eq!(tracer.destination(), "OTLP at http://localhost:4318");
+/// # Ok::<(), honeyhive_core::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Otlp {
     server: Server,
-    encoder: Encoder,
 }
 
-impl HoneyHive {
-    pub(crate) fn new(server: Server, encoder: Encoder) -> Self {
-        Self { server, encoder }
+impl Otlp {
+    /// Names a server by its base URL or by the whole address of its traces.
+    ///
+    /// # Errors
+    ///
+    /// When it is no URL, or plain http to another machine.
+    pub fn to(url: &str) -> Result<Self, ConfigError> {
+        let (base, traces_path) = otlp_url(url)?;
+        let server = Server {
+            key: None,
+            headers: HeaderMap::new(),
+            traces_path,
+            protocol: Protocol::HttpProtobuf,
+            gzip: wants_gzip(None, &base),
+            timeout: Duration::from_secs(30),
+            advice: advice(&base, "its headers", "its address"),
+            base,
+        };
+        Ok(Self { server })
     }
 
-    async fn send(&mut self, batch: &Batch) -> Sent {
-        let body = match self.encoder.encode(batch).await {
-            Ok(body) => body,
-            Err(reason) => return Sent::Refused { reason },
+    /// Adds a header, such as one with a key. Its value is shown nowhere.
+    ///
+    /// # Errors
+    ///
+    /// When name or value cannot be sent, or the header is one that HTTP needs for itself.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, ConfigError> {
+        let wrong = |problem: &str| ConfigError::new("otlp", "", format!("header {name:?}: {problem}"));
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("not a name that HTTP allows"))?;
+        let reserved =
+            ["host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection"];
+        if reserved.contains(&parsed.as_str()) {
+            return Err(wrong("HTTP sets it itself; leave it out"));
+        }
+        let mut value = HeaderValue::from_str(value.trim())
+            .map_err(|_| wrong("the value has characters that no header can carry"))?;
+        value.set_sensitive(true);
+        self.server.headers.insert(parsed, value);
+        Ok(self)
+    }
+
+    /// Sets the encoding. Defaults to protobuf.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.server.protocol = protocol;
+        self
+    }
+
+    /// Sets the compression. Defaults to gzip, except on loopback.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.server.gzip = compression == Compression::Gzip;
+        self
+    }
+
+    /// Sets the longest that one request may take. Defaults to 30 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.server.timeout = timeout;
+        self
+    }
+
+    pub(crate) fn server(self) -> Server {
+        self.server
+    }
+}
+
+/// A server and a client to it. Belongs to the runtime it is used on.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    server: Server,
+    client: reqwest::Client,
+}
+
+impl Link {
+    fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap_or(reqwest::Method::POST);
+        let request = self.client.request(method, self.server.url(path)).headers(self.server.headers.clone());
+        match self.server.key.as_ref().and_then(|key| bearer(&key.get())) {
+            Some(bearer) => request.header(AUTHORIZATION, bearer),
+            None => request,
+        }
+    }
+
+    /// Makes a call with a JSON body.
+    pub(crate) async fn call(&self, method: &str, path: &str, body: &serde_json::Value) -> Sent {
+        self.send(self.request(method, path).json(body)).await
+    }
+
+    /// Sends an OTLP request.
+    pub(crate) async fn traces(&self, batch: &Batch) -> Sent {
+        let (body, content_type) = match self.server.protocol {
+            Protocol::HttpProtobuf => (batch.otlp().to_vec(), "application/x-protobuf"),
+            Protocol::HttpJson => (batch.otlp_json(), "application/json"),
         };
-        let request = self.server.request("POST", TRACES_PATH);
-        let request = request.header(CONTENT_TYPE, self.encoder.content_type());
-        let request = match gzip(&body) {
+        if body.len() > MAX_REQUEST {
+            return Sent::TooLarge;
+        }
+        let request = self.request("POST", self.server.traces_path).header(CONTENT_TYPE, content_type);
+        let zipped = self.server.gzip.then(|| gzip(&body)).flatten();
+        self.send(match zipped {
             Some(smaller) => request.header(CONTENT_ENCODING, "gzip").body(smaller),
             None => request.body(body),
-        };
+        })
+        .await
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Sent {
         match request.send().await {
-            Ok(response) => reply(response, self.server.base.host_str().unwrap_or_default()).await,
+            Ok(response) => read(response, &self.server.advice).await,
+            Err(error) if error.is_timeout() && !error.is_connect() => Sent::TimedOut,
             Err(error) => Sent::Retry { after: None, reason: plain(&error) },
         }
     }
 }
 
-impl Exporter for HoneyHive {
-    fn destination(&self) -> String {
-        format!("HoneyHive at {}", self.server.base.origin().ascii_serialization())
-    }
-
-    fn export<'a>(&'a mut self, batch: &'a Batch) -> Exporting<'a> {
-        Box::pin(self.send(batch))
-    }
+fn bearer(key: &Secret) -> Option<HeaderValue> {
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.reveal())).ok()?;
+    bearer.set_sensitive(true);
+    Some(bearer)
 }
 
 fn gzip(body: &[u8]) -> Option<Vec<u8>> {
     if body.len() < GZIP_FROM {
         return None;
     }
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut encoder = GzEncoder::new(Vec::new(), Level::fast());
     encoder.write_all(body).ok()?;
     encoder.finish().ok()
 }
 
-async fn reply(mut response: reqwest::Response, host: &str) -> Sent {
-    let status = response.status();
-    let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let json = response.headers().get(CONTENT_TYPE).is_some_and(|ct| ct.as_bytes().starts_with(b"application/json"));
+/// Reads an answer. Once its head is there the verdict stands, whatever becomes of the body.
+async fn read(mut response: reqwest::Response, advice: &Advice) -> Sent {
+    let status = response.status().as_u16();
+    let headers = response.headers();
+    let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let after = after.and_then(|value| verdict::retry_after(value, SystemTime::now()));
+    let json = headers.get(CONTENT_TYPE).is_some_and(|ct| ct.as_bytes().starts_with(b"application/json"));
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
@@ -132,129 +310,59 @@ async fn reply(mut response: reqwest::Response, host: &str) -> Sent {
             break;
         }
     }
-    decide(status, after.map(Duration::from_secs), rejected_spans(&body, json), host)
-}
-
-/// Turns a reply into what is left to do, by the OTLP/HTTP rules. Of the retryable ones 408 and 500
-/// are an addition, since HoneyHive answers so for passing troubles.
-fn decide(status: StatusCode, after: Option<Duration>, rejected: usize, host: &str) -> Sent {
-    match status.as_u16() {
-        200..=299 => Sent::Done { rejected },
-        408 | 429 | 500 | 502 | 503 | 504 => Sent::Retry { after, reason: format!("HTTP {status}") },
-        401 | 403 => {
-            Sent::Refused { reason: format!("the key was refused by {host} (HTTP {status}); check HH_API_KEY") }
-        }
-        300..=399 => {
-            Sent::Refused { reason: format!("{host} redirects (HTTP {status}); set HH_API_URL to the final address") }
-        }
-        404 | 405 => Sent::Refused { reason: format!("{host} has no OTLP endpoint (HTTP {status}); check HH_API_URL") },
-        413 => Sent::TooLarge,
-        _ => Sent::Refused { reason: format!("HTTP {status}") },
-    }
-}
-
-/// Reads the count of a partial success. JSON has it as a number or, as 64-bit integers are, as text.
-fn rejected_spans(body: &[u8], json: bool) -> usize {
-    let rejected = match json {
-        true => serde_json::from_slice::<serde_json::Value>(body).ok().and_then(|json| {
-            let count = json.pointer("/partialSuccess/rejectedSpans")?;
-            count.as_u64().or_else(|| count.as_str()?.parse().ok())
-        }),
-        false => ExportTraceServiceResponse::decode(body)
-            .ok()
-            .and_then(|response| u64::try_from(response.partial_success?.rejected_spans).ok()),
-    };
-    rejected.and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+    verdict::decide(status, after, Taken::read(&body, json), advice)
 }
 
 /// Names a transport error without the URL, which users may have put more into than they should.
 fn plain(error: &reqwest::Error) -> String {
+    let mut causes = String::new();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        causes += &cause.to_string();
+        source = cause.source();
+    }
     match () {
-        () if error.is_timeout() => "no answer in time".into(),
+        () if causes.contains("certificate") => "the TLS certificate was not accepted".into(),
+        () if causes.contains("proxy auth") => "the proxy asks for a login; check HTTPS_PROXY".into(),
+        () if causes.contains("dns error") => "the host name cannot be found".into(),
         () if error.is_connect() => "cannot connect".into(),
         () => "the connection broke".into(),
     }
 }
 
-/// Where session and event calls go.
-#[derive(Clone, Debug)]
-pub(crate) enum Rest {
-    Server(Box<Server>),
-    Local(Arc<CallLog>),
-    Nowhere,
+/// Sends batches to an OTLP server.
+#[derive(Debug)]
+pub(crate) struct HttpExporter {
+    name: String,
+    server: Server,
+    link: Option<Link>,
 }
 
-impl Rest {
-    /// Makes a call; returns whether it arrived.
-    pub(crate) async fn make(&self, call: &Call) -> bool {
-        match self {
-            Self::Server(server) => make_call(server, call).await,
-            Self::Local(log) => log.keep(call).is_ok(),
-            Self::Nowhere => true,
-        }
+impl HttpExporter {
+    pub(crate) fn new(name: String, server: Server) -> Self {
+        Self { name, server, link: None }
     }
-}
 
-async fn make_call(server: &Server, call: &Call) -> bool {
-    let mut wait = Duration::from_millis(200);
-    let mut trouble = String::new();
-    for tries_left in (0..CALL_TRIES).rev() {
-        match server.request(call.method(), call.path()).json(&call.body()).send().await {
-            Ok(response) => {
-                trouble = format!("HTTP {}", response.status());
-                match reply(response, server.base.host_str().unwrap_or_default()).await {
-                    Sent::Done { rejected: 0 } => return true,
-                    Sent::Retry { .. } => {}
-                    Sent::Done { rejected } => {
-                        trouble = format!("{rejected} spans were rejected");
-                        break;
-                    }
-                    Sent::Refused { .. } | Sent::TooLarge => break,
-                }
+    async fn send(&mut self, batch: &Batch) -> Sent {
+        if self.link.is_none() {
+            match self.server.connect_aside().await {
+                Ok(link) => self.link = Some(link),
+                Err(reason) => return Sent::Blocked { reason },
             }
-            Err(error) => trouble = plain(&error),
         }
-        if tries_left > 0 {
-            tokio::time::sleep(wait).await;
-            wait *= 4;
+        match &self.link {
+            Some(link) => link.traces(batch).await,
+            None => Sent::TimedOut,
         }
     }
-    diag::warn("call failed", &format!("{} {} failed ({trouble}); spans are not affected", call.method(), call.path()));
-    false
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Exporter for HttpExporter {
+    fn destination(&self) -> String {
+        self.name.clone()
+    }
 
-    #[test]
-    fn replies_are_decided_as_a_table() {
-        for (status, expected) in [
-            (200, "done"),
-            (202, "done"),
-            (204, "done"),
-            (301, "refused"),
-            (302, "refused"),
-            (307, "refused"),
-            (400, "refused"),
-            (401, "refused"),
-            (403, "refused"),
-            (404, "refused"),
-            (413, "too large"),
-            (408, "retry"),
-            (429, "retry"),
-            (500, "retry"),
-            (502, "retry"),
-            (503, "retry"),
-            (504, "retry"),
-        ] {
-            let got = match decide(StatusCode::from_u16(status).unwrap(), None, 0, "h") {
-                Sent::Done { .. } => "done",
-                Sent::Retry { .. } => "retry",
-                Sent::Refused { .. } => "refused",
-                Sent::TooLarge => "too large",
-            };
-            assert_eq!(got, expected, "{status}");
-        }
+    fn export<'a>(&'a mut self, batch: &'a Batch) -> Exporting<'a> {
+        Box::pin(self.send(batch))
     }
 }

@@ -1,105 +1,58 @@
-//! The one thread that seals, batches, prints and sends.
+//! The one thread that seals, encodes, prints, writes to disk and sends.
 //! It runs with telemetry suppressed, so its own requests make no spans, and with its own Tokio
-//! runtime. Its memory is bounded by the queue's limit: what waits for a retry counts too. Every
-//! span it takes is accounted for: delivered, rejected or dropped by reason. One export is under way
-//! at a time; a flush whose time is up is answered and leaves the export alone.
+//! runtime. Every span it takes is accounted for by each destination: delivered, rejected, dropped by
+//! reason, or waiting. A flush whose time is up is answered and leaves what is under way alone. A panic
+//! costs what was being done; after the third nothing is sent any more, and spans go to disk.
 
 use std::{
-    collections::VecDeque,
-    future::{Future, poll_fn},
+    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     sync::Arc,
-    task::Poll,
+    task::{Context as Task, Poll},
     time::{Duration, Instant},
 };
 
-use opentelemetry::Context;
-use opentelemetry_sdk::Resource;
+use opentelemetry::{Context, InstrumentationScope};
 use tokio::{sync::Semaphore, task::JoinSet, time};
 
 use super::{
-    Batch, Exporter, Report, Sent,
-    queue::{Flush, Queue},
+    backlog::SYNC_EVERY,
+    encode,
+    lane::{Landing, Lane, unix_ms},
+    queue::{Ended, Flush, Queue},
+    report::Account,
+    rest::Rest,
+    shrink::shrink,
 };
-use crate::{SpanRecord, api::Call, console::Printer, diag, export::http::Rest};
+use crate::{SpanRecord, api::Call, console::Printer, diag, secret::Secret};
 
-/// First wait before a retry; doubles up to [`MAX_BACKOFF`].
-const MIN_BACKOFF: Duration = Duration::from_millis(200);
-const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// Most session and event calls under way at once.
 const MAX_CALLS_AT_ONCE: usize = 4;
-/// Batches end once they are this large; a single span may be larger.
-const MAX_BATCH_BYTES: usize = 4 << 20;
-
-/// Everything the thread needs, made before it starts.
-#[derive(Debug)]
-pub(crate) struct Worker {
-    pub(crate) exporter: Box<dyn Exporter>,
-    pub(crate) console: Option<Printer>,
-    pub(crate) rest: Rest,
-    pub(crate) resource: Resource,
-    pub(crate) batch_size: usize,
-    pub(crate) interval: Duration,
-}
-
-impl Worker {
-    pub(crate) fn destination(&self) -> String {
-        self.exporter.destination()
-    }
-
-    pub(crate) fn is_local(&self) -> bool {
-        self.exporter.is_local()
-    }
-}
+/// Largest span; what is larger has its texts cut.
+const MAX_SPAN_BYTES: usize = 4 << 20;
+/// How often dead processes are looked for, and old files.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// After so many looks at an empty queue the worker sleeps until it is woken.
+const QUIET_LOOKS: u32 = 25;
+/// Most panics after which the worker goes on sending, and on at all.
+const PANICS_TO_SEND: u32 = 3;
+const PANICS_TO_RUN: u32 = 20;
 
 /// Body of the thread.
 pub(super) fn run(queue: &Arc<Queue>) {
     let _quiet = Context::enter_telemetry_suppressed_scope();
-    let Some(worker) = queue.claim_worker() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else {
         return diag::warn("no runtime", "no runtime can be started for sending; spans wait in the queue");
     };
-    let Worker { mut exporter, console, rest, resource, batch_size, interval } = worker;
-    let mut line = Line {
-        queue: Arc::clone(queue),
-        console,
-        rest,
-        resource,
-        batch_size,
-        interval,
-        waiting: VecDeque::new(),
-        taken: 0,
-        settled: 0,
-        flushes: vec![],
-        retry: None,
-        calls: JoinSet::new(),
-        slots: Arc::new(Semaphore::new(MAX_CALLS_AT_ONCE)),
-        done: false,
-    };
-    let mut work = || runtime.block_on(line.work(exporter.as_mut()));
-    while catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
-        diag::warn("worker panic", "the worker panicked; what it held is lost and it goes on");
-    }
-}
-
-/// When a failed batch is tried again.
-#[derive(Debug)]
-struct Backoff {
-    until: Instant,
-    wait: Duration,
-}
-
-/// A batch and what it holds of the queue's limit.
-struct Waiting {
-    batch: Batch,
-    bytes: usize,
-}
-
-impl Waiting {
-    fn count(&self) -> u64 {
-        self.batch.spans.len() as u64
+    let Ok(mut line) = catch_unwind(AssertUnwindSafe(|| Line::new(queue))) else { return };
+    for panics in 1..=PANICS_TO_RUN {
+        if catch_unwind(AssertUnwindSafe(|| runtime.block_on(line.work()))).is_ok() {
+            return;
+        }
+        diag::warn("worker panic", "the worker panicked; what it was doing is lost and it goes on");
+        line.failed = panics > PANICS_TO_SEND;
+        queue.worker_panicked(line.failed);
     }
 }
 
@@ -109,94 +62,204 @@ struct Waiter {
     mark: u64,
 }
 
+/// A destination: the way to it, or what is known where there is none any more.
+enum Way {
+    Lane(Box<Lane>),
+    Gone(Box<Account>),
+}
+
+impl Way {
+    fn account(&self) -> Account {
+        match self {
+            Self::Lane(lane) => lane.account(),
+            Self::Gone(account) => (**account).clone(),
+        }
+    }
+}
+
 struct Line {
     queue: Arc<Queue>,
     console: Option<Printer>,
     rest: Rest,
-    resource: Resource,
-    batch_size: usize,
-    interval: Duration,
-    waiting: VecDeque<Waiting>,
-    taken: u64,
-    settled: u64,
+    ways: Vec<Way>,
+    /// Spans that were given to the destinations.
+    given: u64,
+    unfit: u64,
     flushes: Vec<Waiter>,
-    retry: Option<Backoff>,
     calls: JoinSet<bool>,
     slots: Arc<Semaphore>,
+    scope: (InstrumentationScope, Vec<u8>),
+    scratch: Vec<u8>,
+    spare: Vec<Ended>,
+    quiet_looks: u32,
+    housekeeping: Instant,
     done: bool,
+    failed: bool,
 }
 
 impl Line {
+    fn new(queue: &Arc<Queue>) -> Self {
+        let plan = queue.plan();
+        let lanes = plan.lanes().into_iter();
+        let scope = InstrumentationScope::default();
+        Self {
+            queue: Arc::clone(queue),
+            console: plan.printer(),
+            rest: plan.calls.rest(),
+            ways: lanes.map(|lane| lane.map_or(Way::Gone(Box::default()), |it| Way::Lane(Box::new(it)))).collect(),
+            given: 0,
+            unfit: 0,
+            flushes: vec![],
+            calls: JoinSet::new(),
+            slots: Arc::new(Semaphore::new(MAX_CALLS_AT_ONCE)),
+            scope: (scope.clone(), encode::scope(&scope)),
+            scratch: vec![],
+            spare: vec![],
+            quiet_looks: 0,
+            housekeeping: Instant::now(),
+            done: false,
+            failed: false,
+        }
+    }
+
     /// Works until the last flush is answered.
-    async fn work(&mut self, exporter: &mut dyn Exporter) {
+    async fn work(&mut self) {
         while !self.done {
-            self.pause().await;
-            self.take_in();
-            while !self.done
-                && self.due()
-                && let Some(next) = self.waiting.pop_front()
-            {
-                self.send(exporter, next).await;
+            let now = Instant::now();
+            self.keep_house(now);
+            self.take_in(now);
+            if !self.failed {
+                let urgent = !self.flushes.is_empty();
+                self.lanes().for_each(|lane| lane.pump(now, urgent));
             }
             self.reap_calls();
+            self.post();
             self.answer();
+            if !self.done {
+                self.pause().await;
+            }
         }
         self.give_up();
     }
 
+    fn lanes(&mut self) -> impl Iterator<Item = &mut Lane> {
+        self.ways.iter_mut().filter_map(|way| match way {
+            Way::Lane(lane) => Some(&mut **lane),
+            Way::Gone(_) => None,
+        })
+    }
+
     /// Waits until there may be something to do.
     async fn pause(&mut self) {
-        let retry = self.retry.as_ref().map(|retry| retry.until);
-        let until = retry.into_iter().chain(self.deadline()).fold(Instant::now() + self.interval, Instant::min);
+        let until = self.next_time();
+        let queue = Arc::clone(&self.queue);
+        let ways = &mut self.ways;
         tokio::select! {
-            Some(done) = self.calls.join_next() => self.queue.call_done(matches!(done, Ok(true))),
-            () = self.queue.woken() => {}
+            Some(done) = self.calls.join_next() => queue.call_done(matches!(done, Ok(true))),
+            (at, landing) = poll_fn(|cx| poll_ways(ways, cx)) => {
+                if let Way::Lane(lane) = &mut self.ways[at] {
+                    lane.landed(landing, Instant::now());
+                }
+            }
+            () = queue.woken() => {}
             () = time::sleep_until(until.into()) => {}
         }
     }
 
-    /// Returns the earliest deadline of the flushes that wait.
-    fn deadline(&self) -> Option<Instant> {
-        self.flushes.iter().map(|waiter| waiter.flush.deadline).min()
-    }
-
-    fn due(&self) -> bool {
-        self.retry.as_ref().is_none_or(|retry| retry.until <= Instant::now())
-    }
-
-    /// Empties the queue into batches, calls and flushes.
-    fn take_in(&mut self) {
-        let taken = self.queue.take();
-        self.taken += taken.spans.len() as u64;
-        let (sizes, spans): (Vec<_>, Vec<_>) =
-            taken.spans.into_iter().map(|(bytes, ended)| (bytes, ended.seal())).unzip();
-        self.print(&spans);
-        for (bytes, span) in sizes.into_iter().zip(spans) {
-            let waiting = self.room_for(bytes);
-            waiting.bytes += bytes;
-            waiting.batch.spans.push(span);
-        }
-        for call in taken.calls {
-            self.spawn_call(call);
-        }
-        for flush in taken.flushes {
-            // Somebody waits: what is to be tried again is tried now.
-            self.retry.iter_mut().for_each(|retry| retry.until = Instant::now());
-            self.flushes.push(Waiter { flush, mark: self.taken });
-        }
-    }
-
-    /// Returns the last batch, or a new one where that is full.
-    fn room_for(&mut self, bytes: usize) -> &mut Waiting {
-        let fits = self.waiting.back().is_some_and(|last| {
-            last.batch.spans.len() < self.batch_size && last.bytes.saturating_add(bytes) <= MAX_BATCH_BYTES
+    /// Returns when there is something to do by itself.
+    fn next_time(&mut self) -> Instant {
+        let now = Instant::now();
+        let look = match self.quiet_looks < QUIET_LOOKS || !self.queue.fall_asleep() {
+            true => Some(now + self.queue.plan().tick()),
+            false => None,
+        };
+        let housekeeping = self.housekeeping;
+        let flushes: Vec<_> = self.flushes.iter().map(|waiter| waiter.flush.deadline).collect();
+        let failed = self.failed;
+        let lanes = self.lanes().flat_map(|lane| {
+            let sync = lane.backlog.wants_sync().then_some(now + SYNC_EVERY);
+            [lane.next_time().filter(|_| !failed), sync]
         });
-        if !fits {
-            let batch = Batch { spans: vec![], resource: self.resource.clone() };
-            self.waiting.push_back(Waiting { batch, bytes: 0 });
+        lanes.flatten().chain(look).chain(flushes).fold(housekeeping, Instant::min)
+    }
+
+    /// Looks for what dead processes left, for what is too old, and for what is not yet on the disk.
+    fn keep_house(&mut self, now: Instant) {
+        self.lanes().filter(|lane| lane.backlog.wants_sync()).for_each(|lane| lane.backlog.sync(now, SYNC_EVERY));
+        if now < self.housekeeping {
+            return;
         }
-        let last = self.waiting.len() - 1;
-        &mut self.waiting[last]
+        self.housekeeping = now + HOUSEKEEPING;
+        for lane in self.lanes() {
+            lane.backlog.adopt(now);
+            lane.backlog.trim(unix_ms());
+        }
+    }
+
+    /// Empties the queue into lanes, calls and flushes.
+    fn take_in(&mut self, now: Instant) {
+        let mut taken = self.queue.take(std::mem::take(&mut self.spare));
+        self.quiet_looks = if taken.spans.is_empty() { self.quiet_looks.saturating_add(1) } else { 0 };
+        let mut shown = vec![];
+        for ended in taken.spans.drain(..) {
+            self.take_span(ended, &mut shown, now);
+        }
+        if self.quiet_looks == 0 {
+            let memory = self.queue.plan().queue_bytes / 2;
+            for lane in self.lanes() {
+                lane.backlog.commit(now);
+                lane.backlog.shed(memory);
+                lane.backlog.trim(unix_ms());
+            }
+        }
+        self.spare = taken.spans;
+        self.print(&shown);
+        taken.new_key.into_iter().for_each(|key| self.change_key(&key, now));
+        taken.calls.into_iter().for_each(|call| self.spawn_call(call));
+        for flush in taken.flushes {
+            self.lanes().for_each(|lane| lane.hurry(now));
+            self.flushes.push(Waiter { flush, mark: self.given });
+        }
+    }
+
+    /// Encodes a span and gives it to every destination.
+    fn take_span(&mut self, ended: Ended, shown: &mut Vec<SpanRecord>, now: Instant) {
+        let encoded = catch_unwind(AssertUnwindSafe(|| {
+            let record = ended.seal();
+            self.encode(&record);
+            record
+        }));
+        let Ok(record) = encoded else {
+            self.unfit += 1;
+            return;
+        };
+        let (span, scope) = (std::mem::take(&mut self.scratch), std::mem::take(&mut self.scope.1));
+        for way in &mut self.ways {
+            match way {
+                Way::Lane(lane) => lane.push(&scope, &span, now),
+                Way::Gone(account) => account.lost.undelivered += 1,
+            }
+        }
+        (self.scratch, self.scope.1) = (span, scope);
+        self.given += 1;
+        if self.console.is_some() {
+            shown.push(record);
+        }
+    }
+
+    fn encode(&mut self, record: &SpanRecord) {
+        let data = &record.data;
+        if self.scope.0 != data.instrumentation_scope {
+            self.scope = (data.instrumentation_scope.clone(), encode::scope(&data.instrumentation_scope));
+        }
+        self.scratch.clear();
+        encode::span(&mut self.scratch, data);
+        if self.scratch.len() > MAX_SPAN_BYTES {
+            let mut smaller = data.clone();
+            shrink(&mut smaller, MAX_SPAN_BYTES);
+            self.scratch.clear();
+            encode::span(&mut self.scratch, &smaller);
+        }
     }
 
     fn print(&mut self, spans: &[SpanRecord]) {
@@ -207,96 +270,67 @@ impl Line {
         }
     }
 
-    /// Sends a batch; meanwhile takes in what comes and answers flushes whose time is up.
-    async fn send(&mut self, exporter: &mut dyn Exporter, next: Waiting) {
-        let queue = Arc::clone(&self.queue);
-        let sent = {
-            let mut sending = pin!(contained(async { exporter.export(&next.batch).await }));
-            loop {
-                let until = self.deadline().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
-                tokio::select! {
-                    sent = &mut sending => break Some(sent),
-                    () = queue.woken() => self.take_in(),
-                    () = time::sleep_until(until.into()) => {}
+    fn change_key(&mut self, key: &Secret, now: Instant) {
+        let plan = Arc::clone(self.queue.plan());
+        for (way, destination) in self.ways.iter_mut().zip(&plan.destinations) {
+            if let Way::Lane(lane) = way
+                && destination.has_key()
+            {
+                if let Some(spool) = lane.backlog.spool_mut() {
+                    spool.change_key(key.clone(), now);
                 }
-                self.overdue();
-                if self.done {
-                    break None;
-                }
+                lane.unblock(now);
             }
-        };
-        match sent {
-            Some(sent) => self.settle(next, sent),
-            None => self.waiting.push_front(next),
         }
-        self.answer();
-    }
-
-    /// Books the outcome of a batch, or puts it back.
-    fn settle(&mut self, next: Waiting, sent: Sent) {
-        let (count, destination) = (next.count(), self.queue.destination());
-        match &sent {
-            Sent::Retry { after, reason } => {
-                let wait = self.retry.as_ref().map_or(MIN_BACKOFF, |retry| (retry.wait * 2).min(MAX_BACKOFF));
-                let until = Instant::now() + after.map_or(wait, |after| after.min(Duration::from_secs(600)));
-                diag::warn("retrying", &format!("{destination} is not taking spans ({reason}); retrying"));
-                self.queue.account(|report| report.trouble = Some(reason.clone()));
-                self.retry = Some(Backoff { until, wait });
-                return self.waiting.push_front(next);
-            }
-            Sent::TooLarge if count > 1 => return self.split(next),
-            Sent::Refused { reason } => {
-                diag::warn("refused", &format!("{destination} refused {count} spans: {reason}"));
-            }
-            Sent::TooLarge => diag::warn("too large", &format!("{destination} refused a span that is too large")),
-            Sent::Done { .. } => {}
-        }
-        self.retry = None;
-        self.settled += count;
-        self.queue.settle(count, next.bytes, |report| book(report, count, &sent));
-    }
-
-    /// Cuts a batch in two, since the destination says it is too large.
-    fn split(&mut self, next: Waiting) {
-        let Waiting { mut batch, bytes } = next;
-        let spans = batch.spans.split_off(batch.spans.len() / 2);
-        let rest = Batch { spans, resource: batch.resource.clone() };
-        self.waiting.push_front(Waiting { batch: rest, bytes: bytes - bytes / 2 });
-        self.waiting.push_front(Waiting { batch, bytes: bytes / 2 });
     }
 
     /// Answers the flushes that have nothing left to wait for, and those whose time is up.
     fn answer(&mut self) {
-        let (settled, idle) = (self.settled, self.calls.is_empty());
-        self.reply_to(|waiter| waiter.mark <= settled && idle);
-        self.overdue();
-    }
-
-    fn overdue(&mut self) {
         let now = Instant::now();
-        self.reply_to(|waiter| waiter.flush.deadline <= now);
-    }
-
-    fn reply_to(&mut self, ready: impl Fn(&Waiter) -> bool) {
-        self.done |= self.flushes.iter().any(|waiter| waiter.flush.last && ready(waiter));
-        for waiter in self.flushes.extract_if(.., |waiter| !waiter.flush.last && ready(waiter)) {
-            if waiter.mark > self.settled && self.retry.is_none() {
-                self.queue.account(|report| report.trouble = Some("no answer in time".into()));
+        let idle = self.calls.is_empty();
+        let waiters = std::mem::take(&mut self.flushes);
+        let (ready, waiting): (Vec<_>, Vec<_>) =
+            waiters.into_iter().partition(|waiter| waiter.flush.deadline <= now || (idle && self.is_answered(waiter)));
+        self.flushes = waiting;
+        for waiter in ready {
+            match waiter.flush.last {
+                true => {
+                    self.done = true;
+                    self.flushes.push(waiter);
+                }
+                false => waiter.flush.reply.give(self.queue.report()),
             }
-            waiter.flush.reply.send(self.queue.report());
         }
     }
 
-    /// Counts what is left as not delivered, and answers whoever waits.
+    fn is_answered(&self, waiter: &Waiter) -> bool {
+        self.ways.iter().all(|way| match way {
+            Way::Lane(_) if self.failed => true,
+            Way::Lane(lane) => {
+                let arrived = lane.settled() >= waiter.mark && !lane.backlog.has_adopted();
+                arrived || lane.is_idle() || lane.is_hopeless(waiter.flush.last)
+            }
+            Way::Gone(_) => true,
+        })
+    }
+
+    fn post(&mut self) {
+        let accounts = self.ways.iter().map(Way::account).collect();
+        self.queue.post(accounts, self.given, self.unfit);
+    }
+
+    /// Keeps what can be kept, counts the rest as not delivered, and answers whoever waits.
     fn give_up(&mut self) {
-        for left in std::mem::take(&mut self.waiting) {
-            self.queue.settle(left.count(), left.bytes, |report| report.undelivered += left.count());
-        }
+        let now = Instant::now();
+        self.take_in(now);
+        self.lanes().for_each(|lane| lane.close(now));
         for _ in 0..self.calls.len() {
             self.queue.call_done(false);
         }
-        for waiter in self.flushes.drain(..) {
-            waiter.flush.reply.send(self.queue.report());
+        self.post();
+        let late = self.queue.finish();
+        for flush in self.flushes.drain(..).map(|waiter| waiter.flush).chain(late) {
+            flush.reply.give(self.queue.report());
         }
     }
 
@@ -315,31 +349,14 @@ impl Line {
     }
 }
 
-/// Turns a panic of an exporter into a refusal.
-async fn contained(export: impl Future<Output = Sent>) -> Sent {
-    let mut export = pin!(export);
-    poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| export.as_mut().poll(cx)));
-        polled.unwrap_or_else(|_| Poll::Ready(Sent::Refused { reason: "the exporter panicked".into() }))
-    })
-    .await
-}
-
-fn book(report: &mut Report, count: u64, sent: &Sent) {
-    match sent {
-        Sent::Done { rejected } => {
-            let rejected = (*rejected as u64).min(count);
-            report.rejected += rejected;
-            report.delivered += count - rejected;
+/// Looks for a batch that has an answer.
+fn poll_ways(ways: &mut [Way], cx: &mut Task<'_>) -> Poll<(usize, Landing)> {
+    for (at, way) in ways.iter_mut().enumerate() {
+        if let Way::Lane(lane) = way
+            && let Poll::Ready(landing) = lane.poll_landing(cx)
+        {
+            return Poll::Ready((at, landing));
         }
-        Sent::Refused { reason } => {
-            report.refused += count;
-            report.trouble = Some(reason.clone());
-        }
-        Sent::TooLarge => {
-            report.refused += count;
-            report.trouble = Some("a span is larger than the destination takes".into());
-        }
-        Sent::Retry { .. } => {}
     }
+    Poll::Pending
 }

@@ -11,18 +11,17 @@ use serde::Serialize;
 
 use super::{HoneyHiveTracer, SCOPE_NAME, Shared, pipeline::Ticket, processor::Intake};
 use crate::{
-    ConfigError, Console, Exporter, Protocol, Value,
+    Compression, ConfigError, Console, Durability, Exporter, Otlp, Protocol, Value,
     api::{Call, SessionStart},
     config::{Config, Explicit},
-    console::Printer,
     diag,
     export::{
-        http::{HoneyHive, Rest, Server},
-        local::{CallLog, LocalDir},
-        otlp::Encoder,
+        Bounds, Rules, Waits,
+        http::{KeySlot, Server},
+        plan::{Calls, Destination, Plan},
         queue::Queue,
-        worker::Worker,
     },
+    live::OpenSpans,
     record::{Identity, Limits},
     secret::Secret,
     session::SessionTag,
@@ -38,6 +37,7 @@ use crate::{
 pub struct TracerBuilder {
     explicit: Explicit,
     exporter: Option<Box<dyn Exporter>>,
+    also: Vec<Destination>,
 }
 
 impl TracerBuilder {
@@ -151,6 +151,87 @@ impl TracerBuilder {
         self
     }
 
+    /// Sets how requests to HoneyHive are compressed. Defaults to `HH_COMPRESSION` (`gzip` or `none`), else gzip,
+    /// except on loopback.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.explicit.compression = Some(compression);
+        self
+    }
+
+    /// Sets what ended spans survive on their way to a server. Defaults to `HH_DURABILITY` (`memory`, `spill`,
+    /// `journal`, `fsync` or `sync`), else [`Durability::Journal`].
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.explicit.durability = Some(durability);
+        self
+    }
+
+    /// Sets the directory for spans that wait. Defaults to `HH_SPOOL_DIR`, else `honeyhive/spool` in
+    /// `XDG_STATE_HOME`, in `~/.local/state`, or in `LOCALAPPDATA`. It is made when it is needed, for its owner only;
+    /// where it cannot be used, spans stay in memory.
+    pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.explicit.spool_dir = Some(dir.into());
+        self
+    }
+
+    /// Sets the most disk space that the spans of one process take while they wait, in bytes, for each
+    /// destination. Defaults to `HH_SPOOL_BYTES`, else 256 MiB. The oldest are dropped and counted.
+    pub fn spool_bytes(mut self, bytes: u64) -> Self {
+        self.explicit.spool_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets how long spans wait on disk at most. Defaults to `HH_SPOOL_AGE` in seconds, else 7 days.
+    pub fn spool_age(mut self, age: Duration) -> Self {
+        self.explicit.spool_age = Some(age);
+        self
+    }
+
+    /// Sets the share of the disk, in percent, that is left free. Defaults to `HH_SPOOL_FREE_PERCENT`, else 10.
+    pub fn spool_free_percent(mut self, percent: u64) -> Self {
+        self.explicit.spool_free_percent = Some(percent);
+        self
+    }
+
+    /// Sets the waits before the first and before any retry; they double in between and are spread by half.
+    /// Defaults to 500 ms and 30 s.
+    pub fn retry_waits(mut self, first: Duration, most: Duration) -> Self {
+        self.explicit.retry_waits = Some((first, most));
+        self
+    }
+
+    /// Tries a batch that the server refuses for good in halves, so that only the spans are lost that are at
+    /// fault. Defaults to `HH_BISECT_REFUSED`, else off, since the OTLP specification asks for no second try.
+    pub fn bisect_refused(mut self, bisect: bool) -> Self {
+        self.explicit.bisect_refused = Some(bisect);
+        self
+    }
+
+    /// Sets the most spans that are open at a time; more are not recorded, and counted. Defaults to
+    /// `HH_MAX_OPEN_SPANS`, else 100,000.
+    pub fn max_open_spans(mut self, count: u64) -> Self {
+        self.explicit.max_open_spans = Some(count);
+        self
+    }
+
+    /// Keeps spans in the directory of local mode too. Defaults to `HH_KEEP_LOCAL`, else off.
+    pub fn keep_local(mut self, keep: bool) -> Self {
+        self.explicit.keep_local = Some(keep);
+        self
+    }
+
+    /// Sends spans to an OTLP server too, or instead of the local directory where there is no key. May be
+    /// called again for another server; each gets all spans, and one that is stuck holds up no other.
+    pub fn otlp(mut self, otlp: Otlp) -> Self {
+        self.also.push(Destination::http("OTLP", otlp.server()));
+        self
+    }
+
+    /// Sends spans to `exporter` too. May be called again.
+    pub fn also(mut self, exporter: impl Exporter + 'static) -> Self {
+        self.also.push(Destination::given(Box::new(exporter)));
+        self
+    }
+
     /// Sets the directory of local mode. Defaults to `HH_LOCAL_DIR`, else `./.honeyhive`.
     pub fn local_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.explicit.local_dir = Some(dir.into());
@@ -195,9 +276,10 @@ impl TracerBuilder {
             explicit.console = explicit.console.or(Some(Console::Off));
         }
         let config = Config::resolve(explicit, &program_name(), env)?;
-        let local = config.key.is_none() && self.exporter.is_none() && !config.disabled;
-        let tracer = assemble(config, self.exporter)?;
-        if local {
+        let destinations = Destinations::of(&config, self.exporter, self.also);
+        let only_here = !config.disabled && matches!(destinations.list.as_slice(), [Destination::Local(_)]);
+        let tracer = assemble(config, destinations);
+        if only_here {
             let dir = tracer.destination();
             let message = format!("no HH_API_KEY: spans stay in {dir}; set it to send them to HoneyHive");
             diag::warn("local mode", &message);
@@ -215,21 +297,58 @@ fn program_name() -> String {
     stem.unwrap_or("unknown").to_owned()
 }
 
-fn assemble(config: Config, exporter: Option<Box<dyn Exporter>>) -> Result<HoneyHiveTracer, ConfigError> {
+/// Where everything of a tracer goes.
+struct Destinations {
+    list: Vec<Destination>,
+    calls: Calls,
+    key: Option<Arc<KeySlot>>,
+}
+
+impl Destinations {
+    fn of(config: &Config, exporter: Option<Box<dyn Exporter>>, also: Vec<Destination>) -> Self {
+        let local = || Destination::Local(config.local_dir.clone());
+        let key = config.key.clone().filter(|_| exporter.is_none()).map(KeySlot::new);
+        let server = key.as_ref().map(|key| Server::honeyhive(config, Arc::clone(key)));
+        let calls = match (&server, &exporter) {
+            (Some(server), _) => Calls::Server(Box::new(server.clone())),
+            (None, Some(_)) => Calls::Nowhere,
+            (None, None) if also.is_empty() || config.keep_local => Calls::Local(config.local_dir.clone()),
+            (None, None) => Calls::Nowhere,
+        };
+        let first = exporter.map(Destination::given).or(server.map(|server| Destination::http("HoneyHive", server)));
+        let alone = first.is_none() && also.is_empty();
+        let kept = (alone || config.keep_local).then(local);
+        Self { list: first.into_iter().chain(also).chain(kept).collect(), calls, key }
+    }
+}
+
+fn plan(config: &Config, destinations: Destinations, resource: Resource) -> Plan {
+    Plan {
+        destinations: destinations.list,
+        calls: destinations.calls,
+        resource,
+        durability: config.durability,
+        spool_root: config.spool_dir.clone(),
+        bounds: Bounds { bytes: config.spool_bytes, age: config.spool_age, free_percent: config.spool_free_percent },
+        rules: Rules {
+            batch_size: config.batch_size,
+            interval: config.flush_interval,
+            waits: Waits { first: config.retry_first, most: config.retry_most.max(config.retry_first) },
+            bisect: config.bisect_refused,
+        },
+        console: config.console,
+        ascii: config.ascii,
+        queue_bytes: config.queue_bytes,
+    }
+}
+
+fn assemble(config: Config, destinations: Destinations) -> HoneyHiveTracer {
     let resource = Resource::builder()
         .with_attribute(KeyValue::new("service.name", config.service_name.clone()))
         .with_attribute(KeyValue::new("honeyhive.sdk.version", env!("CARGO_PKG_VERSION")))
         .build();
-    let (exporter, rest) = destination(&config, exporter)?;
-    let worker = Worker {
-        exporter,
-        console: Printer::new(config.console, config.ascii),
-        rest: rest.clone(),
-        resource: resource.clone(),
-        batch_size: config.batch_size,
-        interval: config.flush_interval,
-    };
-    let queue = Queue::new(worker, config.queue_bytes, config.batch_size);
+    let key = destinations.key.clone();
+    let queue = Queue::new(Arc::new(plan(&config, destinations, resource.clone())));
     let identity =
         Arc::new(Identity { project: config.project.as_deref().map(Arc::from), source: config.source.as_str().into() });
     let session = SessionTag::new(config.session_id, Some(&config.session_name));
@@ -245,36 +364,21 @@ fn assemble(config: Config, exporter: Option<Box<dyn Exporter>>) -> Result<Honey
             trust_inbound: config.trust_inbound_session,
         },
     );
-    Ok(HoneyHiveTracer {
+    HoneyHiveTracer {
         shared: Arc::new(Shared {
             limits: Limits { attributes: config.max_attributes as usize, events: config.max_events as usize },
+            open: OpenSpans::new(config.max_open_spans),
             scope: InstrumentationScope::builder(SCOPE_NAME).with_version(env!("CARGO_PKG_VERSION")).build(),
             ids: RandomIdGenerator::default(),
             config,
             session,
             identity,
             queue,
-            rest,
+            key,
             ticket,
             provider,
         }),
-    })
-}
-
-fn destination(config: &Config, exporter: Option<Box<dyn Exporter>>) -> Result<(Box<dyn Exporter>, Rest), ConfigError> {
-    if let Some(exporter) = exporter {
-        return Ok((exporter, Rest::Nowhere));
     }
-    let Some(key) = config.key.clone() else {
-        let dir = config.local_dir.clone();
-        let log = Arc::new(CallLog::new(dir.clone()));
-        return Ok((Box::new(LocalDir::new(dir)), Rest::Local(log)));
-    };
-    let server = Server::new(config, key).map_err(|problem| {
-        ConfigError::new("server_url", "HH_API_URL", format!("no HTTP client can be made: {problem}"))
-    })?;
-    let encoder = Encoder::new(config.protocol);
-    Ok((Box::new(HoneyHive::new(server.clone(), encoder)), Rest::Server(Box::new(server))))
 }
 
 fn provider(config: &Config, ticket: &Ticket, resource: Resource, intake: Intake) -> SdkTracerProvider {

@@ -1,0 +1,407 @@
+//! What waits for one destination: segments in memory, on disk, or both.
+//! Spans leave in order, from the front; each is settled once. What is on disk is dropped from memory
+//! when memory is short, and read again when its turn comes. An error of the disk costs nothing that
+//! is in memory. Every span that is lost here is counted by reason.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    segment::Segment,
+    spool::{Name, Spool},
+    stored::{Lost, Stored},
+};
+use crate::Durability;
+
+/// Sizes of segments.
+const LEAST_SEGMENT: usize = 4 << 10;
+const MOST_SEGMENT: usize = 1 << 20;
+
+/// Spans that wait, and where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// In memory alone.
+    pub(crate) memory: u64,
+    /// On disk, whether in memory or not.
+    pub(crate) disk: u64,
+    /// Taken over from other processes; not in the other two.
+    pub(crate) adopted: u64,
+    /// Bytes in memory.
+    pub(crate) bytes: usize,
+    /// Files on disk, and their bytes.
+    pub(crate) files: u64,
+    pub(crate) file_bytes: u64,
+}
+
+/// How many spans of a group are of this process and how many were taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) own: u64,
+    pub(crate) adopted: u64,
+}
+
+/// The spans that wait for one destination.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    resource: Arc<[u8]>,
+    durability: Durability,
+    /// Segments end once they are this large; a single span may be larger.
+    segment_bytes: usize,
+    spool: Option<Spool>,
+    stored: VecDeque<Stored>,
+    /// Whether what was not sent at once is to be written, in [`Durability::Spill`].
+    spilling: bool,
+    /// Whether the front is being sent.
+    busy: bool,
+    last_sync: Option<Instant>,
+    next_name: u64,
+    own: Lost,
+    others: Lost,
+    adopted: u64,
+}
+
+impl Backlog {
+    /// Makes an empty one, for a process that lends spans `memory` bytes.
+    pub(crate) fn new(resource: Arc<[u8]>, durability: Durability, memory: usize, spool: Option<Spool>) -> Self {
+        Self {
+            resource,
+            durability,
+            segment_bytes: (memory / 16).clamp(LEAST_SEGMENT, MOST_SEGMENT),
+            spool,
+            stored: VecDeque::new(),
+            spilling: false,
+            busy: false,
+            last_sync: None,
+            next_name: 0,
+            own: Lost::default(),
+            others: Lost::default(),
+            adopted: 0,
+        }
+    }
+
+    /// Returns what of this process was lost.
+    pub(crate) fn lost(&self) -> Lost {
+        self.own
+    }
+
+    /// Returns what was taken over, and what of that was lost.
+    pub(crate) fn adopted(&self) -> (u64, Lost) {
+        (self.adopted, self.others)
+    }
+
+    pub(crate) fn spool(&self) -> Option<&Spool> {
+        self.spool.as_ref()
+    }
+
+    pub(crate) fn spool_mut(&mut self) -> Option<&mut Spool> {
+        self.spool.as_mut()
+    }
+
+    /// Returns whether spans outlive the process.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.spool.as_ref().is_some_and(|spool| spool.trouble().is_none()) && self.durability != Durability::Memory
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stored.iter().all(|stored| stored.left == 0 && stored.counted)
+    }
+
+    /// Returns whether something waits that was taken over.
+    pub(crate) fn has_adopted(&self) -> bool {
+        self.stored.iter().any(|stored| stored.adopted)
+    }
+
+    /// Returns whether more waits than the front segment will hold.
+    pub(crate) fn has_sealed(&self) -> bool {
+        self.stored.front().is_some_and(|front| front.sealed)
+    }
+
+    /// Takes a span in.
+    pub(crate) fn push(&mut self, scope: &[u8], span: &[u8], now_ms: u64) {
+        let full = |stored: &Stored| stored.sealed || (stored.left > 0 && stored.len + span.len() > self.segment_bytes);
+        if self.stored.back().is_none_or(full) {
+            if let Some(back) = self.stored.back_mut() {
+                back.sealed = true;
+            }
+            let name = self.name(now_ms);
+            self.stored.push_back(Stored::fresh(name, Segment::new(&self.resource, now_ms)));
+        }
+        let Some(back) = self.stored.back_mut() else { return };
+        let Some(segment) = &mut back.segment else { return };
+        segment.push(scope, span);
+        back.left += 1;
+        back.len = segment.image().len();
+    }
+
+    fn name(&mut self, created_ms: u64) -> Name {
+        self.next_name += 1;
+        match &mut self.spool {
+            Some(spool) => spool.name(created_ms),
+            None => Name { created_ms, number: self.next_name },
+        }
+    }
+
+    /// Makes what came in as durable as was asked for.
+    pub(crate) fn commit(&mut self, now: Instant) {
+        match self.durability {
+            Durability::Memory => {}
+            Durability::Spill if !self.spilling => {}
+            _ => self.write(now),
+        }
+    }
+
+    /// Writes what is in memory alone.
+    pub(crate) fn write(&mut self, now: Instant) {
+        let fsync = self.durability == Durability::Fsync;
+        let Some(spool) = self.spool.as_mut().filter(|spool| spool.is_usable(now)) else { return };
+        for stored in &mut self.stored {
+            if stored.is_safe() || stored.left == 0 {
+                continue;
+            }
+            stored.note_what_was_sent();
+            let Some(segment) = &stored.segment else { continue };
+            let unsaved = segment.image().get(stored.on_disk as usize..).unwrap_or_default();
+            if spool.append(stored.name, stored.on_disk, unsaved, now).is_err() {
+                return;
+            }
+            stored.on_disk = stored.len as u64;
+            stored.unsynced = fsync;
+        }
+        if fsync {
+            self.sync(now, SYNC_EVERY);
+        }
+    }
+
+    /// Lets what was written survive a power cut, at most once in `every`.
+    pub(crate) fn sync(&mut self, now: Instant, every: Duration) {
+        if self.last_sync.is_some_and(|last| now.duration_since(last) < every) {
+            return;
+        }
+        let Some(spool) = &mut self.spool else { return };
+        for stored in self.stored.iter_mut().filter(|stored| stored.unsynced) {
+            stored.unsynced = spool.sync(stored.name, now).is_err();
+        }
+        self.last_sync = Some(now);
+    }
+
+    /// Returns whether something is written and may not survive a power cut.
+    pub(crate) fn wants_sync(&self) -> bool {
+        self.stored.iter().any(|stored| stored.unsynced)
+    }
+
+    /// Says whether what comes is not sent at once, so that [`Durability::Spill`] writes it.
+    pub(crate) fn set_spilling(&mut self, spilling: bool, now: Instant) {
+        self.spilling = spilling;
+        self.commit(now);
+    }
+
+    /// Takes over what dead processes left.
+    pub(crate) fn adopt(&mut self, now: Instant) {
+        let Some(spool) = &mut self.spool else { return };
+        for file in spool.adopt(now) {
+            if let Some(back) = self.stored.back_mut() {
+                back.sealed = true;
+            }
+            self.stored.push_back(Stored::adopted(file.name, file.len));
+        }
+    }
+
+    /// Returns the segment whose spans are next, reading it if need be.
+    pub(crate) fn front(&mut self) -> Option<&Segment> {
+        loop {
+            let front = self.stored.front_mut()?;
+            if front.segment.is_none() {
+                let lost = if front.adopted { &mut self.others } else { &mut self.own };
+                self.adopted += front.load(self.spool.as_mut()?, lost);
+            }
+            let front = self.stored.front()?;
+            match front.left == 0 && front.counted && front.sealed {
+                true => self.drop_front(),
+                false => break,
+            }
+        }
+        self.stored.front()?.segment.as_ref().filter(|segment| segment.left() > 0)
+    }
+
+    /// Marks the front as being sent, or not.
+    pub(crate) fn set_busy(&mut self, busy: bool) {
+        self.busy = busy;
+    }
+
+    /// Tells whose spans the next `count` are.
+    pub(crate) fn origin(&self, count: usize) -> Origin {
+        let count = count as u64;
+        match self.stored.front() {
+            Some(front) if front.adopted => Origin { own: 0, adopted: count },
+            _ => Origin { own: count, adopted: 0 },
+        }
+    }
+
+    /// Settles the next `count` spans: they need neither sending nor keeping.
+    pub(crate) fn settle(&mut self, count: usize, now: Instant) {
+        let Some(front) = self.stored.front_mut() else { return };
+        front.left -= count.min(front.left);
+        front.settled += count;
+        if let Some(segment) = &mut front.segment {
+            segment.settle(count);
+        }
+        match (front.left, front.sealed) {
+            (0, true) => self.drop_front(),
+            (0, false) => self.reuse_front(now),
+            _ => self.note_settled(now),
+        }
+    }
+
+    /// Notes on disk what of the front need not be sent again after a crash.
+    fn note_settled(&mut self, now: Instant) {
+        if let (Some(front), Some(spool)) = (self.stored.front_mut(), &mut self.spool) {
+            front.note_settled(spool, now);
+        }
+    }
+
+    /// Empties the segment that is still being filled, so that a trickle makes no new files.
+    fn reuse_front(&mut self, now: Instant) {
+        let (Some(front), spool) = (self.stored.front_mut(), &mut self.spool) else { return };
+        let Some(segment) = &mut front.segment else { return };
+        segment.clear();
+        (front.settled, front.noted) = (0, 0);
+        front.len = segment.image().len();
+        let keep = front.len as u64;
+        if let Some(spool) = spool.as_mut().filter(|_| front.on_disk > 0) {
+            match spool.is_usable(now) && spool.cut(front.name, keep, now).is_ok() {
+                true => front.on_disk = front.on_disk.min(keep),
+                // It cannot be emptied: a new one begins, and this one is removed.
+                false => self.drop_front(),
+            }
+        }
+    }
+
+    fn drop_front(&mut self) {
+        if let Some(front) = self.stored.pop_front()
+            && front.has_file()
+            && let Some(spool) = &mut self.spool
+        {
+            spool.remove(front.name);
+        }
+    }
+
+    /// Returns the next `count` spans as a segment of their own.
+    pub(crate) fn excerpt(&mut self, count: usize) -> Option<(Name, Segment)> {
+        let front = self.stored.front()?;
+        let segment = front.segment.as_ref()?;
+        let mut excerpt = Segment::new(segment.resource(), segment.created_ms());
+        segment.next(count).for_each(|(scope, span)| excerpt.push(scope, span));
+        Some((front.name, excerpt))
+    }
+
+    /// Replaces the next span by a smaller form of itself.
+    pub(crate) fn replace_next(&mut self, span: Vec<u8>) {
+        if let Some(segment) = self.stored.front_mut().and_then(|front| front.segment.as_mut()) {
+            segment.replace_next(span);
+        }
+    }
+
+    /// Drops from memory what is on disk, the newest first, until memory holds at most `bytes`.
+    pub(crate) fn shed(&mut self, bytes: usize) {
+        let mut held: usize = self.stored.iter().map(Stored::memory).sum();
+        for stored in self.stored.iter_mut().skip(1).rev() {
+            if held <= bytes {
+                break;
+            }
+            if stored.sealed && stored.is_safe() && !stored.unsynced {
+                held -= stored.memory();
+                stored.segment = None;
+            }
+        }
+    }
+
+    /// Drops the oldest segments that the spool has no room for, and those that are too old.
+    pub(crate) fn trim(&mut self, now_ms: u64) {
+        let Some(bounds) = self.spool.as_ref().map(Spool::bounds) else { return };
+        let oldest = now_ms.saturating_sub(u64::try_from(bounds.age.as_millis()).unwrap_or(u64::MAX));
+        while let Some(at) = self.oldest() {
+            let files: u64 = self.stored.iter().map(|stored| stored.on_disk).sum();
+            let expired = self.stored[at].name.created_ms < oldest;
+            if !expired && files <= bounds.bytes {
+                return;
+            }
+            self.drop_at(at, expired);
+        }
+    }
+
+    /// Finds the oldest sealed segment on disk that is not being sent.
+    fn oldest(&self) -> Option<usize> {
+        let candidates = self.stored.iter().enumerate().skip(usize::from(self.busy));
+        let sealed = candidates.filter(|(_, stored)| stored.sealed && stored.has_file());
+        sealed.min_by_key(|(_, stored)| stored.name.created_ms).map(|(at, _)| at)
+    }
+
+    fn drop_at(&mut self, at: usize, expired: bool) {
+        if let Some(spool) = &mut self.spool
+            && !self.stored[at].counted
+        {
+            // Its spans are counted before they go.
+            self.adopted += self.stored[at].load(spool, &mut self.others);
+        }
+        let Some(stored) = self.stored.remove(at) else { return };
+        if let Some(spool) = &mut self.spool {
+            spool.remove(stored.name);
+        }
+        let lost = if stored.adopted { &mut self.others } else { &mut self.own };
+        match expired {
+            true => lost.expired += stored.left as u64,
+            false => lost.spool_full += stored.left as u64,
+        }
+    }
+
+    pub(crate) fn held(&self) -> Held {
+        let mut held = Held::default();
+        for stored in &self.stored {
+            let left = stored.left as u64;
+            match (stored.adopted, stored.is_safe()) {
+                (true, _) => held.adopted += left,
+                (false, true) => held.disk += left,
+                (false, false) => held.memory += left,
+            }
+            held.bytes += stored.memory();
+            held.files += u64::from(stored.has_file());
+            held.file_bytes += stored.on_disk;
+        }
+        held
+    }
+
+    /// Keeps what can be kept and lets go of the directory. What is in memory alone is lost.
+    pub(crate) fn close(&mut self, now: Instant) {
+        if self.durability != Durability::Memory {
+            self.write(now);
+            if self.durability == Durability::Fsync {
+                self.sync(now, Duration::ZERO);
+            }
+        }
+        let Some(spool) = &mut self.spool else {
+            self.own.undelivered += self.stored.drain(..).map(|stored| stored.left as u64).sum::<u64>();
+            return;
+        };
+        self.stored.iter_mut().filter(|stored| stored.left > 0).for_each(|stored| stored.note_settled(spool, now));
+        self.stored.retain(|stored| {
+            let keep = stored.is_safe() && (stored.left > 0 || !stored.counted);
+            if !keep {
+                self.own.undelivered += stored.left as u64;
+                if stored.has_file() {
+                    spool.remove(stored.name);
+                }
+            }
+            keep
+        });
+        spool.close();
+    }
+}
+
+/// How often [`Durability::Fsync`] waits for the disk.
+pub(crate) const SYNC_EVERY: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,442 @@
+//! A model of what may be lost, against a file system in memory that fails, tears and crashes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard},
+};
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::{
+    export::{
+        disk::{Disk, Entry, Kind, Lock},
+        spool::{Bounds, Identity},
+    },
+    secret::Secret,
+};
+
+#[derive(Debug, Default)]
+struct File {
+    bytes: Vec<u8>,
+    synced: usize,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    files: BTreeMap<PathBuf, File>,
+    dirs: BTreeSet<PathBuf>,
+    locked: HashMap<PathBuf, u64>,
+    /// Life that holds locks now; those of earlier ones are free.
+    life: u64,
+    room: Option<usize>,
+}
+
+/// A file system in memory.
+#[derive(Debug, Default)]
+struct FakeDisk(Mutex<Files>);
+
+impl FakeDisk {
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.0.lock().unwrap()
+    }
+
+    /// Ends the process: locks are free; with the power, so is what was not synced.
+    fn crash(&self, power: bool) {
+        let mut files = self.files();
+        files.life += 1;
+        if power {
+            files.files.values_mut().for_each(|file| file.bytes.truncate(file.synced));
+        }
+    }
+
+    /// Lets the disk be full once so many bytes are written, or never.
+    fn set_room(&self, room: Option<usize>) {
+        self.files().room = room;
+    }
+
+    fn segments(&self) -> usize {
+        self.files().files.keys().filter(|path| path.extension().is_some_and(|it| it == "seg")).count()
+    }
+}
+
+fn missing() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+impl Disk for FakeDisk {
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        let mut files = self.files();
+        files.dirs.extend(path.ancestors().map(Path::to_owned));
+        Ok(())
+    }
+
+    fn vet(&self, dir: &Path) -> io::Result<()> {
+        self.files().dirs.contains(dir).then_some(()).ok_or_else(missing)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let files = self.files();
+        if !files.dirs.contains(dir) {
+            return Err(missing());
+        }
+        let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+        let below = |path: &&PathBuf| path.parent() == Some(dir);
+        let dirs = files.dirs.iter().filter(below).map(|path| Entry { name: name(path), len: 0, kind: Kind::Dir });
+        let plain = files.files.iter().filter(|(path, _)| below(path));
+        let plain =
+            plain.map(|(path, file)| Entry { name: name(path), len: file.bytes.len() as u64, kind: Kind::File });
+        Ok(dirs.chain(plain).collect())
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut files = self.files();
+        if !files.dirs.contains(path.parent().unwrap()) {
+            return Err(missing());
+        }
+        let fits = files.room.map_or(bytes.len(), |room| room.min(bytes.len()));
+        files.room = files.room.map(|room| room - fits);
+        files.files.entry(path.to_owned()).or_default().bytes.extend_from_slice(&bytes[..fits]);
+        (fits == bytes.len()).then_some(()).ok_or_else(|| io::ErrorKind::StorageFull.into())
+    }
+
+    fn cut(&self, path: &Path, len: u64) -> io::Result<()> {
+        let mut files = self.files();
+        let file = files.files.get_mut(path).ok_or_else(missing)?;
+        file.bytes.truncate(len as usize);
+        file.synced = file.synced.min(len as usize);
+        Ok(())
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        let mut files = self.files();
+        let file = files.files.get_mut(path).ok_or_else(missing)?;
+        file.synced = file.bytes.len();
+        Ok(())
+    }
+
+    fn read(&self, path: &Path, _: u64) -> io::Result<Vec<u8>> {
+        self.files().files.get(path).map(|file| file.bytes.clone()).ok_or_else(missing)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut files = self.files();
+        let moved = |path: &Path| path.strip_prefix(from).ok().map(|rest| to.join(rest));
+        if let Some(file) = files.files.remove(from) {
+            files.files.insert(to.to_owned(), file);
+            return Ok(());
+        }
+        let old = std::mem::take(&mut files.files);
+        files.files = old.into_iter().map(|(path, file)| (moved(&path).unwrap_or(path), file)).collect();
+        let old = std::mem::take(&mut files.dirs);
+        files.dirs = old.into_iter().map(|path| moved(&path).unwrap_or(path)).collect();
+        let old = std::mem::take(&mut files.locked);
+        files.locked = old.into_iter().map(|(path, life)| (moved(&path).unwrap_or(path), life)).collect();
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.files().files.remove(path).map(drop).ok_or_else(missing)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.files().dirs.remove(path).then_some(()).ok_or_else(missing)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
+        let mut files = self.files();
+        let life = files.life;
+        files.files.entry(path.to_owned()).or_default();
+        match files.locked.get(path) {
+            Some(holder) if *holder == life => Ok(None),
+            _ => {
+                files.locked.insert(path.to_owned(), life);
+                Ok(Some(Box::new(())))
+            }
+        }
+    }
+
+    fn free_percent(&self, _: &Path) -> io::Result<u64> {
+        Ok(if self.files().room == Some(0) { 0 } else { 50 })
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn bounds() -> Bounds {
+    Bounds { bytes: 1 << 40, age: DAY, free_percent: 10 }
+}
+
+fn backlog_in(disk: &Arc<FakeDisk>, durability: Durability, bounds: Bounds) -> Backlog {
+    let identity = Identity { origin: "https://h".into(), secret: Secret::new("key") };
+    let disk: Arc<dyn Disk> = Arc::clone(disk) as _;
+    let spool = Spool::new(disk, "/spool".into(), identity, bounds);
+    Backlog::new(b"resource".as_slice().into(), durability, 32 << 20, Some(spool))
+}
+
+fn ids(segment: &Segment, count: usize) -> Vec<u64> {
+    segment.next(count).map(|(_, span)| u64::from_le_bytes(span[..8].try_into().unwrap())).collect()
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Push(usize, usize),
+    Send(usize),
+    Fail,
+    Shed(usize),
+    Room(Option<usize>),
+    Restart,
+    Crash,
+    PowerCut,
+    Tear(usize),
+    Wait,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        6 => (1usize..40, prop_oneof![Just(20usize), Just(3_000), Just(80_000)]).prop_map(|(n, len)| Act::Push(n, len)),
+        4 => (1usize..60).prop_map(Act::Send),
+        1 => Just(Act::Fail),
+        1 => (0usize..4_000_000).prop_map(Act::Shed),
+        2 => prop_oneof![Just(None), (0usize..200_000).prop_map(Some)].prop_map(Act::Room),
+        1 => Just(Act::Restart),
+        1 => Just(Act::Crash),
+        1 => Just(Act::PowerCut),
+        1 => (1usize..400).prop_map(Act::Tear),
+        2 => Just(Act::Wait),
+    ]
+}
+
+/// What is known about spans, beside the backlog.
+#[derive(Default)]
+struct Model {
+    next: u64,
+    delivered: BTreeSet<u64>,
+    /// Spans that the backlog said it dropped, over all lives.
+    dropped: u64,
+    /// Spans that a crash or a torn file may have cost.
+    at_risk: BTreeSet<u64>,
+    repeated: u64,
+    crashes: u64,
+    /// Whether a process ended while the disk was full.
+    full: bool,
+}
+
+struct World {
+    disk: Arc<FakeDisk>,
+    durability: Durability,
+    backlog: Backlog,
+    model: Model,
+    now: Instant,
+}
+
+impl World {
+    fn new(durability: Durability) -> Self {
+        let disk = Arc::<FakeDisk>::default();
+        let backlog = backlog_in(&disk, durability, bounds());
+        Self { disk, durability, backlog, model: Model::default(), now: Instant::now() }
+    }
+
+    fn act(&mut self, act: &Act) {
+        match act {
+            Act::Push(count, len) => self.push(*count, *len),
+            Act::Send(count) => drop(self.send(*count)),
+            Act::Fail => self.backlog.set_spilling(true, self.now),
+            Act::Shed(bytes) => self.backlog.shed(*bytes),
+            Act::Room(room) => self.disk.set_room(*room),
+            Act::Wait => {
+                self.now += Duration::from_secs(31);
+                self.backlog.commit(self.now);
+            }
+            Act::Restart => {
+                self.model.full |= self.disk.files().room.is_some();
+                self.backlog.close(self.now);
+                self.reborn(false);
+            }
+            Act::Crash => {
+                self.model.at_risk.extend(self.unsafe_ids(false));
+                self.model.crashes += 1;
+                self.reborn(false);
+            }
+            Act::PowerCut => {
+                self.model.at_risk.extend(self.unsafe_ids(self.durability != Durability::Fsync));
+                self.model.crashes += 1;
+                self.reborn(true);
+            }
+            Act::Tear(bytes) => self.tear(*bytes),
+        }
+        let lost = self.backlog.lost();
+        assert!(lost.spool_full == 0 && lost.expired == 0);
+    }
+
+    fn push(&mut self, count: usize, len: usize) {
+        for _ in 0..count {
+            let mut span = self.model.next.to_le_bytes().to_vec();
+            span.resize(len, 7);
+            self.backlog.push(b"scope", &span, 1);
+            self.model.next += 1;
+        }
+        self.backlog.commit(self.now);
+    }
+
+    fn send(&mut self, count: usize) -> usize {
+        let Some(front) = self.backlog.front() else { return 0 };
+        let ids = ids(front, count);
+        for id in &ids {
+            self.model.repeated += u64::from(!self.model.delivered.insert(*id));
+        }
+        self.backlog.settle(ids.len(), self.now);
+        ids.len()
+    }
+
+    /// Returns the spans that would not be there after a crash.
+    fn unsafe_ids(&self, all: bool) -> Vec<u64> {
+        let unsafe_ones = self.backlog.stored.iter().filter(|it| all || it.unsynced || !it.is_safe());
+        let known = unsafe_ones.filter_map(|stored| stored.segment.as_ref());
+        let mut at_risk: Vec<u64> = known.flat_map(|segment| ids(segment, usize::MAX)).collect();
+        if all {
+            at_risk = (0..self.model.next).collect();
+        }
+        at_risk
+    }
+
+    fn reborn(&mut self, power: bool) {
+        let (_, others) = self.backlog.adopted();
+        self.model.dropped += self.backlog.lost().total() + others.total();
+        self.disk.crash(power);
+        self.backlog = backlog_in(&self.disk, self.durability, bounds());
+        self.backlog.adopt(self.now);
+    }
+
+    /// A disk that is full cannot be told what has arrived.
+    fn may_repeat(&self) -> bool {
+        self.model.crashes > 0 || self.model.full
+    }
+
+    /// Cuts the end off one file, as a crash in the middle of a write does.
+    fn tear(&mut self, bytes: usize) {
+        self.act(&Act::Crash);
+        let mut files = self.disk.files();
+        let torn = files.files.iter_mut().find(|(path, file)| {
+            path.extension().is_some_and(|it| it == "seg")
+                && Segment::read(file.bytes.clone()).is_ok_and(|it| it.left() > 0)
+        });
+        if let Some((_, file)) = torn {
+            let before = Segment::read(file.bytes.clone()).map(|it| ids(&it, usize::MAX)).unwrap_or_default();
+            file.bytes.truncate(file.bytes.len().saturating_sub(bytes));
+            let after = Segment::read(file.bytes.clone()).map(|it| ids(&it, usize::MAX)).unwrap_or_default();
+            self.model.at_risk.extend(before.into_iter().filter(|id| !after.contains(id)));
+        }
+    }
+
+    /// Heals everything, sends what is left, and asserts that nothing is missing but what may be.
+    fn finish(mut self) {
+        self.disk.set_room(None);
+        self.now += Duration::from_secs(120);
+        self.act(&Act::Restart);
+        while self.send(100) > 0 {}
+        assert!(self.backlog.is_empty());
+        let (_, others) = self.backlog.adopted();
+        self.model.dropped += self.backlog.lost().total() + others.total();
+        let missing: BTreeSet<u64> = (0..self.model.next).filter(|id| !self.model.delivered.contains(id)).collect();
+        let unexplained = missing.difference(&self.model.at_risk).count() as u64;
+        assert!(unexplained <= self.model.dropped, "{unexplained} of {missing:?} are missing without a word");
+        assert!(self.model.delivered.iter().all(|id| *id < self.model.next), "made up");
+        assert!(self.may_repeat() || self.model.repeated == 0, "sent again without a crash");
+        assert_eq!(self.disk.segments(), 0, "what was sent is gone from the disk");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn nothing_is_lost_but_what_is_told(
+        durability in prop_oneof![Just(Durability::Spill), Just(Durability::Journal), Just(Durability::Fsync)],
+        acts in vec(act(), 1..60),
+    ) {
+        let mut world = World::new(durability);
+        acts.iter().for_each(|act| world.act(act));
+        world.finish();
+    }
+}
+
+fn push(backlog: &mut Backlog, ids: std::ops::Range<u64>, len: usize, created_ms: u64) {
+    for id in ids {
+        let mut span = id.to_le_bytes().to_vec();
+        span.resize(len, 0);
+        backlog.push(b"scope", &span, created_ms);
+    }
+    backlog.commit(Instant::now());
+}
+
+#[test]
+fn a_trickle_uses_one_file_over_and_over() {
+    let disk = Arc::<FakeDisk>::default();
+    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
+    for id in 0..100 {
+        push(&mut backlog, id..id + 1, 100, 1);
+        assert_eq!(disk.segments(), 1);
+        assert_eq!(backlog.front().map(|front| ids(front, 9)), Some(vec![id]));
+        backlog.settle(1, Instant::now());
+    }
+    let number = backlog.stored.front().unwrap().name.number;
+    assert_eq!(number, 1);
+}
+
+#[test]
+fn the_oldest_are_dropped_when_the_spool_is_full_and_counted() {
+    let disk = Arc::<FakeDisk>::default();
+    let mut backlog = backlog_in(&disk, Durability::Journal, Bounds { bytes: 5 << 20, ..bounds() });
+    push(&mut backlog, 0..100, 100_000, 1);
+    backlog.trim(1);
+    let (held, lost) = (backlog.held(), backlog.lost());
+    assert!(held.file_bytes <= 5 << 20, "{held:?}");
+    assert_eq!(lost.spool_full + held.disk, 100);
+    assert_eq!(backlog.front().map(|front| ids(front, 1)), Some(vec![lost.spool_full]), "the oldest went first");
+}
+
+#[test]
+fn what_is_too_old_is_dropped_and_counted() {
+    let disk = Arc::<FakeDisk>::default();
+    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
+    push(&mut backlog, 0..30, 100_000, 1_000);
+    backlog.trim(1_000 + DAY.as_millis() as u64 + 1);
+    assert!(backlog.lost().expired >= 20, "{:?}", backlog.lost());
+    assert_eq!(backlog.lost().expired + backlog.held().disk, 30);
+}
+
+#[test]
+fn memory_is_freed_once_it_is_on_disk_and_read_again_in_order() {
+    let disk = Arc::<FakeDisk>::default();
+    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
+    push(&mut backlog, 0..100, 100_000, 1);
+    backlog.shed(3 << 20);
+    assert!(backlog.held().bytes <= 3 << 20, "{:?}", backlog.held());
+    let mut seen = vec![];
+    while let Some(front) = backlog.front() {
+        let next = ids(front, 7);
+        backlog.settle(next.len(), Instant::now());
+        seen.extend(next);
+    }
+    assert_eq!(seen, (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn another_key_finds_nothing_and_leaves_all() {
+    let disk = Arc::<FakeDisk>::default();
+    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
+    push(&mut backlog, 0..5, 100, 1);
+    disk.crash(false);
+    let identity = Identity { origin: "https://h".into(), secret: Secret::new("another key") };
+    let spool = Spool::new(Arc::clone(&disk) as Arc<dyn Disk>, "/spool".into(), identity, bounds());
+    let mut other = Backlog::new(b"".as_slice().into(), Durability::Journal, 32 << 20, Some(spool));
+    other.adopt(Instant::now());
+    assert!(other.front().is_none());
+    assert_eq!(disk.segments(), 1);
+    let mut same = backlog_in(&disk, Durability::Journal, bounds());
+    same.adopt(Instant::now());
+    assert_eq!(same.front().map(|front| ids(front, 9)), Some(vec![0, 1, 2, 3, 4]));
+}

@@ -1,0 +1,179 @@
+//! What a spool asks of a file system, and the real one.
+//! Directories are made for the owner only, files too; nothing but regular files is opened, and no
+//! symbolic link is followed. The tests have another one, in memory, that fails on purpose.
+
+use std::{
+    any::Any,
+    fmt::Debug,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::Path,
+};
+
+/// One thing in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) len: u64,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Dir,
+    /// A link, a pipe or a device: left alone.
+    Other,
+}
+
+/// Holds a lock until it is dropped.
+pub(crate) type Lock = Box<dyn Any + Send>;
+
+/// A file system.
+pub(crate) trait Disk: Debug + Send + Sync {
+    /// Makes a directory and those above it, for the owner only.
+    fn make_dir(&self, path: &Path) -> io::Result<()>;
+    /// Checks that nobody else may write to a directory.
+    fn vet(&self, dir: &Path) -> io::Result<()>;
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
+    /// Appends to a file, which is made if need be. After an error a part may be there.
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    fn cut(&self, path: &Path, len: u64) -> io::Result<()>;
+    /// Waits until what was written survives a power cut.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+    /// Reads a file that is no larger than `most`.
+    fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty directory.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+    /// Takes the lock of a file, which is made if need be; none where somebody else holds it.
+    fn lock(&self, path: &Path) -> io::Result<Option<Lock>>;
+    /// Returns the share of the disk that is free, in percent.
+    fn free_percent(&self, dir: &Path) -> io::Result<u64>;
+}
+
+/// The file system of the machine.
+#[derive(Debug)]
+pub(crate) struct RealDisk;
+
+impl Disk for RealDisk {
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path)
+    }
+
+    fn vet(&self, dir: &Path) -> io::Result<()> {
+        let metadata = fs::symlink_metadata(dir)?;
+        if !metadata.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory"));
+        }
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let foreign = metadata.uid() != rustix::process::geteuid().as_raw();
+            if foreign || metadata.mode() & 0o022 != 0 {
+                let why = "others may write to it; give it to the program's user with mode 700";
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let entries = fs::read_dir(dir)?.map(|entry| entry.and_then(|entry| describe(&entry)));
+        entries.filter(|entry| !matches!(entry, Err(error) if error.kind() == io::ErrorKind::NotFound)).collect()
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        open(path, OpenOptions::new().create(true).append(true))?.write_all(bytes)
+    }
+
+    fn cut(&self, path: &Path, len: u64) -> io::Result<()> {
+        open(path, OpenOptions::new().write(true))?.set_len(len)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        open(path, OpenOptions::new().write(true))?.sync_data()
+    }
+
+    fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
+        let file = open(path, OpenOptions::new().read(true))?;
+        let len = file.metadata()?.len();
+        if len > most {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too large"));
+        }
+        let mut bytes = Vec::with_capacity(len as usize);
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
+        let file = open(path, OpenOptions::new().create(true).append(true))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(Locked(file)))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    #[cfg(unix)]
+    fn free_percent(&self, dir: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(dir)?;
+        Ok(stat.f_bavail.saturating_mul(100) / stat.f_blocks.max(1))
+    }
+
+    #[cfg(not(unix))]
+    fn free_percent(&self, _: &Path) -> io::Result<u64> {
+        Ok(100)
+    }
+}
+
+/// A locked file; a child process that inherited it does not keep the lock.
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+fn describe(entry: &fs::DirEntry) -> io::Result<Entry> {
+    let metadata = entry.metadata()?;
+    let kind = match () {
+        () if metadata.is_file() => Kind::File,
+        () if metadata.is_dir() => Kind::Dir,
+        () => Kind::Other,
+    };
+    Ok(Entry { name: entry.file_name().to_string_lossy().into_owned(), len: metadata.len(), kind })
+}
+
+/// Opens a regular file; a pipe that somebody put there does not block.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
+    }
+    let file = options.open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}

@@ -1,0 +1,83 @@
+//! The end of the process, and its doubling: an exit hook that sends what is left, and a count of forks.
+//!
+//! The hook runs when `main` returns, when `std::process::exit` is called, and after a panic of the main
+//! thread; not after an abort, a signal or `_exit`, which the journal is for. It waits a second and a half
+//! at most, and not at all where nothing waits. Thread-locals may be gone when it runs: it uses a mutex
+//! and a condition variable only, and prints nothing.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use once_cell::sync::OnceCell;
+
+use super::queue::Queue;
+
+/// Longest that the end of the process is held up.
+const LIMIT: Duration = Duration::from_millis(1500);
+
+static FORKS: AtomicU32 = AtomicU32::new(0);
+static QUEUES: Mutex<Vec<Weak<Queue>>> = Mutex::new(Vec::new());
+static HOOKS: OnceCell<()> = OnceCell::new();
+
+/// Returns how many forks lie between this process and the first.
+pub(super) fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Lets a queue be flushed when the process ends.
+pub(super) fn register(queue: &Arc<Queue>) {
+    HOOKS.get_or_init(install);
+    let Some(mut queues) = queues() else { return };
+    queues.retain(|queue| queue.strong_count() > 0);
+    queues.push(Arc::downgrade(queue));
+}
+
+/// Locks the list. In a fork the lock may be held by a thread that does not exist there: then there is
+/// no list.
+fn queues() -> Option<MutexGuard<'static, Vec<Weak<Queue>>>> {
+    match forks() {
+        0 => Some(QUEUES.lock().unwrap_or_else(PoisonError::into_inner)),
+        _ => (0..1_000).find_map(|_| QUEUES.try_lock().inspect_err(|_| std::thread::yield_now()).ok()),
+    }
+}
+
+#[cfg(all(unix, not(miri)))]
+#[expect(unsafe_code, reason = "std has neither an exit hook nor a fork hook")]
+fn install() {
+    extern "C" fn at_exit() {
+        // A panic must not leave a function that C calls.
+        let _ = std::panic::catch_unwind(flush_all);
+    }
+    extern "C" fn in_child() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+    // SAFETY: both functions are called with valid `extern "C"` function pointers that live as long as the
+    // program. `at_exit` lets no panic out and is run once, by the thread that ends the process; what it
+    // touches is `Sync` and is never freed, since it lies in statics and in `Arc`s that it holds while it
+    // uses them. `in_child` runs in the one thread of a new process; it does one atomic addition, which
+    // takes no lock and allocates nothing, as POSIX asks of code between fork and exec.
+    unsafe {
+        libc::atexit(at_exit);
+        libc::pthread_atfork(None, None, Some(in_child));
+    }
+}
+
+#[cfg(any(not(unix), miri))]
+fn install() {}
+
+/// Flushes and stops all queues, in one limit for all.
+#[cfg_attr(any(not(unix), miri), expect(dead_code, reason = "there is no exit hook here"))]
+fn flush_all() {
+    let Some(queues) = queues() else { return };
+    let live: Vec<_> = queues.iter().filter_map(Weak::upgrade).collect();
+    drop(queues);
+    let deadline = Instant::now() + LIMIT;
+    for queue in live {
+        let _ = queue.shutdown(deadline.saturating_duration_since(Instant::now()));
+    }
+}

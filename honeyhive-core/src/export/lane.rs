@@ -1,0 +1,382 @@
+//! The way to one destination: what waits for it, the batch under way, and when to try again.
+//! Lanes know nothing of each other: one that is stuck holds up no other. One batch is under way at
+//! a time; an answer is turned into accounts here and nowhere else.
+
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    task::{self, Poll},
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{
+    Batch, Exporter, Sent,
+    backlog::{Backlog, Origin},
+    backoff::{Backoff, Waits},
+    report::{Account, Condition},
+    shrink::shrink_encoded,
+};
+use crate::diag;
+
+/// How long a destination is left alone whose settings seem wrong.
+const PROBE: Duration = Duration::from_secs(300);
+/// How often something is tried that may pass or not.
+const UNSURE_TRIES: u32 = 3;
+/// How long a limit is remembered that a destination has shown.
+const LIMIT_LASTS: Duration = Duration::from_secs(3600);
+/// Requests end once they are this large; a single span may be larger.
+const MAX_BATCH_BYTES: usize = 4 << 20;
+/// A span that is refused as too large is cut to no less than this.
+const LEAST_SPAN: usize = 4 << 10;
+
+/// How batches are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) batch_size: usize,
+    pub(crate) interval: Duration,
+    pub(crate) waits: Waits,
+    /// Whether a batch that is refused is tried in halves, so that only the spans are lost that are at fault.
+    pub(crate) bisect: bool,
+}
+
+/// Most bytes of a request, as a destination has shown it.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    bytes: usize,
+    until: Instant,
+    /// It was slow, which may pass: then the limit grows with each success.
+    slow: bool,
+}
+
+type Flight = Pin<Box<dyn Future<Output = Landing> + Send>>;
+
+/// What comes back from a batch that was under way.
+pub(crate) struct Landing {
+    exporter: Box<dyn Exporter>,
+    sent: Sent,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    /// Waits before it tries again; whether somebody may hurry it, since the destination asked for no wait.
+    Retrying {
+        until: Instant,
+        hurried: bool,
+        asked: bool,
+    },
+    Blocked {
+        until: Instant,
+    },
+}
+
+/// The way to one destination.
+pub(crate) struct Lane {
+    destination: String,
+    exporter: Option<Box<dyn Exporter>>,
+    pub(crate) backlog: Backlog,
+    rules: Rules,
+    flight: Option<Flight>,
+    flying: usize,
+    state: State,
+    backoff: Backoff,
+    limit: Option<Limit>,
+    /// Most spans of the next request, while it is looked for who is at fault.
+    narrow: Option<usize>,
+    unsure: u32,
+    oldest: Option<Instant>,
+    account: Account,
+}
+
+impl Lane {
+    pub(crate) fn new(exporter: Box<dyn Exporter>, destination: String, backlog: Backlog, rules: Rules) -> Self {
+        Self {
+            destination,
+            exporter: Some(exporter),
+            backlog,
+            rules,
+            flight: None,
+            flying: 0,
+            state: State::Open,
+            backoff: Backoff::new(rules.waits),
+            limit: None,
+            narrow: None,
+            unsure: 0,
+            oldest: None,
+            account: Account::default(),
+        }
+    }
+
+    /// Takes a span in.
+    pub(crate) fn push(&mut self, scope: &[u8], span: &[u8], now: Instant) {
+        self.backlog.push(scope, span, unix_ms());
+        self.oldest.get_or_insert(now);
+    }
+
+    /// Returns the accounts as they stand.
+    pub(crate) fn account(&self) -> Account {
+        let (adopted, lost) = self.backlog.adopted();
+        let mut account = self.account.clone();
+        account.lost = self.backlog.lost();
+        account.adopted = adopted;
+        account.adopted_lost += lost.total();
+        account.held = self.backlog.held();
+        account.spool_trouble = self.backlog.spool().and_then(|spool| spool.trouble()).map(str::to_owned);
+        account.condition = match self.state {
+            State::Open => Condition::Open,
+            State::Retrying { .. } => Condition::Retrying,
+            State::Blocked { .. } => Condition::Blocked,
+        };
+        account
+    }
+
+    /// Returns how many spans of this process are settled, one way or another.
+    pub(crate) fn settled(&self) -> u64 {
+        self.account.settled() + self.backlog.lost().total()
+    }
+
+    /// Returns whether nothing is left to send.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.flight.is_none() && self.backlog.is_empty()
+    }
+
+    /// Returns whether waiting is no use now: nothing will be tried soon, or what is left is on disk and
+    /// the program is about to end.
+    pub(crate) fn is_hopeless(&self, ending: bool) -> bool {
+        if self.flight.is_some() {
+            return false;
+        }
+        match self.state {
+            State::Open => false,
+            State::Blocked { .. } => self.backlog.is_durable(),
+            State::Retrying { hurried, asked, .. } => ending && (asked || !hurried) && self.backlog.is_durable(),
+        }
+    }
+
+    /// Somebody waits: what is to be tried again is tried now, unless the destination asked for time or
+    /// it was just tried.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        let soonest = self.backoff.soonest().unwrap_or(now);
+        if let State::Retrying { until, hurried, asked: false } = &mut self.state {
+            *until = (*until).min(soonest.max(now));
+            *hurried = true;
+        }
+    }
+
+    /// A setting changed: tries at once.
+    pub(crate) fn unblock(&mut self, now: Instant) {
+        self.state = State::Open;
+        self.oldest.get_or_insert(now);
+    }
+
+    /// Returns when there is something to do next, by itself.
+    pub(crate) fn next_time(&self) -> Option<Instant> {
+        match self.state {
+            _ if self.flight.is_some() || self.backlog.is_empty() => None,
+            State::Retrying { until, .. } | State::Blocked { until } => Some(until),
+            State::Open => self.oldest.map(|oldest| oldest + self.rules.interval),
+        }
+    }
+
+    /// Starts to send, if there is something to send and it is time.
+    pub(crate) fn pump(&mut self, now: Instant, urgent: bool) {
+        if self.flight.is_some() || !self.is_due(now) || self.backlog.is_empty() {
+            return;
+        }
+        let most = self.narrow.unwrap_or(self.rules.batch_size);
+        let bytes = self.limit.filter(|limit| limit.until > now).map_or(MAX_BATCH_BYTES, |limit| limit.bytes);
+        let waited = self.oldest.is_none_or(|oldest| oldest + self.rules.interval <= now);
+        let sealed = self.backlog.has_sealed();
+        let Some(front) = self.backlog.front() else { return };
+        if !(urgent || waited || sealed || front.left() >= self.rules.batch_size) {
+            return;
+        }
+        let count = front.fitting(most, bytes);
+        let batch = Batch::new(front.request(count), count);
+        let Some(mut exporter) = self.exporter.take() else { return };
+        self.backlog.set_busy(true);
+        self.account.requests += 1;
+        self.flying = count;
+        self.flight = Some(Box::pin(async move {
+            let sent = contained(async { exporter.export(&batch).await }).await;
+            Landing { exporter, sent }
+        }));
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        match self.state {
+            State::Open => true,
+            State::Retrying { until, .. } | State::Blocked { until } => until <= now,
+        }
+    }
+
+    /// Looks whether the batch under way has an answer.
+    pub(crate) fn poll_landing(&mut self, cx: &mut task::Context<'_>) -> Poll<Landing> {
+        match &mut self.flight {
+            Some(flight) => flight.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Books an answer.
+    pub(crate) fn landed(&mut self, landing: Landing, now: Instant) {
+        self.flight = None;
+        self.exporter = Some(landing.exporter);
+        self.backlog.set_busy(false);
+        let count = self.flying;
+        match landing.sent {
+            Sent::Done => self.done(count, 0, now),
+            Sent::Partial { rejected, message } => {
+                if rejected > 0 || message.is_some() {
+                    let said = message.map_or(String::new(), |message| format!(": {message}"));
+                    self.complain("partly rejected", format!("{} rejected {rejected} spans{said}", self.destination));
+                }
+                self.done(count, rejected, now);
+            }
+            Sent::Retry { after, reason } => self.retry(after, reason, now),
+            Sent::TimedOut => {
+                self.learn(count, true, now);
+                self.retry(None, "no answer in time".into(), now);
+            }
+            Sent::Unsure { reason } => match self.unsure + 1 < UNSURE_TRIES {
+                true => {
+                    self.unsure += 1;
+                    self.retry(None, reason, now);
+                }
+                false => self.refused(count, &reason, now),
+            },
+            Sent::Blocked { reason } => self.block(reason, now),
+            Sent::TooLarge => self.too_large(count, now),
+            Sent::Refused { .. } if self.rules.bisect && count > 1 => self.narrow = Some(count / 2),
+            Sent::Refused { reason } => self.refused(count, &reason, now),
+        }
+    }
+
+    fn done(&mut self, count: usize, rejected: usize, now: Instant) {
+        let Origin { own, adopted } = self.backlog.origin(count);
+        let rejected = (rejected as u64).min(own + adopted);
+        match own > 0 {
+            true => {
+                self.account.rejected += rejected;
+                self.account.delivered += own - rejected;
+            }
+            false => {
+                self.account.adopted_lost += rejected;
+                self.account.adopted_delivered += adopted - rejected;
+            }
+        }
+        // Half a batch was fine: then so may the rest be.
+        self.narrow = self.narrow.filter(|_| self.rules.bisect && self.backlog.has_sealed()).map(|most| most * 2);
+        self.narrow = self.narrow.filter(|most| *most < self.rules.batch_size);
+        self.settle(count, now);
+        self.account.last_success = Some(now);
+        self.relax();
+        self.backlog.set_spilling(false, now);
+    }
+
+    fn settle(&mut self, count: usize, now: Instant) {
+        self.state = State::Open;
+        self.backoff.reset();
+        self.unsure = 0;
+        self.backlog.settle(count, now);
+        self.oldest = (!self.backlog.is_empty()).then_some(now);
+    }
+
+    fn retry(&mut self, after: Option<Duration>, reason: String, now: Instant) {
+        let by_itself = self.backoff.fail(now);
+        let until = after.map_or(by_itself, |after| now + after);
+        self.complain("retrying", format!("{} is not taking spans ({reason}); retrying", self.destination));
+        self.account.retries += 1;
+        self.account.trouble = Some(reason);
+        self.state = State::Retrying { until, hurried: false, asked: after.is_some() };
+        self.backlog.set_spilling(true, now);
+    }
+
+    fn block(&mut self, reason: String, now: Instant) {
+        let kept = if self.backlog.is_durable() { "on disk" } else { "in memory" };
+        self.complain("blocked", format!("{reason}; spans are kept {kept} until then"));
+        self.account.trouble = Some(reason);
+        self.state = State::Blocked { until: now + PROBE };
+        self.backlog.set_spilling(true, now);
+    }
+
+    fn too_large(&mut self, count: usize, now: Instant) {
+        let bytes = self.backlog_bytes(count);
+        if count > 1 {
+            return self.learn(count, false, now);
+        }
+        let smaller = (bytes / 4 >= LEAST_SPAN).then(|| self.backlog.front().map(|front| front.request(1))).flatten();
+        match smaller.and_then(|request| shrink_encoded(&request, bytes / 4)) {
+            Some(span) => {
+                self.complain(
+                    "cut",
+                    format!("{} refused a span of {bytes} bytes; its texts are cut", self.destination),
+                );
+                self.account.cut += 1;
+                self.backlog.replace_next(span);
+            }
+            None => self.refused(1, "a span is larger than the destination takes", now),
+        }
+    }
+
+    /// Remembers that a destination takes less at once than that many spans.
+    fn learn(&mut self, count: usize, slow: bool, now: Instant) {
+        let bytes = (self.backlog_bytes(count) / 2).max(1);
+        self.limit = Some(Limit { bytes, until: now + LIMIT_LASTS, slow });
+    }
+
+    /// What was slow may be asked for more again.
+    fn relax(&mut self) {
+        if let Some(limit) = self.limit.as_mut().filter(|limit| limit.slow) {
+            limit.bytes = limit.bytes.saturating_mul(2);
+        }
+        self.limit = self.limit.filter(|limit| limit.bytes < MAX_BATCH_BYTES);
+    }
+
+    fn backlog_bytes(&mut self, count: usize) -> usize {
+        self.backlog.front().map_or(0, |front| front.bytes_of(count))
+    }
+
+    /// Keeps what was refused for people to look at, and goes on.
+    fn refused(&mut self, count: usize, reason: &str, now: Instant) {
+        self.complain("refused", format!("{} refused {count} spans: {reason}", self.destination));
+        self.account.trouble = Some(reason.to_owned());
+        let Origin { own, adopted } = self.backlog.origin(count);
+        self.account.refused += own;
+        self.account.adopted_lost += adopted;
+        if let Some((name, excerpt)) = self.backlog.excerpt(count)
+            && let Some(spool) = self.backlog.spool_mut()
+        {
+            spool.keep_refused(name, "refused", excerpt.image());
+        }
+        self.narrow = self.narrow.map(|_| self.rules.batch_size).filter(|most| *most < self.rules.batch_size);
+        self.settle(count, now);
+    }
+
+    fn complain(&self, reason: &'static str, message: String) {
+        diag::warn(reason, &message);
+    }
+
+    /// Keeps what is left, or counts it as not delivered.
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.flight = None;
+        self.backlog.set_busy(false);
+        self.backlog.close(now);
+    }
+}
+
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Turns a panic of an exporter into a refusal.
+async fn contained(export: impl Future<Output = Sent>) -> Sent {
+    let mut export = pin!(export);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| export.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| Poll::Ready(Sent::Refused { reason: "the exporter panicked".into() }))
+    })
+    .await
+}

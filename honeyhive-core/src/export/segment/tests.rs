@@ -1,0 +1,103 @@
+//! The format: what is written is read back, and what is damaged costs no more than itself.
+
+use super::*;
+
+fn filled(spans: usize) -> Segment {
+    let mut segment = Segment::new(b"resource", 1_700_000_000_000);
+    for at in 0..spans {
+        segment.push(b"scope", format!("span {at} {}", "x".repeat(at * 7 % 50)).as_bytes());
+    }
+    segment
+}
+
+fn spans(segment: &Segment) -> Vec<Vec<u8>> {
+    segment.next(usize::MAX).map(|(_, span)| span.to_vec()).collect()
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let written = filled(20);
+    let read = Segment::read(written.image().to_vec()).unwrap();
+    assert_eq!(spans(&read), spans(&written));
+    assert_eq!((read.resource(), read.created_ms(), read.lost()), (&b"resource"[..], 1_700_000_000_000, 0));
+    assert!(read.next(20).all(|(scope, _)| scope == b"scope"));
+    let empty = Segment::read(Segment::new(b"", 0).image().to_vec()).unwrap();
+    assert_eq!((empty.left(), empty.lost()), (0, 0));
+}
+
+#[test]
+fn settled_spans_are_not_sent_again() {
+    let mut image = filled(5).image().to_vec();
+    image.extend(Segment::settled_frame(3));
+    let all = spans(&filled(5));
+    assert_eq!(spans(&Segment::read(image.clone()).unwrap()), all[3..]);
+    image.extend(Segment::settled_frame(900));
+    assert_eq!(Segment::read(image).unwrap().left(), 0, "a number that cannot be is cut");
+}
+
+#[test]
+fn a_file_cut_anywhere_keeps_every_whole_span() {
+    let segment = filled(12);
+    let all = spans(&segment);
+    let ends: Vec<usize> = segment.places.iter().map(|place| place.end).collect();
+    for cut in 0..segment.image().len() {
+        let whole = ends.iter().filter(|end| **end <= cut).count();
+        match Segment::read(segment.image()[..cut].to_vec()) {
+            Ok(read) => {
+                assert_eq!(spans(&read), all[..whole], "cut at {cut}");
+                assert_eq!(read.lost(), u64::from(!ends.contains(&cut) && cut > segment.header), "cut at {cut}");
+            }
+            Err(error) => assert!(cut < segment.header && error != NotASegment::Newer, "cut at {cut}"),
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_costs_the_span_it_hits() {
+    let segment = filled(30);
+    let all = spans(&segment);
+    for bit in (0..segment.image().len() * 8).step_by(3) {
+        let mut image = segment.image().to_vec();
+        image[bit / 8] ^= 1 << (bit % 8);
+        let Ok(read) = Segment::read(image) else {
+            assert!(bit / 8 < segment.header, "bit {bit} is not in the header");
+            continue;
+        };
+        let left = spans(&read);
+        assert!(left.iter().all(|span| all.contains(span)), "bit {bit} makes a span up");
+        assert!(left.len() + 1 >= all.len(), "bit {bit} costs {} spans", all.len() - left.len());
+        assert_eq!(read.lost(), (all.len() - left.len()) as u64, "bit {bit}");
+    }
+}
+
+#[test]
+fn other_files_are_told_apart() {
+    assert_eq!(Segment::read(vec![]).unwrap_err(), NotASegment::Empty);
+    for foreign in [&b"H"[..], b"HHSP", b"not a segment at all", &[0; 4096]] {
+        assert_eq!(Segment::read(foreign.to_vec()).unwrap_err(), NotASegment::Foreign);
+    }
+    let mut newer = filled(1).image().to_vec();
+    newer[4] = 2;
+    assert_eq!(Segment::read(newer).unwrap_err(), NotASegment::Newer);
+}
+
+#[test]
+fn a_length_that_lies_reserves_nothing() {
+    let mut image = Segment::new(b"", 0).image().to_vec();
+    image.extend_from_slice(FRAME_MAGIC);
+    image.extend_from_slice(&u32::MAX.to_le_bytes());
+    image.extend_from_slice(&[1; 200]);
+    let read = Segment::read(image).unwrap();
+    assert_eq!((read.left(), read.lost()), (0, 1));
+}
+
+#[test]
+fn requests_are_as_large_as_is_allowed_but_never_empty() {
+    let mut segment = Segment::new(b"", 0);
+    (0..10).for_each(|_| segment.push(b"s", &[0; 100]));
+    assert_eq!(segment.fitting(4, usize::MAX), 4);
+    assert_eq!(segment.fitting(10, 350), 3);
+    assert_eq!(segment.fitting(10, 1), 1);
+    segment.settle(10);
+    assert_eq!(segment.fitting(10, 1), 0);
+}

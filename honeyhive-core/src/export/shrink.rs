@@ -1,0 +1,93 @@
+//! Makes a span smaller that no destination would take: long texts are cut, the longest first, and say
+//! how long they were; core fields are short and stay.
+
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+use opentelemetry_sdk::trace::SpanData;
+
+use super::{decode, encode};
+use crate::value::truncate;
+
+/// Texts are not cut below this.
+const LEAST: usize = 256;
+
+/// Cuts texts until the span takes at most `most` bytes. Says whether that worked.
+pub(crate) fn shrink(data: &mut SpanData, most: usize) -> bool {
+    let mut longest = most / 2;
+    loop {
+        if len(data) <= most {
+            return true;
+        }
+        if longest < LEAST {
+            return false;
+        }
+        cut_all(data, longest);
+        longest /= 4;
+    }
+}
+
+/// Cuts an encoded span; none where it cannot be made that small.
+pub(crate) fn shrink_encoded(request: &[u8], most: usize) -> Option<Vec<u8>> {
+    let mut data = decode::records(request).pop()?.data;
+    shrink(&mut data, most).then(|| encoded(&data))
+}
+
+fn encoded(data: &SpanData) -> Vec<u8> {
+    let mut out = vec![];
+    encode::span(&mut out, data);
+    out
+}
+
+fn len(data: &SpanData) -> usize {
+    encoded(data).len()
+}
+
+fn cut_all(data: &mut SpanData, most: usize) {
+    data.name = truncate(std::mem::take(&mut data.name), most);
+    data.attributes.iter_mut().for_each(|pair| cut(pair, most));
+    for event in &mut data.events.events {
+        event.attributes.iter_mut().for_each(|pair| cut(pair, most));
+    }
+    for link in &mut data.links.links {
+        link.attributes.iter_mut().for_each(|pair| cut(pair, most));
+    }
+}
+
+fn cut(pair: &mut KeyValue, most: usize) {
+    match &mut pair.value {
+        Value::String(text) => cut_text(text, most),
+        Value::Array(Array::String(items)) => {
+            items.truncate(most);
+            items.iter_mut().for_each(|text| cut_text(text, most));
+        }
+        Value::Array(Array::I64(items)) => items.truncate(most),
+        Value::Array(Array::F64(items)) => items.truncate(most),
+        Value::Array(Array::Bool(items)) => items.truncate(most),
+        _ => {}
+    }
+}
+
+fn cut_text(text: &mut StringValue, most: usize) {
+    if text.as_str().len() > most {
+        *text = truncate(text.as_str().to_owned().into(), most).into_owned().into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_texts_are_cut_and_say_so_and_the_rest_stays() {
+        let tracer = crate::testing::Recorder::new().tracer();
+        let record = tracer.open_record(&tracer.span("work"), &opentelemetry::trace::SpanContext::NONE, None);
+        let mut data = record.seal().data;
+        data.attributes.push(KeyValue::new("long", "é".repeat(3_000_000)));
+        data.attributes.push(KeyValue::new("short", "stays"));
+        assert!(shrink(&mut data, 4 << 20));
+        assert!(len(&data) <= 4 << 20);
+        let text = |key: &str| data.attributes.iter().find(|pair| pair.key.as_str() == key).unwrap().value.to_string();
+        assert!(text("long").ends_with("[truncated, 6000000 bytes]"));
+        assert_eq!(text("short"), "stays");
+        assert!(!shrink(&mut data, 10), "what cannot be made that small is said");
+    }
+}

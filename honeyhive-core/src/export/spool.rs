@@ -1,0 +1,393 @@
+//! The directory where one process keeps the spans of one destination until they have arrived.
+//!
+//! ```text
+//! <root>/v1/                             the format's version; 0700, as all below
+//!   salt                                 random, so that fingerprints tell nothing elsewhere
+//!   <destination>-<key>/                 fingerprints of the origin and of the key
+//!     destination                        the origin, in words, for people
+//!     <pid>-<random>/                    one process; `lock` is held as long as it lives
+//!       <created ms>-<number>.seg        segments, see `segment.rs`; removed when all of it has arrived
+//!     refused/<created ms>-<…>.<why>     segments of what a destination would not take, 16 MiB at most
+//! ```
+//!
+//! A directory whose lock is free belongs to a process that is gone: whoever takes the lock takes its
+//! segments over. A spool of another destination or another key is left alone. An error turns writing
+//! off for half a minute and is told; spans then stay in memory. Nothing here panics or retries.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use uuid::Uuid;
+
+use super::disk::{Disk, Kind, Lock};
+
+/// How long writing is off after an error.
+const COOL_DOWN: Duration = Duration::from_secs(30);
+/// Largest file that is read: the largest request that OTLP allows, and some.
+pub(crate) const MAX_FILE: u64 = 80 << 20;
+/// Most that is kept of what destinations refuse.
+const MAX_REFUSED: u64 = 16 << 20;
+/// The format of the directory.
+const FORMAT: &str = "v1";
+const LOCK: &str = "lock";
+const SEGMENT: &str = ".seg";
+pub(crate) const REFUSED: &str = "refused";
+/// File that tells people which destination a spool is for.
+pub(crate) const DESTINATION: &str = "destination";
+
+/// Who a spool is for. Neither part is written anywhere but as a fingerprint.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) origin: String,
+    pub(crate) secret: crate::secret::Secret,
+}
+
+/// Limits of a spool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) bytes: u64,
+    pub(crate) age: Duration,
+    pub(crate) free_percent: u64,
+}
+
+/// The name of a segment's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) created_ms: u64,
+    pub(crate) number: u64,
+}
+
+impl Name {
+    fn file(self) -> String {
+        format!("{:013}-{:06}{SEGMENT}", self.created_ms, self.number)
+    }
+
+    fn parse(file: &str) -> Option<Self> {
+        let (created, number) = file.strip_suffix(SEGMENT)?.split_once('-')?;
+        Some(Self { created_ms: created.parse().ok()?, number: number.parse().ok()? })
+    }
+}
+
+/// A segment that was taken over, and the size of its file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Adopted {
+    pub(crate) name: Name,
+    pub(crate) len: u64,
+}
+
+/// One process's place for one destination.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    identity: Identity,
+    bounds: Bounds,
+    place: Option<Place>,
+    next: u64,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Debug)]
+struct Place {
+    dir: PathBuf,
+    home: PathBuf,
+    _lock: LockBox,
+}
+
+struct LockBox(#[expect(dead_code, reason = "held for its drop")] Lock);
+
+impl std::fmt::Debug for LockBox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lock")
+    }
+}
+
+#[derive(Debug)]
+struct Trouble {
+    until: Instant,
+    what: String,
+}
+
+impl Spool {
+    pub(crate) fn new(disk: Arc<dyn Disk>, root: PathBuf, identity: Identity, bounds: Bounds) -> Self {
+        Self { disk, root, identity, bounds, place: None, next: 0, trouble: None }
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Says why nothing is written, if that is so.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_ref().map(|trouble| trouble.what.as_str())
+    }
+
+    /// Returns whether writing may be tried.
+    pub(crate) fn is_usable(&self, now: Instant) -> bool {
+        self.trouble.as_ref().is_none_or(|trouble| trouble.until <= now)
+    }
+
+    /// Returns the name of the next segment.
+    pub(crate) fn name(&mut self, created_ms: u64) -> Name {
+        self.next += 1;
+        Name { created_ms, number: self.next }
+    }
+
+    /// Appends to a segment whose file has `len` bytes; after an error it has as many.
+    pub(crate) fn append(&mut self, name: Name, len: u64, bytes: &[u8], now: Instant) -> io::Result<()> {
+        let wrote = self.path(name).and_then(|path| {
+            self.room(len)?;
+            self.disk.append(&path, bytes).inspect_err(|_| match len {
+                0 => drop(self.disk.remove(&path)),
+                len => drop(self.disk.cut(&path, len)),
+            })
+        });
+        self.note(wrote, now)
+    }
+
+    /// Refuses to begin a file on a disk that is nearly full.
+    fn room(&self, len: u64) -> io::Result<()> {
+        let Some(place) = &self.place else { return Ok(()) };
+        match len == 0 && self.disk.free_percent(&place.home)? < self.bounds.free_percent {
+            true => Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is nearly full")),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn cut(&mut self, name: Name, len: u64, now: Instant) -> io::Result<()> {
+        let cut = self.path(name).and_then(|path| self.disk.cut(&path, len));
+        self.note(cut, now)
+    }
+
+    pub(crate) fn sync(&mut self, name: Name, now: Instant) -> io::Result<()> {
+        let synced = self.path(name).and_then(|path| self.disk.sync(&path));
+        self.note(synced, now)
+    }
+
+    pub(crate) fn read(&mut self, name: Name) -> io::Result<Vec<u8>> {
+        let path = self.path(name)?;
+        self.disk.read(&path, MAX_FILE)
+    }
+
+    /// Removes a segment; one that is gone is as good.
+    pub(crate) fn remove(&mut self, name: Name) {
+        if let Ok(path) = self.path(name) {
+            let _ = self.disk.remove(&path);
+        }
+    }
+
+    /// Keeps what a destination would not take, for people to look at.
+    pub(crate) fn keep_refused(&mut self, name: Name, why: &str, image: &[u8]) {
+        let kept = self.refused_path(name, why, image.len() as u64);
+        let _ = kept.and_then(|path| self.disk.append(&path, image));
+    }
+
+    /// Puts a segment that cannot be read with what was refused.
+    pub(crate) fn set_aside(&mut self, name: Name, why: &str) {
+        let from = self.path(name);
+        let aside = self.refused_path(name, why, 0);
+        let _ = from.and_then(|from| self.disk.rename(&from, &aside?));
+    }
+
+    /// Makes room and returns where something refused goes.
+    fn refused_path(&mut self, name: Name, why: &str, len: u64) -> io::Result<PathBuf> {
+        self.path(name)?;
+        let place = self.place.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let dir = place.home.join(REFUSED);
+        self.disk.make_dir(&dir)?;
+        let mut kept = self.disk.list(&dir)?;
+        kept.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut sum = kept.iter().map(|entry| entry.len).sum::<u64>() + len;
+        for entry in kept {
+            if sum <= MAX_REFUSED {
+                break;
+            }
+            self.disk.remove(&dir.join(&entry.name))?;
+            sum -= entry.len;
+        }
+        let process = place.dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        Ok(dir.join(format!("{:013}-{process}-{}.{why}", name.created_ms, name.number)))
+    }
+
+    /// Takes over what processes left that are gone.
+    pub(crate) fn adopt(&mut self, now: Instant) -> Vec<Adopted> {
+        match self.try_adopt() {
+            Ok(adopted) => adopted,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
+            Err(error) => {
+                let _ = self.note::<()>(Err(error), now);
+                vec![]
+            }
+        }
+    }
+
+    fn try_adopt(&mut self) -> io::Result<Vec<Adopted>> {
+        let Some(home) = self.home(false)? else { return Ok(vec![]) };
+        let own = self.place.as_ref().and_then(|place| place.dir.file_name()).map(ToOwned::to_owned);
+        let mut adopted = vec![];
+        for entry in self.disk.list(&home)? {
+            let candidate = entry.kind == Kind::Dir
+                && entry.name != REFUSED
+                && !entry.name.starts_with('.')
+                && own.as_deref() != Some(entry.name.as_ref());
+            if candidate {
+                adopted.extend(self.take_over(&home.join(&entry.name))?);
+            }
+        }
+        Ok(adopted)
+    }
+
+    /// Takes over one directory; nothing where its process lives, or somebody was quicker.
+    fn take_over(&mut self, dir: &Path) -> io::Result<Vec<Adopted>> {
+        let Ok(Some(_lock)) = self.disk.lock(&dir.join(LOCK)) else { return Ok(vec![]) };
+        let mut adopted = vec![];
+        for entry in self.disk.list(dir)? {
+            if let Some(old) = Name::parse(&entry.name).filter(|_| entry.kind == Kind::File) {
+                let name = self.name(old.created_ms);
+                let to = self.path(name)?;
+                self.disk.rename(&dir.join(&entry.name), &to)?;
+                adopted.push(Adopted { name, len: entry.len });
+            }
+        }
+        remove_if_empty(self.disk.as_ref(), dir);
+        Ok(adopted)
+    }
+
+    /// Gives the directory back; what is in it is there for the next process.
+    pub(crate) fn close(&mut self) {
+        let Some(place) = self.place.take() else { return };
+        remove_if_empty(self.disk.as_ref(), &place.dir);
+        // And the home, if nobody else is there.
+        if self.disk.list(&place.home).is_ok_and(|entries| entries.iter().all(|entry| entry.name == DESTINATION)) {
+            let _ = self.disk.remove(&place.home.join(DESTINATION));
+            let _ = self.disk.remove_dir(&place.home);
+        }
+    }
+
+    /// Moves to the place of another key, which from now on sends what is here.
+    pub(crate) fn change_key(&mut self, secret: crate::secret::Secret, now: Instant) {
+        self.identity.secret = secret;
+        let Some(place) = self.place.take() else { return };
+        let moved = self.home(true).and_then(|home| {
+            let home = home.ok_or(io::ErrorKind::NotFound)?;
+            let dir = home.join(place.dir.file_name().unwrap_or_default());
+            self.disk.rename(&place.dir, &dir)?;
+            Ok(Place { dir, home, _lock: LockBox(Box::new(())) })
+        });
+        match moved {
+            Ok(there) => self.place = Some(Place { _lock: place._lock, ..there }),
+            Err(error) => {
+                self.place = Some(place);
+                let _ = self.note::<()>(Err(error), now);
+            }
+        }
+    }
+
+    /// Returns where a segment is, making the directory if this is the first.
+    fn path(&mut self, name: Name) -> io::Result<PathBuf> {
+        if self.place.is_none() {
+            // Another process may remove the home between the steps; it does not do so twice.
+            self.place = Some(self.make_place().or_else(|_| self.make_place())?);
+        }
+        let place = self.place.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        Ok(place.dir.join(name.file()))
+    }
+
+    /// Makes the directory of this process. It gets its name once its lock is held, so that nobody
+    /// takes it for one that was left behind.
+    fn make_place(&self) -> io::Result<Place> {
+        let home = self.home(true)?.ok_or(io::ErrorKind::NotFound)?;
+        let name = format!("{}-{}", std::process::id(), &Uuid::new_v4().simple().to_string()[..8]);
+        let making = home.join(format!(".{name}"));
+        self.disk.make_dir(&making)?;
+        let lock = self.disk.lock(&making.join(LOCK))?.ok_or(io::ErrorKind::WouldBlock)?;
+        let dir = home.join(name);
+        self.disk.rename(&making, &dir)?;
+        Ok(Place { dir, home, _lock: LockBox(lock) })
+    }
+
+    /// Returns the directory of the destination; none where there is none and none is to be made.
+    fn home(&self, make: bool) -> io::Result<Option<PathBuf>> {
+        let base = self.root.join(FORMAT);
+        if make {
+            self.disk.make_dir(&base)?;
+        }
+        let vetted = self.disk.vet(&self.root).and_then(|()| self.disk.vet(&base));
+        match vetted {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !make => return Ok(None),
+            other => other?,
+        }
+        let Some(salt) = salt(self.disk.as_ref(), &base, make)? else { return Ok(None) };
+        let fingerprint = |of: &str| Uuid::new_v5(&salt, of.as_bytes()).simple().to_string()[..8].to_owned();
+        let (origin, key) = (fingerprint(&self.identity.origin), fingerprint(self.identity.secret.reveal()));
+        let home = base.join(format!("{origin}-{key}"));
+        if make && self.disk.list(&home).is_err() {
+            self.disk.make_dir(&home)?;
+        }
+        if make && self.disk.read(&home.join(DESTINATION), 4096).is_err() {
+            self.disk.append(&home.join(DESTINATION), self.identity.origin.as_bytes())?;
+        }
+        Ok(Some(home))
+    }
+
+    /// Remembers an error, and that writing works again.
+    fn note<T>(&mut self, outcome: io::Result<T>, now: Instant) -> io::Result<T> {
+        match &outcome {
+            Ok(_) => self.trouble = None,
+            Err(error) => {
+                let what = format!("cannot write to {}: {error}", self.root.display());
+                self.trouble = Some(Trouble { until: now + COOL_DOWN, what });
+            }
+        }
+        outcome
+    }
+}
+
+/// Reads the salt, or makes it. Who makes it first wins.
+fn salt(disk: &dyn Disk, base: &Path, make: bool) -> io::Result<Option<Uuid>> {
+    let path = base.join("salt");
+    let read = || disk.read(&path, 64).ok().and_then(|bytes| Uuid::from_slice(bytes.get(..16)?).ok());
+    match read() {
+        Some(salt) => Ok(Some(salt)),
+        None if !make => Ok(None),
+        None => {
+            // Appending and reading the first 16 bytes makes all agree, whoever was first.
+            disk.append(&path, Uuid::new_v4().as_bytes())?;
+            // Without it the spools cannot be found again.
+            disk.sync(&path)?;
+            Ok(read())
+        }
+    }
+}
+
+/// Returns the directory of all destinations below a root.
+pub(crate) fn base(root: &Path) -> PathBuf {
+    root.join(FORMAT)
+}
+
+/// Tells whether a file is a segment by its name.
+pub(crate) fn is_segment(name: &str) -> bool {
+    Name::parse(name).is_some()
+}
+
+/// Tells whether the process of a directory lives. A lock that was free is free again afterwards.
+pub(crate) fn is_in_use(disk: &dyn Disk, dir: &Path) -> bool {
+    matches!(disk.lock(&dir.join(LOCK)), Ok(None))
+}
+
+/// Takes the directory of a process that is gone; none where it lives.
+pub(crate) fn take(disk: &dyn Disk, dir: &Path) -> Option<Lock> {
+    disk.lock(&dir.join(LOCK)).ok().flatten()
+}
+
+/// Removes the directory of a process once nothing but its lock is left in it.
+pub(crate) fn remove_if_empty(disk: &dyn Disk, dir: &Path) {
+    if disk.list(dir).is_ok_and(|entries| entries.iter().all(|entry| entry.name == LOCK)) {
+        let _ = disk.remove(&dir.join(LOCK));
+        let _ = disk.remove_dir(dir);
+    }
+}

@@ -1,0 +1,151 @@
+//! A segment that waits, and how much of it is where.
+//! It knows nothing of the others; what order they have is in `backlog.rs`.
+
+use std::time::Instant;
+
+use super::{
+    segment::{NotASegment, Segment},
+    spool::{Name, Spool},
+};
+
+/// Spans that no destination will get, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// The spool was full, and these were the oldest.
+    pub(crate) spool_full: u64,
+    /// Too old.
+    pub(crate) expired: u64,
+    /// Damaged on disk.
+    pub(crate) damaged: u64,
+    /// Could be neither sent nor kept before the end.
+    pub(crate) undelivered: u64,
+}
+
+impl Lost {
+    pub(crate) fn total(&self) -> u64 {
+        self.spool_full + self.expired + self.damaged + self.undelivered
+    }
+}
+
+/// A segment that waits: in memory, on disk, or both.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) name: Name,
+    /// None while it is on disk only.
+    pub(super) segment: Option<Segment>,
+    pub(super) left: usize,
+    pub(super) settled: usize,
+    /// How many of the settled are settled on disk too.
+    pub(super) noted: usize,
+    pub(super) len: usize,
+    pub(super) on_disk: u64,
+    pub(super) unsynced: bool,
+    pub(super) sealed: bool,
+    pub(super) adopted: bool,
+    /// Whether `left` is known: an adopted file has not been read yet.
+    pub(super) counted: bool,
+}
+
+impl Stored {
+    pub(super) fn memory(&self) -> usize {
+        self.segment.as_ref().map_or(0, |_| self.len)
+    }
+
+    pub(super) fn has_file(&self) -> bool {
+        self.on_disk > 0 || self.adopted
+    }
+
+    pub(super) fn is_safe(&self) -> bool {
+        self.on_disk >= self.len as u64
+    }
+
+    /// Notes on disk what need not be sent again.
+    pub(super) fn note_settled(&mut self, spool: &mut Spool, now: Instant) {
+        if !self.has_file() || !self.is_safe() || self.noted == self.settled || !spool.is_usable(now) {
+            return;
+        }
+        let frame = Segment::settled_frame(self.settled);
+        if spool.append(self.name, self.on_disk, &frame, now).is_ok() {
+            self.noted = self.settled;
+            // The image in memory must stay what is on disk.
+            self.on_disk += frame.len() as u64;
+            self.len += frame.len();
+            if let Some(segment) = &mut self.segment {
+                segment.append_frame(&frame);
+            }
+        }
+    }
+
+    /// Before a segment gets its file: what was sent from memory is not to be sent again.
+    pub(super) fn note_what_was_sent(&mut self) {
+        if let Some(segment) = self.segment.as_mut().filter(|_| self.on_disk == 0 && self.settled > 0) {
+            segment.append_frame(&Segment::settled_frame(self.settled));
+            self.len = segment.image().len();
+            self.noted = self.settled;
+        }
+    }
+
+    pub(super) fn fresh(name: Name, segment: Segment) -> Self {
+        Self {
+            name,
+            len: segment.image().len(),
+            segment: Some(segment),
+            left: 0,
+            settled: 0,
+            noted: 0,
+            on_disk: 0,
+            unsynced: false,
+            sealed: false,
+            adopted: false,
+            counted: true,
+        }
+    }
+
+    pub(super) fn adopted(name: Name, len: u64) -> Self {
+        Self {
+            name,
+            segment: None,
+            left: 0,
+            settled: 0,
+            noted: 0,
+            len: len as usize,
+            on_disk: len,
+            unsynced: false,
+            sealed: true,
+            adopted: true,
+            counted: false,
+        }
+    }
+
+    /// Reads the segment back; returns how many spans were found that nobody had counted. One that cannot be
+    /// read is lost, and counted as far as it is known.
+    pub(super) fn load(&mut self, spool: &mut Spool, lost: &mut Lost) -> u64 {
+        let counted = std::mem::replace(&mut self.counted, true);
+        match spool.read(self.name).map(Segment::read) {
+            Ok(Ok(segment)) => return self.take_back(segment, counted, lost),
+            Ok(Err(NotASegment::Empty)) => {}
+            Ok(Err(NotASegment::Newer)) => spool.set_aside(self.name, "newer"),
+            Ok(Err(NotASegment::Foreign)) | Err(_) => spool.set_aside(self.name, "damaged"),
+        }
+        lost.damaged += self.left as u64;
+        self.left = 0;
+        0
+    }
+
+    fn take_back(&mut self, mut segment: Segment, counted: bool, lost: &mut Lost) -> u64 {
+        segment.settle(self.settled.saturating_sub(segment.settled()));
+        let left = segment.left();
+        let (found, damaged) = match counted {
+            true => (0, self.left.saturating_sub(left) as u64),
+            false => (left as u64 + segment.lost(), segment.lost()),
+        };
+        lost.damaged += damaged;
+        self.left = left;
+        self.settled = segment.settled();
+        self.len = segment.image().len();
+        // A torn end is not part of the image; it goes with the file.
+        self.on_disk = self.on_disk.max(self.len as u64);
+        self.segment = Some(segment);
+        found
+    }
+}

@@ -1,0 +1,308 @@
+//! Disks and spools that fail: F23 to F30, F73, F74. What a disk does in the middle of a write, and a power
+//! cut (F24, F41), is also in the model test of the library, over a file system in memory.
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use honeyhive_core::{Durability, Health, store};
+
+use super::{
+    oracle::{Oracle, Step},
+    world::{Dir, LIMIT, World, builder, check, end, note, skip, until, waiting},
+};
+
+/// Leaves spans behind, as a process does that ended while its server was down.
+fn leave(dir: &Path, url: &str, numbers: std::ops::Range<i64>) {
+    let tracer = builder(url, dir).server_url(url).build().unwrap();
+    let count = numbers.end - numbers.start;
+    numbers.for_each(|number| end(&tracer, number));
+    let report = tracer.shutdown(Duration::from_millis(500));
+    assert_eq!((report.spooled(), report.dropped()), (count as u64, 0), "{report}");
+}
+
+/// An oracle that takes nothing yet.
+fn closed() -> Oracle {
+    let oracle = Oracle::start();
+    oracle.always(Step::Status(503));
+    oracle
+}
+
+/// A small file system of its own, where that can be had.
+struct Mount(Dir);
+
+impl Mount {
+    fn new(size: &str) -> Option<Self> {
+        let dir = Dir::new();
+        fs::create_dir_all(&dir.0).unwrap();
+        let options = format!("size={size},mode=700");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&dir.0).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then_some(Self(dir))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0.0).output();
+    }
+}
+
+#[test]
+fn f23_and_f24_the_disk_is_full() {
+    let Some(mount) = Mount::new("1m") else {
+        skip("F24", "needs the right to mount; the model test of the library runs it in memory");
+        return skip("F23", "needs the right to mount");
+    };
+    let mut world =
+        World::with(|builder| builder.spool_dir(mount.0.0.join("spool")).queue_bytes(2 << 20).batch_size(50));
+    world.oracle.always(Step::Status(503));
+    for _ in 0..80 {
+        world.produce(100);
+        let _ = world.tracer.flush(Duration::from_millis(10));
+    }
+    let report = world.tracer.stats();
+    check(&report);
+    let health = world.tracer.health();
+    assert!(health.reasons().iter().any(|reason| reason.contains("in memory only")), "{health:?}");
+    let kept = waiting(&mount.0.0.join("spool"));
+    assert!(!kept.is_empty() && kept.iter().all(|kept| kept.damaged() == 0), "no torn span is left");
+    world.oracle.heal();
+    let report = world.tracer.flush(LIMIT);
+    check(&report);
+    world.arrived(&report, report.dropped() as i64, 0);
+    assert!(report.dropped() < 8_000 && report.pending() == 0, "{report}");
+    note("F24", "tmpfs of 1 MiB filled: 0 torn spans in what was written");
+    world.finish("F23", &report);
+}
+
+#[test]
+fn f25_places_that_are_no_spool() {
+    let dir = Dir::new();
+    fs::create_dir_all(&dir.0).unwrap();
+    fs::write(dir.0.join("file"), "in the way").unwrap();
+    fs::create_dir(dir.0.join("open")).unwrap();
+    std::os::unix::fs::symlink("/nowhere/at/all", dir.0.join("dangling")).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(dir.0.join("open"), fs::Permissions::from_mode(0o777)).unwrap();
+    for place in ["file", "file/below", "open", "dangling", "\0"] {
+        let mut world = World::with(|builder| builder.spool_dir(dir.0.join(place)));
+        world.produce(50);
+        world.all_arrive("F25", 0);
+        let health = world.tracer.health();
+        assert!(
+            matches!(&health, Health::Degraded(reasons) if reasons[0].contains("cannot write to")),
+            "{place}: {health:?}"
+        );
+    }
+    assert_eq!(fs::read(dir.0.join("file")).unwrap(), b"in the way");
+    // A place that comes to be is used.
+    let mut world = World::with(|builder| builder.spool_dir(dir.0.join("a/b/c")));
+    world.produce(10);
+    world.all_arrive("F25", 0);
+    assert!(world.tracer.health().is_ok());
+    assert_eq!(fs::metadata(dir.0.join("a/b/c")).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+/// The one file that waits.
+fn only_file(dir: &Dir) -> std::path::PathBuf {
+    let files = dir.waiting();
+    assert_eq!(files.len(), 1);
+    files[0].path().to_owned()
+}
+
+#[test]
+fn f26_a_file_torn_anywhere() {
+    let (oracle, spool) = (closed(), Dir::new());
+    leave(&spool.0, &oracle.url(), 0..40);
+    let path = only_file(&spool);
+    let whole = fs::read(&path).unwrap();
+    let mut last = 40;
+    for cut in (0..whole.len()).rev() {
+        fs::write(&path, &whole[..cut]).unwrap();
+        let kept = spool.waiting().remove(0);
+        assert!(kept.spans() <= last, "cut at {cut}");
+        assert!(kept.damaged() <= 1, "cut at {cut}");
+        last = kept.spans();
+    }
+    // And through the whole way, in the last two hundred bytes.
+    oracle.heal();
+    for cut in (whole.len() - 200..whole.len()).rev().step_by(7) {
+        fs::write(&path, &whole[..cut]).unwrap();
+        let there = spool.waiting().remove(0);
+        let tracer = builder(&oracle.url(), &spool.0).build().unwrap();
+        end(&tracer, 40);
+        let report = tracer.flush(LIMIT);
+        check(&report);
+        let (adopted, arrived) = report.adopted();
+        assert_eq!((arrived, adopted), (there.spans() as u64, there.spans() as u64 + there.damaged()), "cut at {cut}");
+        drop(tracer.shutdown(LIMIT));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+    }
+    note("F26", &format!("{} offsets read, 29 through a whole run: every whole span delivered", whole.len()));
+}
+
+#[test]
+fn f27_a_bit_flipped_anywhere() {
+    let (oracle, spool) = (closed(), Dir::new());
+    leave(&spool.0, &oracle.url(), 0..60);
+    let path = only_file(&spool);
+    let whole = fs::read(&path).unwrap();
+    let mut headers = 0;
+    for at in (0..whole.len()).step_by(97) {
+        for bit in 0..8 {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << bit;
+            fs::write(&path, &flipped).unwrap();
+            let kept = spool.waiting().remove(0);
+            let left = kept.read().map_or(0, |spans| spans.len());
+            match left {
+                59 => assert_eq!(kept.damaged(), 1, "byte {at}"),
+                60 => assert_eq!(kept.damaged(), 0, "byte {at}"),
+                0 => headers += 1,
+                other => panic!("a flip at {at} costs {} spans", 60 - other),
+            }
+        }
+    }
+    // One that cannot be read at all is put aside, and the rest goes on.
+    let mut flipped = whole;
+    flipped[9] ^= 1;
+    fs::write(&path, &flipped).unwrap();
+    oracle.heal();
+    let tracer = builder(&oracle.url(), &spool.0).build().unwrap();
+    end(&tracer, 60);
+    let report = tracer.flush(LIMIT);
+    check(&report);
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(spool.refused().len(), 1, "it is there to be looked at");
+    note(
+        "F27",
+        &format!("every bit of each 97th byte: one span lost, or the file where the header is hit ({headers})"),
+    );
+}
+
+#[test]
+fn f28_things_that_are_no_segments() {
+    let (oracle, spool) = (closed(), Dir::new());
+    leave(&spool.0, &oracle.url(), 0..10);
+    let dir = only_file(&spool).parent().unwrap().to_owned();
+    let home = dir.parent().unwrap().to_owned();
+    let name = |number: u32| dir.join(format!("0000000000001-{number:06}.seg"));
+    fs::write(name(1), "").unwrap();
+    fs::write(name(2), "x").unwrap();
+    fs::write(name(3), [0xff; 5000]).unwrap();
+    fs::write(name(4), [b"HHSP".as_slice(), &[9, 0], &[0; 100]].concat()).unwrap();
+    fs::write(dir.join("notes.txt"), "somebody's").unwrap();
+    fs::write(home.join("a file"), "somebody's").unwrap();
+    fs::create_dir(name(5)).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", name(6)).unwrap();
+    let pipe = Command::new("mkfifo").arg(name(7)).status();
+    assert!(pipe.is_ok_and(|status| status.success()));
+    fs::create_dir(home.join("empty-dir")).unwrap();
+    oracle.heal();
+    let tracer = builder(&oracle.url(), &spool.0).build().unwrap();
+    end(&tracer, 10);
+    let report = tracer.flush(LIMIT);
+    check(&report);
+    assert_eq!((report.delivered(), report.adopted().1), (1, 10), "{report}");
+    assert_eq!(oracle.numbers(), (0..=10).collect::<Vec<_>>());
+    assert!(dir.join("notes.txt").exists() && home.join("a file").exists() && name(6).is_symlink());
+    note("F28", "empty, tiny, garbage, newer, directory, link and pipe left alone or put aside; 10 of 10 delivered");
+}
+
+#[test]
+fn f73_a_spool_of_another_key_or_server() {
+    let (first, second, spool) = (closed(), Oracle::start(), Dir::new());
+    leave(&spool.0, &first.url(), 0..20);
+    let other_key = builder(&first.url(), &spool.0).api_key("another-key").build().unwrap();
+    let other_server = builder(&second.url(), &spool.0).build().unwrap();
+    first.heal();
+    for tracer in [&other_key, &other_server] {
+        end(tracer, 100);
+        let report = tracer.flush(LIMIT);
+        assert_eq!((report.delivered(), report.adopted()), (1, (0, 0)), "{report}");
+        drop(tracer.shutdown(LIMIT));
+    }
+    assert_eq!((first.numbers(), second.numbers()), (vec![100], vec![100]));
+    assert_eq!(spool.waiting().len(), 1, "it waits for its own");
+    let same = builder(&first.url(), &spool.0).build().unwrap();
+    end(&same, 101);
+    assert_eq!(same.flush(LIMIT).adopted(), (20, 20));
+    note("F73", "0 spans to another key or server; delivered once the first comes back");
+}
+
+#[test]
+fn f74_formats_of_other_versions() {
+    let (oracle, spool) = (closed(), Dir::new());
+    leave(&spool.0, &oracle.url(), 0..5);
+    let newer = spool.0.join("v2/abc-def/1-1");
+    fs::create_dir_all(&newer).unwrap();
+    fs::write(newer.join("0000000000001-000001.seg"), "of a later version").unwrap();
+    // A segment that this version wrote, kept since its format was fixed.
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/fixtures/v1.seg");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::create_dir_all(fixture.parent().unwrap()).unwrap();
+        fs::copy(only_file(&spool), &fixture).unwrap();
+    }
+    let dir = only_file(&spool).parent().unwrap().to_owned();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    fs::copy(&fixture, dir.join(format!("{now:013}-000900.seg"))).unwrap();
+    oracle.heal();
+    let tracer = builder(&oracle.url(), &spool.0).build().unwrap();
+    end(&tracer, 5);
+    let report = tracer.flush(LIMIT);
+    assert_eq!(report.adopted(), (10, 10), "{report}");
+    assert!(newer.join("0000000000001-000001.seg").exists(), "left for who can read it");
+    note("F74", "a file of v1 from the repository is read, v2 is left alone");
+}
+
+#[test]
+fn modes_differ_as_they_say() {
+    for (durability, when_up, when_down) in [
+        (Durability::Memory, false, false),
+        (Durability::Spill, false, true),
+        (Durability::Journal, true, true),
+        (Durability::Fsync, true, true),
+        (Durability::Sync, true, true),
+    ] {
+        let mut world = World::with(|builder| builder.durability(durability).flush_interval(Duration::from_secs(60)));
+        world.produce(10);
+        if durability == Durability::Sync {
+            assert!(!world.spool.waiting().is_empty(), "on disk once end() returns");
+        }
+        let seen = || world.spool.waiting().iter().any(|kept| kept.spans() == 10);
+        match when_up {
+            true => until("the journal", seen),
+            false => {
+                std::thread::park_timeout(Duration::from_millis(100));
+                assert!(!seen(), "{durability:?}");
+            }
+        }
+        world.oracle.always(Step::Status(503));
+        let report = world.tracer.flush(Duration::from_millis(100));
+        assert_eq!(report.spooled() == 10, when_down, "{durability:?} {report}");
+        let report = world.tracer.shutdown(Duration::from_millis(100));
+        check(&report);
+        assert_eq!(report.spooled() + report.dropped(), 10);
+        assert_eq!(!world.spool.waiting().is_empty(), when_down, "{durability:?}");
+    }
+}
+
+#[test]
+fn what_is_kept_can_be_listed_and_read() {
+    let (oracle, spool) = (closed(), Dir::new());
+    leave(&spool.0, &oracle.url(), 0..7);
+    let kept = spool.waiting().remove(0);
+    assert_eq!((kept.spans(), kept.is_in_use(), kept.damaged()), (7, false, 0));
+    assert_eq!(kept.destination(), oracle.url());
+    assert!(kept.process().starts_with(&std::process::id().to_string()));
+    assert!(kept.bytes() > 1_000 && kept.created().elapsed().unwrap() < Duration::from_secs(600));
+    let spans = kept.read().unwrap();
+    assert_eq!(spans[3].attribute("number"), Some(3.into()));
+    let json: serde_json::Value = serde_json::from_str(&kept.otlp_json().unwrap()[0]).unwrap();
+    assert_eq!(json["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().len(), 7);
+    // Somebody else's server takes them when it is told to.
+    let other = Oracle::start();
+    let sender = builder(&other.url(), &Dir::new().0).api_key("another").build().unwrap();
+    let forwarded = sender.forward(&spool.0, LIMIT).unwrap();
+    assert_eq!((forwarded.files(), forwarded.kept()), (1, 0));
+    assert_eq!(other.numbers(), (0..7).collect::<Vec<_>>());
+    assert!(store::list(&spool.0).unwrap().is_empty());
+}
