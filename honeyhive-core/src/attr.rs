@@ -3,7 +3,8 @@
 //! HoneyHive's ingestion reads; they are wire format and never change here.
 
 /// Prefix of the legacy association twins that HoneyHive also reads.
-pub(crate) const ASSOCIATION: &str = "traceloop.association.properties";
+pub(crate) const ASSOCIATION_SOURCE: &str = "traceloop.association.properties.source";
+pub(crate) const ASSOCIATION_PROJECT: &str = "traceloop.association.properties.project";
 
 /// Session that a span belongs to.
 pub(crate) const SESSION_ID: &str = "honeyhive.session_id";

@@ -13,7 +13,7 @@ mod batch;
 mod check;
 pub(crate) mod decode;
 mod disk;
-mod encode;
+pub(crate) mod encode;
 mod exit;
 mod foreign;
 mod forward;

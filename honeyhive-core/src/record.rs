@@ -5,12 +5,12 @@
 use std::{borrow::Cow, collections::HashSet, sync::Arc, time::SystemTime};
 
 use opentelemetry::{
-    Key, KeyValue, Value as OtelValue,
+    InstrumentationScope, KeyValue, StringValue, Value as OtelValue,
     trace::{Event, SpanId, SpanKind, Status as OtelStatus},
 };
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::{EventType, attr, private::CallSite, session::SessionTag};
+use crate::{EventType, attr, export::encode, private::CallSite, session::SessionTag};
 
 /// What every span of a tracer says about where it comes from.
 #[derive(Debug)]
@@ -73,8 +73,8 @@ impl Core {
     }
 }
 
-/// Roughly what the core fields of a sealed span take.
-const CORE_BYTES: usize = 1024;
+/// Roughly what a record takes beside the span's data.
+const CORE_BYTES: usize = 256;
 
 /// A span that has not ended, or has ended and waits for the worker.
 #[derive(Debug)]
@@ -109,39 +109,126 @@ impl OpenRecord {
         }
     }
 
-    /// Returns roughly how much memory the record holds once it is sealed.
+    /// Returns roughly how much memory the record holds until it is encoded.
     pub(crate) fn bytes(&self) -> usize {
         CORE_BYTES + data_bytes(&self.data)
     }
+}
 
-    /// Settles the attributes: last write wins, core fields first.
-    pub(crate) fn seal(self) -> SpanRecord {
-        let Self { mut data, core, .. } = self;
+/// Settles the attributes of records, and remembers what the spans of one session have in common, as it is
+/// encoded.
+#[derive(Debug, Default)]
+pub(crate) struct Sealer {
+    last: Option<(Arc<Identity>, SessionTag)>,
+    common: Vec<KeyValue>,
+    encoded: Vec<u8>,
+    head: Vec<KeyValue>,
+    site: Option<(&'static CallSite, StringValue)>,
+}
+
+/// A span whose attributes are settled: those of its session, its core fields, and its own, in this order.
+#[derive(Debug)]
+pub(crate) struct Sealed<'a> {
+    common: &'a [KeyValue],
+    /// The common ones as they go over the wire.
+    encoded: &'a [u8],
+    head: &'a [KeyValue],
+    /// The span with its own attributes.
+    data: &'a SpanData,
+}
+
+impl Sealer {
+    /// Settles the attributes: last write wins, core fields first. The record keeps its memory, which is
+    /// best freed by the thread that made it.
+    pub(crate) fn seal<'a>(&'a mut self, record: &'a mut OpenRecord) -> Sealed<'a> {
+        let OpenRecord { data, core, .. } = record;
         keep_last(&mut data.attributes);
         let event_type = core.event_type.unwrap_or_else(|| EventType::detect(&data.attributes));
-        let mut attributes = core_attributes(&core.identity, &core.session);
-        attributes.push(KeyValue::new(attr::EVENT_TYPE, event_type.as_str()));
+        self.remember(core);
+        self.head.clear();
+        self.head.push(KeyValue::new(attr::EVENT_TYPE, event_type.as_str()));
         let optional = [
-            (attr::EVENT_NAME, core.event_name),
-            (attr::EVENT_ID, core.event_id),
-            (attr::ERROR, core.error),
-            (attr::ERROR_TYPE, core.error_type),
+            (attr::EVENT_NAME, core.event_name.take()),
+            (attr::EVENT_ID, core.event_id.take()),
+            (attr::ERROR, core.error.take()),
+            (attr::ERROR_TYPE, core.error_type.take()),
         ];
-        attributes.extend(optional.into_iter().filter_map(|(key, value)| Some(KeyValue::new(key, value?))));
-        attributes.push(duration(&data));
+        self.head.extend(optional.into_iter().filter_map(|(key, value)| Some(KeyValue::new(key, value?))));
+        self.head.push(duration(data));
         if let Some(site) = core.site {
-            attributes.push(KeyValue::new(attr::CODE_FUNCTION, format!("{}::{}", site.module, site.name)));
-            attributes.push(KeyValue::new(attr::CODE_LINE, i64::from(site.line)));
+            let function = self.function(site);
+            self.head.push(KeyValue::new(attr::CODE_FUNCTION, function));
+            self.head.push(KeyValue::new(attr::CODE_LINE, i64::from(site.line)));
         }
-        let taken: HashSet<Key> = attributes.iter().map(|kv| kv.key.clone()).collect();
-        attributes.extend(data.attributes.drain(..).filter(|kv| !taken.contains(&kv.key)));
-        data.attributes = attributes;
+        let is_core = |kv: &KeyValue| self.common.iter().chain(&self.head).any(|core| core.key == kv.key);
+        data.attributes.retain(|kv| !is_core(kv));
+        Sealed { common: &self.common, encoded: &self.encoded, head: &self.head, data }
+    }
+
+    /// Settles a span that the OpenTelemetry SDK made on our provider.
+    pub(crate) fn seal_foreign(data: &mut SpanData) -> Sealed<'_> {
+        keep_last(&mut data.attributes);
+        let has = |key| data.attributes.iter().any(|kv: &KeyValue| kv.key.as_str() == key);
+        if !has(attr::EVENT_TYPE) {
+            let event_type = EventType::detect(&data.attributes);
+            data.attributes.push(KeyValue::new(attr::EVENT_TYPE, event_type.as_str()));
+        }
+        data.attributes.push(duration(data));
+        Sealed { common: &[], encoded: &[], head: &[], data }
+    }
+
+    fn remember(&mut self, core: &Core) {
+        let same = |(identity, session): &(Arc<Identity>, SessionTag)| {
+            Arc::ptr_eq(identity, &core.identity) && *session == core.session
+        };
+        if !self.last.as_ref().is_some_and(same) {
+            self.common = core_attributes(&core.identity, &core.session);
+            self.encoded = encode::attributes(&self.common);
+            self.last = Some((Arc::clone(&core.identity), core.session.clone()));
+        }
+    }
+
+    fn function(&mut self, site: &'static CallSite) -> StringValue {
+        match &self.site {
+            Some((known, function)) if std::ptr::eq(*known, site) => function.clone(),
+            _ => {
+                let function: StringValue = Arc::<str>::from(format!("{}::{}", site.module, site.name)).into();
+                self.site = Some((site, function.clone()));
+                function
+            }
+        }
+    }
+}
+
+impl Sealed<'_> {
+    pub(crate) fn scope(&self) -> &InstrumentationScope {
+        &self.data.instrumentation_scope
+    }
+
+    /// Appends the span as it goes over the wire.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        encode::span_with(out, self.data, self.encoded, self.head);
+    }
+
+    /// Puts the attributes together.
+    pub(crate) fn record(&self) -> SpanRecord {
+        let mut data = self.data.clone();
+        data.attributes = self.common.iter().chain(self.head).chain(&self.data.attributes).cloned().collect();
         SpanRecord { data }
     }
 }
 
+/// Lists up to this long are compared pair by pair, which is quicker than to hash them.
+const SHORT: usize = 16;
+
 /// Removes all but the last attribute of each key, keeping the order of the last writes.
 fn keep_last(attributes: &mut Vec<KeyValue>) {
+    if attributes.len() <= SHORT {
+        let repeated = |(at, kv): (usize, &KeyValue)| attributes[at + 1..].iter().any(|later| later.key == kv.key);
+        if !attributes.iter().enumerate().any(repeated) {
+            return;
+        }
+    }
     let mut seen = HashSet::with_capacity(attributes.len());
     let mut keep: Vec<bool> = attributes.iter().rev().map(|kv| seen.insert(kv.key.clone())).collect();
     attributes.retain(|_| keep.pop().unwrap_or(true));
@@ -154,14 +241,14 @@ pub(crate) fn core_attributes(identity: &Identity, session: &SessionTag) -> Vec<
         KeyValue::new(attr::ASSOCIATION_SESSION_ID, session.id.clone()),
         KeyValue::new(attr::SESSION_AUTO_CREATE, true),
         KeyValue::new(attr::SOURCE, identity.source.clone()),
-        KeyValue::new(format!("{}.source", attr::ASSOCIATION), identity.source.clone()),
+        KeyValue::new(attr::ASSOCIATION_SOURCE, identity.source.clone()),
     ];
     if let Some(name) = &session.name {
         out.push(KeyValue::new(attr::SESSION_NAME, name.clone()));
     }
     if let Some(project) = &identity.project {
         out.push(KeyValue::new(attr::PROJECT, project.clone()));
-        out.push(KeyValue::new(format!("{}.project", attr::ASSOCIATION), project.clone()));
+        out.push(KeyValue::new(attr::ASSOCIATION_PROJECT, project.clone()));
     }
     out
 }
@@ -209,18 +296,6 @@ pub struct SpanRecord {
 }
 
 impl SpanRecord {
-    /// Takes a span that the OpenTelemetry SDK made on our provider.
-    pub(crate) fn foreign(mut data: SpanData) -> Self {
-        keep_last(&mut data.attributes);
-        let has = |key| data.attributes.iter().any(|kv: &KeyValue| kv.key.as_str() == key);
-        if !has(attr::EVENT_TYPE) {
-            let event_type = EventType::detect(&data.attributes);
-            data.attributes.push(KeyValue::new(attr::EVENT_TYPE, event_type.as_str()));
-        }
-        data.attributes.push(duration(&data));
-        Self { data }
-    }
-
     /// Returns the name of the span.
     pub fn name(&self) -> &str {
         &self.data.name
@@ -341,20 +416,5 @@ fn otel_json(value: &OtelValue) -> serde_json::Value {
             items.iter().map(|text| text.as_str().to_owned()).collect()
         }
         other => other.as_str().into_owned().into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_size_of_an_open_record_covers_the_sealed_one() {
-        let tracer = crate::testing::Recorder::new().tracer_with(|builder| builder.project("project"));
-        let builder = tracer.span("work");
-        let record = tracer.open_record(&builder, &opentelemetry::trace::SpanContext::NONE, None);
-        let expected = record.bytes();
-        let sealed = data_bytes(&record.seal().data);
-        assert!((sealed..2 * sealed).contains(&expected), "{sealed} sealed, {expected} expected");
     }
 }

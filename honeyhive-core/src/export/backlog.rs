@@ -127,7 +127,7 @@ impl Backlog {
                 back.sealed = true;
             }
             let name = self.name(now_ms);
-            self.stored.push_back(Stored::fresh(name, Segment::new(&self.resource, now_ms)));
+            self.stored.push_back(Stored::fresh(name, Segment::new(&self.resource, now_ms, self.segment_bytes)));
         }
         let Some(back) = self.stored.back_mut() else { return };
         let Some(segment) = &mut back.segment else { return };
@@ -292,7 +292,7 @@ impl Backlog {
     pub(crate) fn excerpt(&mut self, count: usize) -> Option<(Name, Segment)> {
         let front = self.stored.front()?;
         let segment = front.segment.as_ref()?;
-        let mut excerpt = Segment::new(segment.resource(), segment.created_ms());
+        let mut excerpt = Segment::new(segment.resource(), segment.created_ms(), 0);
         segment.next(count).for_each(|(scope, span)| excerpt.push(scope, span));
         Some((front.name, excerpt))
     }

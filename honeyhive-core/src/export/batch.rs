@@ -1,5 +1,6 @@
 //! Spans on their way out, as the bytes that go over the wire and, for who asks, as spans.
 
+use bytes::Bytes;
 use once_cell::sync::OnceCell;
 use opentelemetry_sdk::Resource;
 
@@ -9,14 +10,14 @@ use crate::SpanRecord;
 /// A group of ended spans on its way out.
 #[derive(Debug)]
 pub struct Batch {
-    request: Vec<u8>,
+    request: Bytes,
     count: usize,
     spans: OnceCell<Vec<SpanRecord>>,
 }
 
 impl Batch {
     pub(crate) fn new(request: Vec<u8>, count: usize) -> Self {
-        Self { request, count, spans: OnceCell::new() }
+        Self { request: request.into(), count, spans: OnceCell::new() }
     }
 
     /// Returns how many spans there are.
@@ -37,6 +38,10 @@ impl Batch {
     /// Returns the spans as an OTLP `ExportTraceServiceRequest` in protobuf.
     pub fn otlp(&self) -> &[u8] {
         &self.request
+    }
+
+    pub(crate) fn request(&self) -> Bytes {
+        self.request.clone()
     }
 
     /// Returns the spans as an OTLP `ExportTraceServiceRequest` in JSON, on one line.

@@ -17,6 +17,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const FLAG_REMOTE_KNOWN: u32 = 0x100;
 const FLAG_REMOTE: u32 = 0x200;
 
+/// Field of a span's attributes.
+const ATTRIBUTES: u32 = 9;
+
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const BYTES: u32 = 2;
@@ -24,6 +27,18 @@ const FIXED32: u32 = 5;
 
 /// Appends a `Span` message, without its tag and length.
 pub(crate) fn span(out: &mut Vec<u8>, data: &SpanData) {
+    span_with(out, data, &[], &[]);
+}
+
+/// Returns attributes as fields of a `Span`.
+pub(crate) fn attributes(attributes: &[KeyValue]) -> Vec<u8> {
+    let mut out = vec![];
+    pairs(&mut out, ATTRIBUTES, attributes);
+    out
+}
+
+/// Appends a `Span` message with further attributes before its own: some that are encoded, and some.
+pub(crate) fn span_with(out: &mut Vec<u8>, data: &SpanData, encoded: &[u8], head: &[KeyValue]) {
     bytes(out, 1, &data.span_context.trace_id().to_bytes());
     bytes(out, 2, &data.span_context.span_id().to_bytes());
     trace_state(out, 3, &data.span_context);
@@ -34,7 +49,9 @@ pub(crate) fn span(out: &mut Vec<u8>, data: &SpanData) {
     number(out, 6, kind(&data.span_kind));
     fixed64(out, 7, nanos(data.start_time));
     fixed64(out, 8, nanos(data.end_time));
-    pairs(out, 9, &data.attributes);
+    out.extend_from_slice(encoded);
+    pairs(out, ATTRIBUTES, head);
+    pairs(out, ATTRIBUTES, &data.attributes);
     number(out, 10, data.dropped_attributes_count.into());
     for event in data.events.iter() {
         message(out, 11, event_len(event));

@@ -256,8 +256,8 @@ impl Link {
     /// Sends an OTLP request.
     pub(crate) async fn traces(&self, batch: &Batch) -> Sent {
         let (body, content_type) = match self.server.protocol {
-            Protocol::HttpProtobuf => (batch.otlp().to_vec(), "application/x-protobuf"),
-            Protocol::HttpJson => (batch.otlp_json(), "application/json"),
+            Protocol::HttpProtobuf => (batch.request(), "application/x-protobuf"),
+            Protocol::HttpJson => (batch.otlp_json().into(), "application/json"),
         };
         if body.len() > MAX_REQUEST {
             return Sent::TooLarge;

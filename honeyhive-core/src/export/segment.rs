@@ -66,8 +66,9 @@ pub(crate) enum NotASegment {
 }
 
 impl Segment {
-    pub(crate) fn new(resource: &[u8], created_ms: u64) -> Self {
-        let mut image = Vec::with_capacity(HEADER + resource.len());
+    /// Makes an empty one that will hold about `capacity` bytes.
+    pub(crate) fn new(resource: &[u8], created_ms: u64, capacity: usize) -> Self {
+        let mut image = Vec::with_capacity(HEADER + resource.len() + capacity);
         image.extend_from_slice(HEADER_MAGIC);
         image.extend_from_slice(&VERSION.to_le_bytes());
         image.extend_from_slice(&(resource.len() as u32).to_le_bytes());

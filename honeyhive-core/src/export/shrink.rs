@@ -11,7 +11,7 @@ use crate::value::truncate;
 const LEAST: usize = 256;
 
 /// Cuts texts until the span takes at most `most` bytes. Says whether that worked.
-pub(crate) fn shrink(data: &mut SpanData, most: usize) -> bool {
+fn shrink(data: &mut SpanData, most: usize) -> bool {
     let mut longest = most / 2;
     loop {
         if len(data) <= most {
@@ -79,8 +79,8 @@ mod tests {
     #[test]
     fn the_longest_texts_are_cut_and_say_so_and_the_rest_stays() {
         let tracer = crate::testing::Recorder::new().tracer();
-        let record = tracer.open_record(&tracer.span("work"), &opentelemetry::trace::SpanContext::NONE, None);
-        let mut data = record.seal().data;
+        let mut record = tracer.open_record(&tracer.span("work"), &opentelemetry::trace::SpanContext::NONE, None);
+        let mut data = crate::record::Sealer::default().seal(&mut record).record().data;
         data.attributes.push(KeyValue::new("long", "é".repeat(3_000_000)));
         data.attributes.push(KeyValue::new("short", "stays"));
         assert!(shrink(&mut data, 4 << 20));

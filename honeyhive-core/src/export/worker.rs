@@ -22,14 +22,23 @@ use super::{
     queue::{Ended, Flush, Queue},
     report::Account,
     rest::Rest,
-    shrink::shrink,
+    shrink::shrink_encoded,
 };
-use crate::{SpanRecord, api::Call, console::Printer, diag, secret::Secret};
+use crate::{
+    SpanRecord,
+    api::Call,
+    console::Printer,
+    diag,
+    record::{Sealed, Sealer},
+    secret::Secret,
+};
 
 /// Most session and event calls under way at once.
 const MAX_CALLS_AT_ONCE: usize = 4;
 /// Largest span; what is larger has its texts cut.
 const MAX_SPAN_BYTES: usize = 4 << 20;
+/// Most bytes of spent spans that are kept for callers to free.
+const MAX_SPENT_BYTES: usize = 1 << 20;
 /// How often dead processes are looked for, and old files.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// After so many looks at an empty queue the worker sleeps until it is woken.
@@ -77,6 +86,31 @@ impl Way {
     }
 }
 
+/// A span as it is encoded, and its scope.
+#[derive(Default)]
+struct Encoded {
+    of: InstrumentationScope,
+    scope: Vec<u8>,
+    span: Vec<u8>,
+}
+
+impl Encoded {
+    fn take(&mut self, sealed: &Sealed<'_>) {
+        if self.scope.is_empty() || self.of != *sealed.scope() {
+            self.of = sealed.scope().clone();
+            self.scope = encode::scope(&self.of);
+        }
+        self.span.clear();
+        sealed.encode(&mut self.span);
+        if self.span.len() > MAX_SPAN_BYTES {
+            let request = encode::request(&[], std::iter::once((self.scope.as_slice(), self.span.as_slice())));
+            if let Some(smaller) = shrink_encoded(&request, MAX_SPAN_BYTES) {
+                self.span = smaller;
+            }
+        }
+    }
+}
+
 struct Line {
     queue: Arc<Queue>,
     console: Option<Printer>,
@@ -88,9 +122,10 @@ struct Line {
     flushes: Vec<Waiter>,
     calls: JoinSet<bool>,
     slots: Arc<Semaphore>,
-    scope: (InstrumentationScope, Vec<u8>),
-    scratch: Vec<u8>,
+    sealer: Sealer,
+    encoded: Encoded,
     spare: Vec<Ended>,
+    spent: Vec<Ended>,
     quiet_looks: u32,
     housekeeping: Instant,
     done: bool,
@@ -101,7 +136,6 @@ impl Line {
     fn new(queue: &Arc<Queue>) -> Self {
         let plan = queue.plan();
         let lanes = plan.lanes().into_iter();
-        let scope = InstrumentationScope::default();
         Self {
             queue: Arc::clone(queue),
             console: plan.printer(),
@@ -112,9 +146,10 @@ impl Line {
             flushes: vec![],
             calls: JoinSet::new(),
             slots: Arc::new(Semaphore::new(MAX_CALLS_AT_ONCE)),
-            scope: (scope.clone(), encode::scope(&scope)),
-            scratch: vec![],
+            sealer: Sealer::default(),
+            encoded: Encoded::default(),
             spare: vec![],
+            spent: vec![],
             quiet_looks: 0,
             housekeeping: Instant::now(),
             done: false,
@@ -198,12 +233,22 @@ impl Line {
 
     /// Empties the queue into lanes, calls and flushes.
     fn take_in(&mut self, now: Instant) {
-        let mut taken = self.queue.take(std::mem::take(&mut self.spare));
+        let mut taken = self.queue.take(std::mem::take(&mut self.spare), std::mem::take(&mut self.spent));
+        taken.spent.clear();
+        self.spare = taken.spent;
         self.quiet_looks = if taken.spans.is_empty() { self.quiet_looks.saturating_add(1) } else { 0 };
         let mut shown = vec![];
-        for ended in taken.spans.drain(..) {
+        let mut spent_bytes = 0;
+        for ended in &mut taken.spans {
             self.take_span(ended, &mut shown, now);
+            spent_bytes += self.encoded.span.len();
         }
+        // A few are left to the callers to free; the rest would be memory that nobody counts.
+        if spent_bytes > MAX_SPENT_BYTES {
+            let average = spent_bytes / taken.spans.len().max(1);
+            taken.spans.truncate(MAX_SPENT_BYTES / average.max(1));
+        }
+        self.spent = taken.spans;
         if self.quiet_looks == 0 {
             let memory = self.queue.plan().queue_bytes / 2;
             for lane in self.lanes() {
@@ -212,7 +257,6 @@ impl Line {
                 lane.backlog.trim(unix_ms());
             }
         }
-        self.spare = taken.spans;
         self.print(&shown);
         taken.new_key.into_iter().for_each(|key| self.change_key(&key, now));
         taken.calls.into_iter().for_each(|call| self.spawn_call(call));
@@ -223,43 +267,26 @@ impl Line {
     }
 
     /// Encodes a span and gives it to every destination.
-    fn take_span(&mut self, ended: Ended, shown: &mut Vec<SpanRecord>, now: Instant) {
-        let encoded = catch_unwind(AssertUnwindSafe(|| {
-            let record = ended.seal();
-            self.encode(&record);
-            record
+    fn take_span(&mut self, ended: &mut Ended, shown: &mut Vec<SpanRecord>, now: Instant) {
+        let Self { sealer, encoded, console, .. } = self;
+        let sealed = catch_unwind(AssertUnwindSafe(|| {
+            let sealed = ended.seal(sealer);
+            encoded.take(&sealed);
+            if console.is_some() {
+                shown.push(sealed.record());
+            }
         }));
-        let Ok(record) = encoded else {
+        if sealed.is_err() {
             self.unfit += 1;
             return;
-        };
-        let (span, scope) = (std::mem::take(&mut self.scratch), std::mem::take(&mut self.scope.1));
+        }
         for way in &mut self.ways {
             match way {
-                Way::Lane(lane) => lane.push(&scope, &span, now),
+                Way::Lane(lane) => lane.push(&self.encoded.scope, &self.encoded.span, now),
                 Way::Gone(account) => account.lost.undelivered += 1,
             }
         }
-        (self.scratch, self.scope.1) = (span, scope);
         self.given += 1;
-        if self.console.is_some() {
-            shown.push(record);
-        }
-    }
-
-    fn encode(&mut self, record: &SpanRecord) {
-        let data = &record.data;
-        if self.scope.0 != data.instrumentation_scope {
-            self.scope = (data.instrumentation_scope.clone(), encode::scope(&data.instrumentation_scope));
-        }
-        self.scratch.clear();
-        encode::span(&mut self.scratch, data);
-        if self.scratch.len() > MAX_SPAN_BYTES {
-            let mut smaller = data.clone();
-            shrink(&mut smaller, MAX_SPAN_BYTES);
-            self.scratch.clear();
-            encode::span(&mut self.scratch, &smaller);
-        }
     }
 
     fn print(&mut self, spans: &[SpanRecord]) {

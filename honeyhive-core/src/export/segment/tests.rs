@@ -3,7 +3,7 @@
 use super::*;
 
 fn filled(spans: usize) -> Segment {
-    let mut segment = Segment::new(b"resource", 1_700_000_000_000);
+    let mut segment = Segment::new(b"resource", 1_700_000_000_000, 0);
     for at in 0..spans {
         segment.push(b"scope", format!("span {at} {}", "x".repeat(at * 7 % 50)).as_bytes());
     }
@@ -21,7 +21,7 @@ fn what_is_written_is_read_back() {
     assert_eq!(spans(&read), spans(&written));
     assert_eq!((read.resource(), read.created_ms(), read.lost()), (&b"resource"[..], 1_700_000_000_000, 0));
     assert!(read.next(20).all(|(scope, _)| scope == b"scope"));
-    let empty = Segment::read(Segment::new(b"", 0).image().to_vec()).unwrap();
+    let empty = Segment::read(Segment::new(b"", 0, 0).image().to_vec()).unwrap();
     assert_eq!((empty.left(), empty.lost()), (0, 0));
 }
 
@@ -83,7 +83,7 @@ fn other_files_are_told_apart() {
 
 #[test]
 fn a_length_that_lies_reserves_nothing() {
-    let mut image = Segment::new(b"", 0).image().to_vec();
+    let mut image = Segment::new(b"", 0, 0).image().to_vec();
     image.extend_from_slice(FRAME_MAGIC);
     image.extend_from_slice(&u32::MAX.to_le_bytes());
     image.extend_from_slice(&[1; 200]);
@@ -93,7 +93,7 @@ fn a_length_that_lies_reserves_nothing() {
 
 #[test]
 fn requests_are_as_large_as_is_allowed_but_never_empty() {
-    let mut segment = Segment::new(b"", 0);
+    let mut segment = Segment::new(b"", 0, 0);
     (0..10).for_each(|_| segment.push(b"s", &[0; 100]));
     assert_eq!(segment.fitting(4, usize::MAX), 4);
     assert_eq!(segment.fitting(10, 350), 3);
