@@ -64,3 +64,11 @@ pub fn decode(framing: Framing, data: &[u8]) {
     };
     assert_eq!(decode(usize::MAX), decode(usize::from(*piece).max(1)));
 }
+
+/// Returns the CRC-32 (IEEE) of bytes, bit by bit.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let step = |sum: u32, byte: &u8| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 })
+    };
+    !bytes.iter().fold(!0, step)
+}

@@ -1,20 +1,25 @@
-//! `honeyhive`: trace the model calls of any program, in any language, without touching its code.
+//! `honeyhive`: trace the model calls of any program, in any language, without touching its code; and look
+//! after what programs with the SDK keep on this machine.
 //!
 //! ```text
 //! honeyhive run -- python agent.py     a program, with the base URLs of its clients set
 //! honeyhive proxy                      for programs that are started elsewhere
+//! honeyhive spool ls|cat|push          spans that wait on this machine: list, read, send
+//! honeyhive doctor                     settings, servers and what is kept: what is wrong?
 //! ```
 //!
-//! Both start a reverse proxy on loopback that forwards to the real services and traces what goes by.
+//! The first two start a reverse proxy on loopback that forwards to the real services and traces what goes by.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
 mod convention;
+mod doctor;
 mod proxy;
 mod routes;
 mod signal;
+mod spool;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -46,6 +51,55 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
+    /// Spans that wait on this machine: lists, reads or sends them
+    Spool {
+        #[command(subcommand)]
+        action: Spool,
+    },
+    /// Shows settings, asks the servers and looks at what is kept: what is wrong?
+    Doctor,
+}
+
+/// What is done with the spans that wait.
+#[derive(Subcommand)]
+enum Spool {
+    /// Lists the files
+    Ls {
+        /// A spool, or a directory of local mode; by default those of the settings
+        dir: Option<PathBuf>,
+    },
+    /// Prints the spans as OTLP requests in JSON, one a line
+    Cat {
+        /// A spool, or a directory of local mode; by default those of the settings
+        dir: Option<PathBuf>,
+        /// Prints them as trees instead
+        #[arg(long)]
+        tree: bool,
+    },
+    /// Sends to HoneyHive what no process works on, whichever destination it was for
+    Push {
+        /// A spool, or a directory of local mode; by default those of the settings
+        dir: Option<PathBuf>,
+        /// Seconds that sending may take
+        #[arg(long, default_value_t = 60)]
+        limit: u64,
+    },
+}
+
+/// Why a command failed, in words.
+type Failure = Box<dyn std::error::Error>;
+
+fn look_after(action: &Spool) -> Result<ExitCode, Failure> {
+    let good = match action {
+        Spool::Ls { dir } => spool::list(dir.as_deref()).map(|()| true),
+        Spool::Cat { dir, tree } => spool::cat(dir.as_deref(), *tree).map(|()| true),
+        Spool::Push { dir, limit } => spool::push(dir.as_deref(), Duration::from_secs(*limit)),
+    };
+    good.map(exit_code)
+}
+
+fn exit_code(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[derive(Args)]
@@ -69,6 +123,8 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run { options, program } => proxy::run(&options, &program).await,
         Command::Proxy { options } => proxy::serve(&options).await,
+        Command::Spool { action } => look_after(&action),
+        Command::Doctor => doctor::run().map(exit_code),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("honeyhive: {error}");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{HoneyHiveTracer, Report, config::alternates, diag, set_default_tracer};
+use crate::{HoneyHiveTracer, Report, config::alternates, diag, set_default_tracer, tracer::builder::variable};
 
 /// Longest that dropping the guard waits for what is left to be sent.
 const FLUSH_ON_DROP: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ fn build_leniently() -> Option<HoneyHiveTracer> {
         let lookup = |name: &str| match left_out(name) {
             // Whoever set it meant to turn tracing off.
             true => (name == DISABLE).then(|| "true".to_owned()),
-            false => std::env::var(name).ok(),
+            false => variable(name),
         };
         let error = match HoneyHiveTracer::init().build_from(&lookup) {
             Ok(tracer) => return Some(tracer),

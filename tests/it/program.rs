@@ -113,6 +113,25 @@ fn a_wrong_setting_is_said_and_the_program_runs_on() {
     fs::remove_dir_all(dir).unwrap();
 }
 
+#[cfg(unix)]
+#[test]
+fn a_setting_that_is_no_text_is_said_and_left_out() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = std::env::temp_dir().join(format!("honeyhive-program-bytes-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "program::child", "--ignored", "--nocapture"])
+        .env_clear()
+        .env("HH_PROJECT", std::ffi::OsStr::from_bytes(b"canary\xff"))
+        .current_dir(&dir)
+        .output()
+        .unwrap();
+    let shown = stderr(&output);
+    assert!(shown.contains("HH_PROJECT is not UTF-8") && shown.contains("kept 3 spans"), "{shown}");
+    assert!(!shown.contains("canary"), "{shown}");
+    fs::remove_dir_all(dir).unwrap();
+}
+
 #[test]
 fn a_wrong_wish_to_turn_tracing_off_turns_it_off() {
     let (output, dir) = run("off", &[("HH_DISABLE_TRACING", "y")]);

@@ -49,6 +49,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Takes the lock of a file, which is made if need be; none where somebody else holds it.
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>>;
+    /// Tells whether somebody holds the lock of a file; where there is no file, nobody does.
+    fn is_locked(&self, path: &Path) -> bool;
     /// Returns the share of the disk that is free, in percent.
     fn free_percent(&self, dir: &Path) -> io::Result<u64>;
 }
@@ -130,6 +132,11 @@ impl Disk for RealDisk {
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    fn is_locked(&self, path: &Path) -> bool {
+        let Ok(file) = open(path, OpenOptions::new().read(true)) else { return false };
+        matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
     }
 
     #[cfg(unix)]

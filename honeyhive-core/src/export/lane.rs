@@ -149,7 +149,7 @@ impl Lane {
         }
         match self.state {
             State::Open => false,
-            State::Blocked { .. } => self.backlog.is_durable(),
+            State::Blocked { .. } => true,
             State::Retrying { hurried, asked, .. } => ending && (asked || !hurried) && self.backlog.is_durable(),
         }
     }
@@ -188,7 +188,7 @@ impl Lane {
         let bytes = self.limit.filter(|limit| limit.until > now).map_or(MAX_BATCH_BYTES, |limit| limit.bytes);
         let waited = self.oldest.is_none_or(|oldest| oldest + self.rules.interval <= now);
         let sealed = self.backlog.has_sealed();
-        let Some(front) = self.backlog.front() else { return };
+        let Some(front) = self.backlog.front() else { return self.try_later(now) };
         if !(urgent || waited || sealed || front.left() >= self.rules.batch_size) {
             return;
         }
@@ -202,6 +202,13 @@ impl Lane {
             let sent = contained(async { exporter.export(&batch).await }).await;
             Landing { exporter, sent }
         }));
+    }
+
+    /// What waits cannot be read now: the disk is asked again in a while.
+    fn try_later(&mut self, now: Instant) {
+        if !self.backlog.is_empty() {
+            self.state = State::Retrying { until: now + self.rules.waits.most, hurried: false, asked: false };
+        }
     }
 
     fn is_due(&self, now: Instant) -> bool {

@@ -209,7 +209,7 @@ impl Queue {
         if wake {
             self.wake.notify_one();
         }
-        if sync {
+        if sync && self.started.get().is_some() {
             self.wait_for_commit(place);
         }
     }

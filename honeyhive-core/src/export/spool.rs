@@ -374,9 +374,9 @@ pub(crate) fn is_segment(name: &str) -> bool {
     Name::parse(name).is_some()
 }
 
-/// Tells whether the process of a directory lives. A lock that was free is free again afterwards.
+/// Tells whether the process of a directory lives.
 pub(crate) fn is_in_use(disk: &dyn Disk, dir: &Path) -> bool {
-    matches!(disk.lock(&dir.join(LOCK)), Ok(None))
+    disk.is_locked(&dir.join(LOCK))
 }
 
 /// Takes the directory of a process that is gone; none where it lives.

@@ -1,5 +1,5 @@
 //! What is kept on this machine, for programs that look at it: the spool of what could not be sent yet,
-//! what destinations refused, and the files of local mode. Reading changes nothing and takes no lock.
+//! what destinations refused, and the files of local mode. Reading changes nothing.
 //!
 //! ```no_run
 //! for kept in honeyhive_core::store::list("./.honeyhive")? {
@@ -131,8 +131,22 @@ impl Kept {
 }
 
 pub(super) fn segment(path: &Path) -> io::Result<Segment> {
-    let image = RealDisk.read(path, spool::MAX_FILE)?;
-    Segment::read(image).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not a segment of this version"))
+    read(RealDisk.read(path, spool::MAX_FILE)?)
+}
+
+/// Reads the spans of a segment from its bytes, such as those of a file from another machine. What is damaged
+/// is left out.
+///
+/// # Errors
+///
+/// When they are no segment, or one of a later version.
+pub fn spans_in(bytes: Vec<u8>) -> io::Result<Vec<SpanRecord>> {
+    let segment = read(bytes)?;
+    Ok(decode::records(&segment.request(segment.left())))
+}
+
+fn read(bytes: Vec<u8>) -> io::Result<Segment> {
+    Segment::read(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not a segment of this version"))
 }
 
 fn records_of_lines(path: &Path) -> io::Result<Vec<SpanRecord>> {

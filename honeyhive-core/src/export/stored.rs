@@ -1,7 +1,7 @@
 //! A segment that waits, and how much of it is where.
 //! It knows nothing of the others; what order they have is in `backlog.rs`.
 
-use std::time::Instant;
+use std::{io, time::Instant};
 
 use super::{
     segment::{NotASegment, Segment},
@@ -44,7 +44,11 @@ pub(super) struct Stored {
     pub(super) adopted: bool,
     /// Whether `left` is known: an adopted file has not been read yet.
     pub(super) counted: bool,
+    failed_reads: u8,
 }
+
+/// How often a file is read that the disk does not give.
+const READ_TRIES: u8 = 3;
 
 impl Stored {
     pub(super) fn memory(&self) -> usize {
@@ -98,6 +102,7 @@ impl Stored {
             sealed: false,
             adopted: false,
             counted: true,
+            failed_reads: 0,
         }
     }
 
@@ -114,14 +119,20 @@ impl Stored {
             sealed: true,
             adopted: true,
             counted: false,
+            failed_reads: 0,
         }
     }
 
     /// Reads the segment back; returns how many spans were found that nobody had counted. One that cannot be
-    /// read is lost, and counted as far as it is known.
+    /// read is lost, and counted as far as it is known; where only the disk fails now, it stays as it is.
     pub(super) fn load(&mut self, spool: &mut Spool, lost: &mut Lost) -> u64 {
+        let read = spool.read(self.name);
+        if self.failed_reads < READ_TRIES && read.as_ref().is_err_and(may_pass) {
+            self.failed_reads += 1;
+            return 0;
+        }
         let counted = std::mem::replace(&mut self.counted, true);
-        match spool.read(self.name).map(Segment::read) {
+        match read.map(Segment::read) {
             Ok(Ok(segment)) => return self.take_back(segment, counted, lost),
             Ok(Err(NotASegment::Empty)) => {}
             Ok(Err(NotASegment::Newer)) => spool.set_aside(self.name, "newer"),
@@ -148,4 +159,9 @@ impl Stored {
         self.segment = Some(segment);
         found
     }
+}
+
+/// Tells whether reading may work later: too many open files, no memory, a disk that is away.
+fn may_pass(error: &io::Error) -> bool {
+    !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput)
 }

@@ -61,7 +61,13 @@ pub(super) fn run(queue: &Arc<Queue>) {
         }
         diag::warn("worker panic", "the worker panicked; what it was doing is lost and it goes on");
         line.failed = panics > PANICS_TO_SEND;
+        // What was in hand is gone.
+        line.unfit = line.taken - line.given;
         queue.worker_panicked(line.failed);
+    }
+    line.post();
+    for flush in queue.finish() {
+        flush.reply.give(queue.report());
     }
 }
 
@@ -116,7 +122,8 @@ struct Line {
     console: Option<Printer>,
     rest: Rest,
     ways: Vec<Way>,
-    /// Spans that were given to the destinations.
+    /// Spans that were taken from the queue, and given to the destinations.
+    taken: u64,
     given: u64,
     unfit: u64,
     flushes: Vec<Waiter>,
@@ -141,6 +148,7 @@ impl Line {
             console: plan.printer(),
             rest: plan.calls.rest(),
             ways: lanes.map(|lane| lane.map_or(Way::Gone(Box::default()), |it| Way::Lane(Box::new(it)))).collect(),
+            taken: 0,
             given: 0,
             unfit: 0,
             flushes: vec![],
@@ -226,6 +234,7 @@ impl Line {
         }
         self.housekeeping = now + HOUSEKEEPING;
         for lane in self.lanes() {
+            lane.backlog.commit(now);
             lane.backlog.adopt(now);
             lane.backlog.trim(unix_ms());
         }
@@ -234,6 +243,7 @@ impl Line {
     /// Empties the queue into lanes, calls and flushes.
     fn take_in(&mut self, now: Instant) {
         let mut taken = self.queue.take(std::mem::take(&mut self.spare), std::mem::take(&mut self.spent));
+        self.taken += taken.spans.len() as u64;
         taken.spent.clear();
         self.spare = taken.spent;
         self.quiet_looks = if taken.spans.is_empty() { self.quiet_looks.saturating_add(1) } else { 0 };

@@ -265,7 +265,7 @@ impl TracerBuilder {
     /// When a setting, in code or in the environment, is present but wrong. The message names it and
     /// what to write instead.
     pub fn build(self) -> Result<HoneyHiveTracer, ConfigError> {
-        self.build_from(&|name| std::env::var(name).ok())
+        self.build_from(&variable)
     }
 
     /// Builds with another environment than the process's.
@@ -288,6 +288,18 @@ impl TracerBuilder {
             tracer.announce_session();
         }
         Ok(tracer)
+    }
+}
+
+/// Reads a variable of the process; one that is no UTF-8 is told and left out.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    match std::env::var(name) {
+        Ok(text) => Some(text),
+        Err(std::env::VarError::NotPresent) => None,
+        Err(std::env::VarError::NotUnicode(_)) => {
+            diag::say(&format!("{name} is not UTF-8 and is left out"));
+            None
+        }
     }
 }
 

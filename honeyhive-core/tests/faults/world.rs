@@ -128,6 +128,11 @@ impl World {
 
     /// Asserts that a fresh span arrives, and writes the figures of the row down.
     pub(crate) fn finish(&mut self, id: &str, report: &Report) {
+        self.finish_with(id, report, "");
+    }
+
+    /// As [`finish`](Self::finish), with a further figure.
+    pub(crate) fn finish_with(&mut self, id: &str, report: &Report, further: &str) {
         self.oracle.heal();
         let started = Instant::now();
         let span = self.tracer.start_span("fresh");
@@ -136,7 +141,7 @@ impl World {
         let _ = self.tracer.flush(LIMIT);
         self.until("the fresh span", |world| world.oracle.has(FRESH));
         let figures = format!(
-            "{} ended, {} delivered, {} lost as told, {} requests, end() p99.9 {:.0} µs, fresh span after {:.0} ms",
+            "{} ended, {} delivered, {} lost as told, {} requests, end() p99.9 {:.0} µs, fresh span after {:.0} ms{further}",
             report.ended(),
             report.delivered(),
             report.rejected() + report.dropped(),

@@ -121,3 +121,101 @@ fn texts(json: &Json, pointer: String, out: &mut Vec<String>) {
         _ => {}
     }
 }
+
+/// A journal of a tracer whose server is down, and what is in it.
+struct Journal {
+    dir: std::path::PathBuf,
+    tracer: honeyhive_core::HoneyHiveTracer,
+    _down: honeyhive_core::testing::LoopbackServer,
+}
+
+impl Journal {
+    fn new(name: &str) -> Self {
+        use honeyhive_core::testing::{LoopbackServer, Reply};
+        let dir = std::env::temp_dir().join(format!("honeyhive-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let down = LoopbackServer::start(|_| Reply::status(503)).unwrap();
+        let tracer = honeyhive_core::HoneyHiveTracer::init().api_key("k").server_url(down.url()).spool_dir(&dir);
+        Self { tracer: tracer.spool_free_percent(0).build().unwrap(), dir, _down: down }
+    }
+
+    /// Returns the bytes of all files, and how many spans are in them.
+    fn close(self) -> (Vec<u8>, u64) {
+        let report = self.tracer.shutdown(std::time::Duration::from_secs(1));
+        assert_eq!((report.ended(), report.dropped()), (report.spooled(), 0), "{report}");
+        let kept = honeyhive_core::store::list(&self.dir).unwrap();
+        let bytes = kept.iter().flat_map(|kept| std::fs::read(kept.path()).unwrap()).collect();
+        std::fs::remove_dir_all(&self.dir).unwrap();
+        (bytes, report.spooled())
+    }
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Writes the figures of a row of the fault matrix to where `cargo xtask faults` looks for them.
+fn note(id: &str, figures: &str) {
+    if let Some(dir) = std::env::var_os("HONEYHIVE_FAULTS_DIR") {
+        std::fs::write(std::path::Path::new(&dir).join(id), figures).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn f72_with_content_off_a_marker_is_nowhere_on_disk() {
+    let _turn = turn().await;
+    let (quiet, loud) = (Journal::new("quiet"), Journal::new("loud"));
+    let mut sent = 0;
+    for (journal, capture) in [(&quiet, false), (&loud, true)] {
+        let openai = openinference::OpenAIInstrumentor::new().capture_content(capture);
+        let anthropic = traceloop::AnthropicInstrumentor::new().capture_content(capture);
+        openai.instrument(journal.tracer.provider()).unwrap();
+        anthropic.instrument(journal.tracer.provider()).unwrap();
+        for recorded in Recorded::all().into_iter().take(40) {
+            for (_, marked) in marked(&recorded).into_iter().take(10) {
+                marked.send(usize::MAX);
+                sent += 1;
+            }
+        }
+        openai.uninstrument();
+        anthropic.uninstrument();
+    }
+    let ((quiet, spans), (loud, _)) = (quiet.close(), loud.close());
+    assert!(spans > 20 && !holds(&quiet, MARKER));
+    assert!(holds(&loud, MARKER), "with content on the marker is there, so it would be found");
+    note(
+        "F72",
+        &format!(
+            "{} exchanges with a marker in each text in turn: on disk 0 times, on the wire the same bytes",
+            sent / 2
+        ),
+    );
+}
+
+#[tokio::test]
+async fn f71_keys_of_providers_are_nowhere_on_disk() {
+    const KEY: &str = "provider-canary-0b1c";
+    let _turn = turn().await;
+    let journal = Journal::new("keys");
+    let openai = openinference::OpenAIInstrumentor::new();
+    let google = traceloop::GoogleGenerativeAIInstrumentor::new();
+    openai.instrument(journal.tracer.provider()).unwrap();
+    google.instrument(journal.tracer.provider()).unwrap();
+    let mut sent = 0;
+    for mut recorded in Recorded::all() {
+        for name in ["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"] {
+            recorded.request_headers.insert(name, KEY.parse().unwrap());
+        }
+        recorded.url.query_pairs_mut().append_pair("key", KEY).append_pair("api_key", KEY);
+        recorded.send(usize::MAX);
+        sent += 1;
+    }
+    openai.uninstrument();
+    google.uninstrument();
+    let (bytes, spans) = journal.close();
+    assert!(spans > 3 && !holds(&bytes, KEY));
+    note(
+        "F71",
+        &format!("{sent} exchanges with a key in five headers and two query parameters: 0 times on disk or wire"),
+    );
+}

@@ -1,0 +1,79 @@
+//! `honeyhive doctor`: the settings and where each comes from, whether the servers take spans, and what is
+//! kept. Shows no key, sends no span, changes nothing.
+
+use std::time::Duration;
+
+use honeyhive_core::{
+    HoneyHiveTracer,
+    store::{self, Kind},
+};
+
+use crate::{
+    Failure,
+    spool::{default_dirs, plain, state},
+};
+
+/// Longest that a server is waited for.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Examines; returns whether all is well.
+pub(crate) fn run() -> Result<bool, Failure> {
+    // Off, so that nothing is sent; everything else is as in a program.
+    let tracer = HoneyHiveTracer::init().disabled(true).build()?;
+    settings(&tracer);
+    let reachable = servers(&tracer);
+    let readable = kept()?;
+    println!("\n{}", if reachable && readable { "all is well" } else { "there is something to mend: see ✗ above" });
+    Ok(reachable && readable)
+}
+
+fn settings(tracer: &HoneyHiveTracer) {
+    println!("Settings");
+    for setting in tracer.settings() {
+        // Whether tracing is off is only so because of us.
+        if setting.variable() == "HH_DISABLE_TRACING" {
+            continue;
+        }
+        let from = if std::env::var_os(setting.variable()).is_some() { "environment" } else { "default" };
+        println!("  {:<22} {:<44} {from}", setting.variable(), plain(setting.value()));
+    }
+}
+
+fn servers(tracer: &HoneyHiveTracer) -> bool {
+    println!("\nDestinations");
+    let checked = tracer.check_connections(LIMIT);
+    if checked.is_empty() {
+        println!("  ✓ {}: spans stay here; set HH_API_KEY to send them to HoneyHive", plain(tracer.destination()));
+    }
+    for one in &checked {
+        match one.problem() {
+            None => println!("  ✓ {} answers in {} ms", one.url(), one.took().as_millis()),
+            Some(problem) => println!("  ✗ {}: {problem}", one.url()),
+        }
+    }
+    checked.iter().all(|one| one.problem().is_none())
+}
+
+fn kept() -> Result<bool, Failure> {
+    println!("\nKept on this machine");
+    let mut good = true;
+    for dir in default_dirs()? {
+        let files = match store::list(&dir) {
+            Ok(files) => files,
+            Err(error) => {
+                println!("  ✗ {}: {error}", dir.display());
+                good = false;
+                continue;
+            }
+        };
+        let refused = files.iter().filter(|file| file.kind() == Kind::Refused).count();
+        let (spans, bytes) = files.iter().fold((0, 0), |(spans, bytes), it| (spans + it.spans(), bytes + it.bytes()));
+        let mark = if refused == 0 { "✓" } else { "✗" };
+        println!("  {mark} {}: {} files, {spans} spans, {bytes} bytes", dir.display(), files.len());
+        for file in files.iter().filter(|file| file.kind() != Kind::Local) {
+            println!("      {} {} spans for {}", state(file), file.spans(), plain(file.destination()));
+        }
+        good &= refused == 0;
+    }
+    Ok(good)
+}

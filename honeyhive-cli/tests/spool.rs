@@ -1,0 +1,110 @@
+//! What is kept on this machine, as a person at a terminal looks after it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+    time::Duration,
+};
+
+use honeyhive_core::{
+    HoneyHiveTracer,
+    testing::{FakeBackend, LoopbackServer, Reply},
+};
+
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("honeyhive-spool-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    fn honeyhive(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_honeyhive"));
+        command.env_clear().env("HH_SPOOL_DIR", self.0.join("spool")).env("HH_LOCAL_DIR", self.0.join("local"));
+        command.args(arguments).envs(environment.iter().copied()).output().unwrap()
+    }
+
+    /// Leaves spans behind for a server that is down.
+    fn leave(&self) -> String {
+        let down = LoopbackServer::start(|_| Reply::status(503)).unwrap();
+        let tracer =
+            HoneyHiveTracer::init().api_key("canary-key").server_url(down.url()).spool_dir(self.0.join("spool"));
+        let tracer = tracer.spool_free_percent(0).build().unwrap();
+        tracer.in_span("left\u{1b}[31m behind", |_| drop(tracer.start_span("inner")));
+        let report = tracer.shutdown(Duration::from_millis(500));
+        assert_eq!(report.spooled(), 2, "{report}");
+        down.url()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn shown(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn what_waits_is_listed_read_and_sent() {
+    let place = Place::new("push");
+    assert!(shown(&place.honeyhive(&["spool", "ls"], &[])).contains("nothing is kept"));
+    let url = place.leave();
+    let listed = shown(&place.honeyhive(&["spool", "ls"], &[]));
+    assert!(listed.contains("waiting") && listed.contains(&url) && listed.contains("  2 "), "{listed}");
+    let spool = place.0.join("spool").display().to_string();
+    let json = place.honeyhive(&["spool", "cat", &spool], &[]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().len(), 2);
+    let tree = shown(&place.honeyhive(&["spool", "cat", "--tree"], &[]));
+    assert_eq!(tree, "tool left[31m behind\n  tool inner\n");
+
+    let without = place.honeyhive(&["spool", "push"], &[]);
+    assert!(!without.status.success() && shown(&without).contains("HH_API_KEY"), "{}", shown(&without));
+    let backend = FakeBackend::start().unwrap();
+    let with = [("HH_API_KEY", "another-key"), ("HH_API_URL", &backend.url())];
+    let pushed = place.honeyhive(&["spool", "push", "--limit", "20"], &with);
+    assert!(pushed.status.success() && shown(&pushed).contains("sent 1 files"), "{}", shown(&pushed));
+    assert_eq!(backend.received().events().len(), 2);
+    assert!(backend.received().sessions().is_empty(), "sending is no session");
+    assert!(shown(&place.honeyhive(&["spool", "ls"], &[])).contains("nothing is kept"));
+}
+
+#[test]
+fn what_does_not_arrive_stays_and_is_said() {
+    let place = Place::new("stays");
+    let url = place.leave();
+    let with = [("HH_API_KEY", "k"), ("HH_API_URL", url.as_str())];
+    let pushed = place.honeyhive(&["spool", "push", "--limit", "1"], &with);
+    assert!(!pushed.status.success() && shown(&pushed).contains("kept 1"), "{}", shown(&pushed));
+    assert!(shown(&place.honeyhive(&["spool", "ls"], &[])).contains("waiting"));
+}
+
+#[test]
+fn the_doctor_shows_what_is_so_and_no_key() {
+    let place = Place::new("doctor");
+    let backend = FakeBackend::start().unwrap();
+    let good = place.honeyhive(&["doctor"], &[("HH_API_KEY", "canary-key"), ("HH_API_URL", &backend.url())]);
+    let said = shown(&good);
+    assert!(good.status.success() && said.contains("all is well"), "{said}");
+    assert!(said.contains("set (10 characters)") && !said.contains("canary"), "{said}");
+    let url_line = said.lines().find(|line| line.contains("HH_API_URL")).unwrap();
+    assert!(url_line.contains(&backend.url()) && url_line.ends_with("environment"), "{url_line}");
+    assert!(said.lines().any(|line| line.contains("HH_BATCH_SIZE") && line.ends_with("default")));
+    assert!(backend.received().events().is_empty() && backend.received().sessions().is_empty());
+
+    let refusing = LoopbackServer::start(|_| Reply::status(401)).unwrap();
+    place.leave();
+    let bad = place.honeyhive(&["doctor"], &[("HH_API_KEY", "canary-key"), ("HH_API_URL", &refusing.url())]);
+    let said = shown(&bad);
+    assert!(!bad.status.success() && said.contains("check HH_API_KEY") && said.contains("waiting 2 spans"), "{said}");
+    let local = shown(&place.honeyhive(&["doctor"], &[]));
+    assert!(local.contains("spans stay here"), "{local}");
+    let wrong = place.honeyhive(&["doctor"], &[("HH_BATCH_SIZE", "many")]);
+    assert!(!wrong.status.success() && shown(&wrong).contains("HH_BATCH_SIZE"), "{}", shown(&wrong));
+}
