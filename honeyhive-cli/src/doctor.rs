@@ -34,7 +34,8 @@ fn settings(tracer: &HoneyHiveTracer) {
         if setting.variable() == "HH_DISABLE_TRACING" {
             continue;
         }
-        let from = if std::env::var_os(setting.variable()).is_some() { "environment" } else { "default" };
+        let set = setting.variables().into_iter().any(|name| std::env::var_os(name).is_some());
+        let from = if set { "environment" } else { "default" };
         println!("  {:<22} {:<44} {from}", setting.variable(), plain(setting.value()));
     }
 }

@@ -76,13 +76,16 @@ enum Spool {
         #[arg(long)]
         tree: bool,
     },
-    /// Sends to HoneyHive what no process works on, whichever destination it was for
+    /// Sends to HoneyHive what no process works on and is for its server and key
     Push {
         /// A spool, or a directory of local mode; by default those of the settings
         dir: Option<PathBuf>,
         /// Seconds that sending may take
         #[arg(long, default_value_t = 60)]
         limit: u64,
+        /// Sends also what was for another server or another key
+        #[arg(long)]
+        all: bool,
     },
 }
 
@@ -93,7 +96,7 @@ fn look_after(action: &Spool) -> Result<ExitCode, Failure> {
     let good = match action {
         Spool::Ls { dir } => spool::list(dir.as_deref()).map(|()| true),
         Spool::Cat { dir, tree } => spool::cat(dir.as_deref(), *tree).map(|()| true),
-        Spool::Push { dir, limit } => spool::push(dir.as_deref(), Duration::from_secs(*limit)),
+        Spool::Push { dir, limit, all } => spool::push(dir.as_deref(), Duration::from_secs(*limit), *all),
     };
     good.map(exit_code)
 }

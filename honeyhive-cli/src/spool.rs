@@ -103,19 +103,24 @@ fn plain_lines(text: &str) -> String {
     text.lines().map(|line| plain(line) + "\n").collect()
 }
 
-/// Sends what is kept to HoneyHive.
-pub(crate) fn push(dir: Option<&Path>, limit: Duration) -> Result<bool, Failure> {
+/// Sends what is kept to HoneyHive: what is for its server and key, or all of it.
+pub(crate) fn push(dir: Option<&Path>, limit: Duration, all: bool) -> Result<bool, Failure> {
     let dirs = match dir {
         Some(dir) => vec![dir.to_owned()],
         None => default_dirs()?,
     };
     let tracer = HoneyHiveTracer::init().session_id(NO_SESSION).build()?;
-    let (mut sent, mut kept) = (0, 0);
+    let (mut sent, mut kept, mut others) = (0, 0, 0);
     for dir in dirs.iter().filter(|dir| dir.is_dir()) {
-        let forwarded = tracer.forward(dir, limit).map_err(|error| format!("{}: {error}", dir.display()))?;
+        let forwarded = if all { tracer.forward_all(dir, limit) } else { tracer.forward(dir, limit) };
+        let forwarded = forwarded.map_err(|error| format!("{}: {error}", dir.display()))?;
         sent += forwarded.files();
         kept += forwarded.kept();
+        others += forwarded.others();
     }
     println!("sent {sent} files to {}, kept {kept}", tracer.destination());
+    if others > 0 {
+        println!("left {others} files alone that are for another server or key; --all sends them here too");
+    }
     Ok(kept == 0)
 }

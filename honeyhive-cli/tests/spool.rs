@@ -68,7 +68,10 @@ fn what_waits_is_listed_read_and_sent() {
     assert!(!without.status.success() && shown(&without).contains("HH_API_KEY"), "{}", shown(&without));
     let backend = FakeBackend::start().unwrap();
     let with = [("HH_API_KEY", "another-key"), ("HH_API_URL", &backend.url())];
-    let pushed = place.honeyhive(&["spool", "push", "--limit", "20"], &with);
+    let others = place.honeyhive(&["spool", "push"], &with);
+    assert!(others.status.success() && shown(&others).contains("--all sends them here too"), "{}", shown(&others));
+    assert!(backend.received().events().is_empty());
+    let pushed = place.honeyhive(&["spool", "push", "--limit", "20", "--all"], &with);
     assert!(pushed.status.success() && shown(&pushed).contains("sent 1 files"), "{}", shown(&pushed));
     assert_eq!(backend.received().events().len(), 2);
     assert!(backend.received().sessions().is_empty(), "sending is no session");
@@ -79,7 +82,7 @@ fn what_waits_is_listed_read_and_sent() {
 fn what_does_not_arrive_stays_and_is_said() {
     let place = Place::new("stays");
     let url = place.leave();
-    let with = [("HH_API_KEY", "k"), ("HH_API_URL", url.as_str())];
+    let with = [("HH_API_KEY", "canary-key"), ("HH_API_URL", url.as_str())];
     let pushed = place.honeyhive(&["spool", "push", "--limit", "1"], &with);
     assert!(!pushed.status.success() && shown(&pushed).contains("kept 1"), "{}", shown(&pushed));
     assert!(shown(&place.honeyhive(&["spool", "ls"], &[])).contains("waiting"));

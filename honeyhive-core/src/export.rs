@@ -14,7 +14,7 @@ mod check;
 pub(crate) mod decode;
 mod disk;
 pub(crate) mod encode;
-mod exit;
+pub(crate) mod exit;
 mod foreign;
 mod forward;
 mod health;

@@ -111,7 +111,8 @@ impl OpenRecord {
 
     /// Returns roughly how much memory the record holds until it is encoded.
     pub(crate) fn bytes(&self) -> usize {
-        CORE_BYTES + data_bytes(&self.data)
+        let error = self.core.error.as_ref().map_or(0, value_bytes);
+        CORE_BYTES + error + data_bytes(&self.data)
     }
 }
 
@@ -274,7 +275,12 @@ pub(crate) fn data_bytes(data: &SpanData) -> usize {
         attributes.iter().map(|kv| 48 + kv.key.as_str().len() + value_bytes(&kv.value)).sum()
     };
     let events: usize = data.events.events.iter().map(|event| 96 + pairs(&event.attributes)).sum();
-    352 + data.name.len() + pairs(&data.attributes) + events
+    let links: usize = data.links.links.iter().map(|link| 96 + pairs(&link.attributes)).sum();
+    let status = match &data.status {
+        OtelStatus::Error { description } => description.len(),
+        _ => 0,
+    };
+    352 + data.name.len() + pairs(&data.attributes) + events + links + status
 }
 
 fn value_bytes(value: &OtelValue) -> usize {

@@ -3,6 +3,7 @@
 //! last handle lets the worker send what is left, without blocking.
 
 pub(crate) mod builder;
+mod ids;
 mod lazy;
 pub(crate) mod pipeline;
 mod processor;
@@ -13,10 +14,10 @@ use opentelemetry::{
     Context, InstrumentationScope,
     trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState},
 };
-use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{IdGenerator, SdkTracerProvider, SpanData};
 
 pub use self::lazy::LazyTracer;
-use self::pipeline::Ticket;
+use self::{ids::Ids, pipeline::Ticket};
 use crate::{
     ConfigError, Report, Session, Span, SpanBuilder, SpanKind, TracerBuilder, Value,
     api::Call,
@@ -59,7 +60,6 @@ struct Shared {
     identity: Arc<Identity>,
     limits: Limits,
     scope: InstrumentationScope,
-    ids: RandomIdGenerator,
     queue: Arc<Queue>,
     open: OpenSpans,
     /// The key that is sent, where there is one.
@@ -260,7 +260,7 @@ impl HoneyHiveTracer {
         let shared = &self.shared;
         let trace_id = match parent.is_valid() {
             true => parent.trace_id(),
-            false => shared.ids.new_trace_id(),
+            false => Ids.new_trace_id(),
         };
         let start_time = builder.start_time.unwrap_or_else(std::time::SystemTime::now);
         OpenRecord {
@@ -287,7 +287,7 @@ impl HoneyHiveTracer {
             true => parent.trace_state().clone(),
             false => TraceState::NONE,
         };
-        let span_id = self.shared.ids.new_span_id();
+        let span_id = Ids.new_span_id();
         SpanData {
             span_context: SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, false, state),
             parent_span_id: if parent.is_valid() { parent.span_id() } else { SpanId::INVALID },

@@ -51,6 +51,7 @@ fn run(name: &str, environment: &[(&str, &str)]) -> (Output, PathBuf) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "program::child", "--ignored", "--nocapture"])
         .env_clear()
+        .env("HOME", &dir)
         .envs(environment.iter().copied())
         .current_dir(&dir)
         .output()
@@ -159,5 +160,7 @@ fn with_a_key_everything_goes_to_the_server_and_nothing_stays() {
     let types = |wanted: &str| received.events().iter().filter(|event| event["event_type"] == wanted).count();
     assert_eq!((types("model"), types("tool"), types("chain")), (1, 1, 1));
     assert!(!dir.join(".honeyhive").exists());
+    let spool = dir.join(".local/state/honeyhive/spool");
+    assert!(spool.exists() && honeyhive::store::list(spool).unwrap().is_empty(), "the journal came and went");
     fs::remove_dir_all(dir).unwrap();
 }

@@ -1,6 +1,6 @@
 //! Settings in words, for people who look for what is wrong. Never a key.
 
-use super::Config;
+use super::{Config, alternates};
 use crate::HoneyHiveTracer;
 
 /// A setting as it came out.
@@ -14,6 +14,13 @@ impl Setting {
     /// Returns the variable that it can be set with.
     pub fn variable(&self) -> &'static str {
         self.variable
+    }
+
+    /// Returns all variables that it can be set with.
+    pub fn variables(&self) -> Vec<&'static str> {
+        let further: &[&str] = if self.variable == "HH_API_KEY" { &["HH_INGESTION_API_KEY"] } else { &[] };
+        let names = std::iter::once(self.variable).chain(further.iter().copied());
+        names.chain(alternates(self.variable).iter().copied()).collect()
     }
 
     /// Returns its value in words; of a key only whether there is one.

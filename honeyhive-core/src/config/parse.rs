@@ -261,7 +261,8 @@ pub(super) fn spool_dir(explicit: Option<PathBuf>, env: &Env<'_>) -> Result<Opti
         Some(_) if expanded == Path::new("..") || expanded == Path::new(".") => {
             Err(wrong("name a directory of its own, such as ./spool"))
         }
-        Some(_) => Ok(Some(expanded)),
+        // The program may change its directory later.
+        Some(_) => Ok(Some(std::path::absolute(&expanded).unwrap_or(expanded))),
     }
 }
 

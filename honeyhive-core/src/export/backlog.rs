@@ -43,6 +43,13 @@ pub(crate) struct Origin {
     pub(crate) adopted: u64,
 }
 
+/// Bytes that spans may take in memory: all of them, and those of one destination where there are several.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    pub(crate) all: usize,
+    pub(crate) share: Option<usize>,
+}
+
 /// The spans that wait for one destination.
 #[derive(Debug)]
 pub(crate) struct Backlog {
@@ -50,6 +57,8 @@ pub(crate) struct Backlog {
     durability: Durability,
     /// Segments end once they are this large; a single span may be larger.
     segment_bytes: usize,
+    /// Most memory, where there are other destinations.
+    share: Option<usize>,
     spool: Option<Spool>,
     stored: VecDeque<Stored>,
     /// Whether what was not sent at once is to be written, in [`Durability::Spill`].
@@ -64,12 +73,13 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// Makes an empty one, for a process that lends spans `memory` bytes.
-    pub(crate) fn new(resource: Arc<[u8]>, durability: Durability, memory: usize, spool: Option<Spool>) -> Self {
+    /// Makes an empty one that may use so much memory.
+    pub(crate) fn new(resource: Arc<[u8]>, durability: Durability, memory: Memory, spool: Option<Spool>) -> Self {
         Self {
             resource,
             durability,
-            segment_bytes: (memory / 16).clamp(LEAST_SEGMENT, MOST_SEGMENT),
+            share: memory.share,
+            segment_bytes: (memory.all / 16).clamp(LEAST_SEGMENT, MOST_SEGMENT),
             spool,
             stored: VecDeque::new(),
             spilling: false,
@@ -119,21 +129,34 @@ impl Backlog {
         self.stored.front().is_some_and(|front| front.sealed)
     }
 
-    /// Takes a span in.
-    pub(crate) fn push(&mut self, scope: &[u8], span: &[u8], now_ms: u64) {
+    /// Takes a span in; where it has no room, it is counted as lost.
+    pub(crate) fn push(&mut self, scope: &[u8], span: &[u8], now_ms: u64, now: Instant) {
+        if self.share.is_some_and(|share| self.memory() > share) && !self.can_write(now) {
+            self.own.memory_full += 1;
+            return;
+        }
         let full = |stored: &Stored| stored.sealed || (stored.left > 0 && stored.len + span.len() > self.segment_bytes);
         if self.stored.back().is_none_or(full) {
             if let Some(back) = self.stored.back_mut() {
                 back.sealed = true;
             }
             let name = self.name(now_ms);
-            self.stored.push_back(Stored::fresh(name, Segment::new(&self.resource, now_ms, self.segment_bytes)));
+            let segment = Segment::new(&self.resource, now_ms, self.segment_bytes);
+            self.stored.push_back(Stored::fresh(name, segment, now));
         }
         let Some(back) = self.stored.back_mut() else { return };
         let Some(segment) = &mut back.segment else { return };
         segment.push(scope, span);
         back.left += 1;
         back.len = segment.image().len();
+    }
+
+    fn memory(&self) -> usize {
+        self.stored.iter().map(Stored::memory).sum()
+    }
+
+    fn can_write(&self, now: Instant) -> bool {
+        self.durability != Durability::Memory && self.spool.as_ref().is_some_and(|spool| spool.is_usable(now))
     }
 
     fn name(&mut self, created_ms: u64) -> Name {
@@ -201,26 +224,28 @@ impl Backlog {
     /// Takes over what dead processes left.
     pub(crate) fn adopt(&mut self, now: Instant) {
         let Some(spool) = &mut self.spool else { return };
-        for file in spool.adopt(now) {
+        for file in spool.adopt() {
             if let Some(back) = self.stored.back_mut() {
                 back.sealed = true;
             }
-            self.stored.push_back(Stored::adopted(file.name, file.len));
+            self.stored.push_back(Stored::adopted(file.name, file.len, now));
         }
     }
 
-    /// Returns the segment whose spans are next, reading it if need be.
+    /// Returns the segment whose spans are next, reading it if need be. Those that cannot be read now go to
+    /// the back.
     pub(crate) fn front(&mut self) -> Option<&Segment> {
-        loop {
+        for _ in 0..=self.stored.len() {
             let front = self.stored.front_mut()?;
             if front.segment.is_none() {
                 let lost = if front.adopted { &mut self.others } else { &mut self.own };
                 self.adopted += front.load(self.spool.as_mut()?, lost);
             }
             let front = self.stored.front()?;
-            match front.left == 0 && front.counted && front.sealed {
-                true => self.drop_front(),
-                false => break,
+            match () {
+                () if front.left == 0 && front.counted && front.sealed => self.drop_front(),
+                () if front.segment.is_none() => self.stored.rotate_left(1),
+                () => break,
             }
         }
         self.stored.front()?.segment.as_ref().filter(|segment| segment.left() > 0)
@@ -265,6 +290,10 @@ impl Backlog {
     /// Empties the segment that is still being filled, so that a trickle makes no new files.
     fn reuse_front(&mut self, now: Instant) {
         let (Some(front), spool) = (self.stored.front_mut(), &mut self.spool) else { return };
+        // A file that is used for ever would be as old as that.
+        if now.duration_since(front.since) > REUSE {
+            return self.drop_front();
+        }
         let Some(segment) = &mut front.segment else { return };
         segment.clear();
         (front.settled, front.noted) = (0, 0);
@@ -306,7 +335,7 @@ impl Backlog {
 
     /// Drops from memory what is on disk, the newest first, until memory holds at most `bytes`.
     pub(crate) fn shed(&mut self, bytes: usize) {
-        let mut held: usize = self.stored.iter().map(Stored::memory).sum();
+        let mut held = self.memory();
         for stored in self.stored.iter_mut().skip(1).rev() {
             if held <= bytes {
                 break;
@@ -318,10 +347,17 @@ impl Backlog {
         }
     }
 
+    /// Removes what is too old of everybody who is gone.
+    pub(crate) fn expire(&self, now_ms: u64) {
+        if let Some(spool) = &self.spool {
+            spool.expire(oldest_ms(spool.bounds().age, now_ms));
+        }
+    }
+
     /// Drops the oldest segments that the spool has no room for, and those that are too old.
     pub(crate) fn trim(&mut self, now_ms: u64) {
         let Some(bounds) = self.spool.as_ref().map(Spool::bounds) else { return };
-        let oldest = now_ms.saturating_sub(u64::try_from(bounds.age.as_millis()).unwrap_or(u64::MAX));
+        let oldest = oldest_ms(bounds.age, now_ms);
         while let Some(at) = self.oldest() {
             let files: u64 = self.stored.iter().map(|stored| stored.on_disk).sum();
             let expired = self.stored[at].name.created_ms < oldest;
@@ -386,6 +422,9 @@ impl Backlog {
             return;
         };
         self.stored.iter_mut().filter(|stored| stored.left > 0).for_each(|stored| stored.note_settled(spool, now));
+        for stored in &mut self.stored {
+            self.own.undelivered += stored.keep_what_is_written();
+        }
         self.stored.retain(|stored| {
             let keep = stored.is_safe() && (stored.left > 0 || !stored.counted);
             if !keep {
@@ -399,6 +438,13 @@ impl Backlog {
         spool.close();
     }
 }
+
+fn oldest_ms(age: Duration, now_ms: u64) -> u64 {
+    now_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// How long a file is used over and over.
+const REUSE: Duration = Duration::from_secs(60);
 
 /// How often [`Durability::Fsync`] waits for the disk.
 pub(crate) const SYNC_EVERY: Duration = Duration::from_millis(200);

@@ -25,13 +25,17 @@ static QUEUES: Mutex<Vec<Weak<Queue>>> = Mutex::new(Vec::new());
 static HOOKS: OnceCell<()> = OnceCell::new();
 
 /// Returns how many forks lie between this process and the first.
-pub(super) fn forks() -> u32 {
+pub(crate) fn forks() -> u32 {
     FORKS.load(Ordering::Relaxed)
+}
+
+/// Installs the hooks, once.
+pub(crate) fn watch() {
+    HOOKS.get_or_init(install);
 }
 
 /// Lets a queue be flushed when the process ends.
 pub(super) fn register(queue: &Arc<Queue>) {
-    HOOKS.get_or_init(install);
     let Some(mut queues) = queues() else { return };
     queues.retain(|queue| queue.strong_count() > 0);
     queues.push(Arc::downgrade(queue));

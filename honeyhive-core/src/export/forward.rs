@@ -38,6 +38,7 @@ const TRIES: u32 = 3;
 pub struct Forwarded {
     files: usize,
     kept: usize,
+    others: usize,
 }
 
 impl Forwarded {
@@ -51,6 +52,11 @@ impl Forwarded {
         self.kept
     }
 
+    /// Returns how many files were left alone, because they are for another server or another key.
+    pub fn others(&self) -> usize {
+        self.others
+    }
+
     fn count(&mut self, arrived: bool) {
         match arrived {
             true => self.files += 1,
@@ -61,7 +67,7 @@ impl Forwarded {
 
 impl HoneyHiveTracer {
     /// Sends what is kept in a directory, in at most `limit`: the traces and session calls of local mode,
-    /// and the spool of processes that are gone, whichever destination and key they were for.
+    /// and what processes that are gone left in a spool for this server and this key.
     ///
     /// Blocks the calling thread. The tracer needs a key, and must be on.
     ///
@@ -78,19 +84,34 @@ impl HoneyHiveTracer {
     /// When the tracer sends nothing to HoneyHive (no key, an exporter of its own, or turned off), and
     /// when the directory or a file cannot be read.
     pub fn forward(&self, dir: impl AsRef<Path>, limit: Duration) -> io::Result<Forwarded> {
+        self.forward_some(dir.as_ref(), limit, false)
+    }
+
+    /// Sends what is kept in a directory as [`forward`](Self::forward) does, also what was for another server or
+    /// another key: it goes to this one instead.
+    ///
+    /// # Errors
+    ///
+    /// As [`forward`](Self::forward).
+    pub fn forward_all(&self, dir: impl AsRef<Path>, limit: Duration) -> io::Result<Forwarded> {
+        self.forward_some(dir.as_ref(), limit, true)
+    }
+
+    fn forward_some(&self, dir: &Path, limit: Duration, all: bool) -> io::Result<Forwarded> {
         let calls = self.queue().plan().calls.clone();
         let Calls::Server(server) = calls.enabled(self.is_enabled()) else {
             let why = "nowhere to send to: the tracer needs a key (HH_API_KEY or `.api_key(..)`) and must be on";
             return Err(io::Error::other(why));
         };
-        let dir = dir.as_ref();
+        let home = spool::home_of(dir, server.identity());
+        let ours = |path: &Path| all || (home.is_some() && path.parent().and_then(Path::parent) == home.as_deref());
         let work = || -> io::Result<Forwarded> {
             let _quiet = Context::enter_telemetry_suppressed_scope();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let _inside = runtime.enter();
             let link = server.connect().map_err(io::Error::other)?;
             let deadline = Instant::now() + limit;
-            Sender { link, deadline, runtime: &runtime, done: Forwarded::default() }.send_all(dir)
+            Sender { link, deadline, runtime: &runtime, done: Forwarded::default() }.send_all(dir, &ours)
         };
         // A thread of its own: the caller's may be one of a runtime, which must not start another.
         let sent = thread::scope(|scope| scope.spawn(work).join());
@@ -106,18 +127,23 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    fn send_all(mut self, dir: &Path) -> io::Result<Forwarded> {
+    fn send_all(mut self, dir: &Path, ours: &dyn Fn(&Path) -> bool) -> io::Result<Forwarded> {
         for path in kept_files(dir)? {
             let Some(path) = set_aside(&path)? else { continue };
             let rest = Rest::Linked(Box::new(self.link.clone()));
-            let arrived = self.in_time(send_lines(&rest, &path)).unwrap_or(Ok(false))?;
+            let arrived = self.in_time(send_lines(&rest, &path)).unwrap_or(Ok(false)).unwrap_or(false);
             if arrived {
                 fs::remove_file(&path)?;
             }
             self.done.count(arrived);
         }
-        for kept in store::list(dir)?.iter().filter(|kept| kept.kind() == Kind::Waiting) {
-            self.send_spooled(kept.path());
+        for kept in store::list(dir)? {
+            match kept.kind() {
+                Kind::Waiting if kept.is_in_use() => {}
+                Kind::Waiting if ours(kept.path()) => self.send_spooled(kept.path()),
+                Kind::Waiting => self.done.others += 1,
+                Kind::Local | Kind::Refused => {}
+            }
         }
         Ok(self.done)
     }
@@ -156,7 +182,7 @@ async fn send_segment(link: &Link, path: &Path) -> bool {
 async fn arrives(link: &Link, batch: &Batch) -> bool {
     for tries_left in (0..TRIES).rev() {
         match link.traces(batch).await {
-            Sent::Done | Sent::Partial { rejected: 0, .. } => return true,
+            Sent::Done | Sent::Partial { .. } => return true,
             Sent::Retry { .. } | Sent::TimedOut | Sent::Unsure { .. } if tries_left > 0 => {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }

@@ -25,7 +25,10 @@ impl Health {
         }
         match (report.entrance.failed, reasons.is_empty()) {
             (true, _) => {
-                reasons.insert(0, "the worker panicked too often and sends no more".into());
+                reasons.insert(
+                    0,
+                    "nothing can be sent: no runtime can be started, or the worker panicked too often".into(),
+                );
                 Self::Failed(reasons)
             }
             (false, true) => Self::Ok,

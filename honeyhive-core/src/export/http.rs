@@ -17,6 +17,7 @@ use url::Url;
 
 use super::{
     Batch, Exporter, Exporting, Sent, TRACES_PATH,
+    spool::Identity,
     verdict::{self, Advice, Taken},
 };
 use crate::{
@@ -91,6 +92,11 @@ impl Server {
         self.base.origin().ascii_serialization()
     }
 
+    /// Returns who a spool for this server is for: the address without a login, and the key.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { origin: self.traces_url().into(), secret: self.secret() }
+    }
+
     /// Returns the address that traces go to.
     pub(crate) fn traces_url(&self) -> Url {
         self.url(self.traces_path)
@@ -102,7 +108,7 @@ impl Server {
     }
 
     /// Returns what tells one account of the server from another.
-    pub(crate) fn secret(&self) -> Secret {
+    fn secret(&self) -> Secret {
         match &self.key {
             Some(key) => key.get(),
             None => {

@@ -21,6 +21,8 @@ use crate::diag;
 
 /// How long a destination is left alone whose settings seem wrong.
 const PROBE: Duration = Duration::from_secs(300);
+/// Longest wait that a destination may ask for.
+const MAX_WAIT: Duration = Duration::from_secs(600);
 /// How often something is tried that may pass or not.
 const UNSURE_TRIES: u32 = 3;
 /// How long a limit is remembered that a destination has shown.
@@ -85,6 +87,10 @@ pub(crate) struct Lane {
     /// Most spans of the next request, while it is looked for who is at fault.
     narrow: Option<usize>,
     unsure: u32,
+    /// Whether a batch was given up since one arrived: then it is an outage, and no other is.
+    gave_up: bool,
+    /// Whether the batch under way went with settings from before.
+    stale: bool,
     oldest: Option<Instant>,
     account: Account,
 }
@@ -103,14 +109,24 @@ impl Lane {
             limit: None,
             narrow: None,
             unsure: 0,
+            gave_up: false,
+            stale: false,
             oldest: None,
             account: Account::default(),
         }
     }
 
+    /// Says that spans are to be kept on disk and no directory is known.
+    pub(crate) fn without_a_home(mut self) -> Self {
+        let what = "no directory for spans is known; set HH_SPOOL_DIR, or HH_DURABILITY to memory";
+        diag::warn("no spool", what);
+        self.account.spool_trouble = Some(what.into());
+        self
+    }
+
     /// Takes a span in.
     pub(crate) fn push(&mut self, scope: &[u8], span: &[u8], now: Instant) {
-        self.backlog.push(scope, span, unix_ms());
+        self.backlog.push(scope, span, unix_ms(), now);
         self.oldest.get_or_insert(now);
     }
 
@@ -122,7 +138,9 @@ impl Lane {
         account.adopted = adopted;
         account.adopted_lost += lost.total();
         account.held = self.backlog.held();
-        account.spool_trouble = self.backlog.spool().and_then(|spool| spool.trouble()).map(str::to_owned);
+        if let Some(spool) = self.backlog.spool() {
+            account.spool_trouble = spool.trouble().map(str::to_owned);
+        }
         account.condition = match self.state {
             State::Open => Condition::Open,
             State::Retrying { .. } => Condition::Retrying,
@@ -167,6 +185,7 @@ impl Lane {
     /// A setting changed: tries at once.
     pub(crate) fn unblock(&mut self, now: Instant) {
         self.state = State::Open;
+        self.stale = self.flight.is_some();
         self.oldest.get_or_insert(now);
     }
 
@@ -187,9 +206,11 @@ impl Lane {
         let most = self.narrow.unwrap_or(self.rules.batch_size);
         let bytes = self.limit.filter(|limit| limit.until > now).map_or(MAX_BATCH_BYTES, |limit| limit.bytes);
         let waited = self.oldest.is_none_or(|oldest| oldest + self.rules.interval <= now);
+        // What is tried again has waited.
+        let again = !matches!(self.state, State::Open);
         let sealed = self.backlog.has_sealed();
         let Some(front) = self.backlog.front() else { return self.try_later(now) };
-        if !(urgent || waited || sealed || front.left() >= self.rules.batch_size) {
+        if !(urgent || waited || again || sealed || front.left() >= self.rules.batch_size) {
             return;
         }
         let count = front.fitting(most, bytes);
@@ -232,6 +253,7 @@ impl Lane {
         self.exporter = Some(landing.exporter);
         self.backlog.set_busy(false);
         let count = self.flying;
+        let stale = std::mem::take(&mut self.stale);
         match landing.sent {
             Sent::Done => self.done(count, 0, now),
             Sent::Partial { rejected, message } => {
@@ -246,13 +268,9 @@ impl Lane {
                 self.learn(count, true, now);
                 self.retry(None, "no answer in time".into(), now);
             }
-            Sent::Unsure { reason } => match self.unsure + 1 < UNSURE_TRIES {
-                true => {
-                    self.unsure += 1;
-                    self.retry(None, reason, now);
-                }
-                false => self.refused(count, &reason, now),
-            },
+            Sent::Unsure { reason } => self.unsure(count, reason, now),
+            // An answer to a request with the key from before says nothing about the new one.
+            Sent::Blocked { .. } if stale => {}
             Sent::Blocked { reason } => self.block(reason, now),
             Sent::TooLarge => self.too_large(count, now),
             Sent::Refused { .. } if self.rules.bisect && count > 1 => self.narrow = Some(count / 2),
@@ -277,7 +295,7 @@ impl Lane {
         self.narrow = self.narrow.filter(|_| self.rules.bisect && self.backlog.has_sealed()).map(|most| most * 2);
         self.narrow = self.narrow.filter(|most| *most < self.rules.batch_size);
         self.settle(count, now);
-        self.account.last_success = Some(now);
+        self.gave_up = false;
         self.relax();
         self.backlog.set_spilling(false, now);
     }
@@ -292,12 +310,24 @@ impl Lane {
 
     fn retry(&mut self, after: Option<Duration>, reason: String, now: Instant) {
         let by_itself = self.backoff.fail(now);
-        let until = after.map_or(by_itself, |after| now + after);
+        let until = after.map_or(by_itself, |after| by_itself.max(now + after.min(MAX_WAIT)));
         self.complain("retrying", format!("{} is not taking spans ({reason}); retrying", self.destination));
         self.account.retries += 1;
         self.account.trouble = Some(reason);
         self.state = State::Retrying { until, hurried: false, asked: after.is_some() };
         self.backlog.set_spilling(true, now);
+    }
+
+    /// Tries three times, then gives the batch up; but only one as long as none arrives.
+    fn unsure(&mut self, count: usize, reason: String, now: Instant) {
+        self.unsure += 1;
+        match self.unsure < UNSURE_TRIES || self.gave_up {
+            true => self.retry(None, reason, now),
+            false => {
+                self.gave_up = true;
+                self.refused(count, &reason, now);
+            }
+        }
     }
 
     fn block(&mut self, reason: String, now: Instant) {
@@ -387,3 +417,6 @@ async fn contained(export: impl Future<Output = Sent>) -> Sent {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{self, Write},
     path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
     time::SystemTime,
 };
 
@@ -72,15 +73,21 @@ impl CallLog {
 struct Lines {
     dir: PathBuf,
     name: String,
+    /// Whether the last line may be there in part.
+    torn: AtomicBool,
 }
 
 impl Lines {
     fn new(dir: PathBuf, what: &str) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { dir, name: format!("{what}-{}-{}.jsonl", since.as_millis(), std::process::id()) }
+        Self {
+            dir,
+            name: format!("{what}-{}-{}.jsonl", since.as_millis(), std::process::id()),
+            torn: AtomicBool::new(false),
+        }
     }
 
-    fn append(&self, mut line: Vec<u8>) -> io::Result<()> {
+    fn append(&self, line: Vec<u8>) -> io::Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -90,7 +97,11 @@ impl Lines {
         options.create(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        line.push(b'\n');
-        options.open(self.dir.join(&self.name))?.write_all(&line)
+        let mut file = options.open(self.dir.join(&self.name))?;
+        // A line that was cut off ends here, so that it costs itself only.
+        let start: &[u8] = if self.torn.swap(true, Ordering::Relaxed) { b"\n" } else { b"" };
+        file.write_all(&[start, &line, b"\n"].concat())?;
+        self.torn.store(false, Ordering::Relaxed);
+        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use opentelemetry_sdk::Resource;
 
 use super::{
     Exporter,
-    backlog::Backlog,
+    backlog::{Backlog, Memory},
     disk::{Disk, RealDisk},
     encode,
     http::{HttpExporter, Server},
@@ -106,7 +106,7 @@ impl Destination {
     /// not known to whom they go.
     pub(crate) fn identity(&self) -> Option<Identity> {
         match self {
-            Self::Http { server, .. } => Some(Identity { origin: server.origin(), secret: server.secret() }),
+            Self::Http { server, .. } => Some(server.identity()),
             Self::Local(_) | Self::Given { .. } => None,
         }
     }
@@ -130,12 +130,21 @@ impl Plan {
     /// Makes the lanes; none for a destination whose exporter is gone.
     pub(crate) fn lanes(&self) -> Vec<Option<Lane>> {
         let resource: Arc<[u8]> = encode::resource(&self.resource).into();
+        let memory = Memory { all: self.queue_bytes, share: self.share() };
         let lane = |destination: &Destination| {
             let spool = destination.identity().and_then(|identity| self.spool(identity));
-            let backlog = Backlog::new(Arc::clone(&resource), self.durability, self.queue_bytes, spool);
-            Some(Lane::new(destination.exporter()?, destination.name(), backlog, self.rules))
+            let homeless = destination.identity().is_some() && spool.is_none() && self.durability != Durability::Memory;
+            let backlog = Backlog::new(Arc::clone(&resource), self.durability, memory, spool);
+            let lane = Lane::new(destination.exporter()?, destination.name(), backlog, self.rules);
+            Some(if homeless { lane.without_a_home() } else { lane })
         };
         self.destinations.iter().map(lane).collect()
+    }
+
+    /// Returns the most memory of one destination where there are several, so that one that is stuck takes
+    /// none from the others; half of all is for what has just ended.
+    pub(crate) fn share(&self) -> Option<usize> {
+        (self.destinations.len() > 1).then(|| self.queue_bytes / 2 / self.destinations.len())
     }
 
     fn spool(&self, identity: Identity) -> Option<Spool> {

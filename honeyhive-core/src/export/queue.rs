@@ -30,6 +30,8 @@ use crate::{
 
 /// Most session and event calls that wait.
 const MAX_CALLS: usize = 10_000;
+/// Share of the memory that they may take.
+const CALLS_SHARE: usize = 4;
 /// Longest that anybody waits for a flush.
 const MAX_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// How much later than its deadline a flush is given up by who waits for it.
@@ -81,13 +83,27 @@ impl Answer {
     }
 }
 
+/// A session or event call, and its size.
+#[derive(Debug)]
+pub(crate) struct WaitingCall {
+    pub(crate) call: Call,
+    pub(crate) bytes: usize,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made {
+    pub(crate) arrived: bool,
+    pub(crate) bytes: usize,
+}
+
 /// What the worker takes out in one go.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) spans: Vec<Ended>,
     /// Spent spans that nobody has freed.
     pub(crate) spent: Vec<Ended>,
-    pub(crate) calls: VecDeque<Call>,
+    pub(crate) calls: VecDeque<WaitingCall>,
     pub(crate) flushes: Vec<Flush>,
     pub(crate) new_key: Option<Secret>,
 }
@@ -106,9 +122,10 @@ struct State {
     /// Spans that were let in, and those that are as durable as they will get.
     admitted: u64,
     committed: u64,
-    calls: VecDeque<Call>,
-    /// Calls that wait, here or with the worker.
+    calls: VecDeque<WaitingCall>,
+    /// Calls that wait, here or with the worker, and their size.
     open_calls: usize,
+    call_bytes: usize,
     flushes: Vec<Flush>,
     new_key: Option<Secret>,
     closing: bool,
@@ -191,9 +208,13 @@ impl Queue {
                 return;
             }
             // The last eighth is for roots and errors: without its root a trace is nothing.
-            let limit = self.plan.queue_bytes;
+            // Where destinations have shares, what they hold is theirs.
+            let (limit, held) = match self.plan.share() {
+                Some(_) => (self.plan.queue_bytes / 2, 0),
+                None => (self.plan.queue_bytes, state.held_bytes),
+            };
             let limit = if root || error { limit } else { limit - limit / 8 };
-            if state.bytes.saturating_add(state.held_bytes).saturating_add(bytes) > limit {
+            if state.bytes.saturating_add(held).saturating_add(bytes) > limit {
                 state.entrance.queue_full += 1;
                 drop(state);
                 return diag::warn("queue full", "the queue is full; spans are being dropped (raise HH_QUEUE_BYTES)");
@@ -225,14 +246,17 @@ impl Queue {
 
     pub(crate) fn push_call(self: &Arc<Self>, call: Call) {
         let this = self.here();
+        let bytes = call.body().to_string().len();
         {
             let mut state = this.lock();
-            if state.closing || state.open_calls >= MAX_CALLS {
+            let full = state.call_bytes.saturating_add(bytes) > this.plan.queue_bytes / CALLS_SHARE;
+            if state.closing || full || state.open_calls >= MAX_CALLS {
                 state.entrance.calls_failed += 1;
                 return;
             }
             state.open_calls += 1;
-            state.calls.push_back(call);
+            state.call_bytes += bytes;
+            state.calls.push_back(WaitingCall { call, bytes });
         }
         this.ensure_worker();
         this.wake.notify_one();
@@ -297,11 +321,17 @@ impl Queue {
         std::mem::take(&mut state.flushes)
     }
 
-    /// Books a session or event call.
-    pub(super) fn call_done(&self, made: bool) {
+    /// Books a session or event call; none for one that was given up.
+    pub(super) fn call_done(&self, made: Option<Made>) {
         let mut state = self.lock();
         state.open_calls = state.open_calls.saturating_sub(1);
-        state.entrance.calls_failed += u64::from(!made);
+        state.call_bytes = state.call_bytes.saturating_sub(made.map_or(0, |made| made.bytes));
+        state.entrance.calls_failed += u64::from(!made.is_some_and(|made| made.arrived));
+    }
+
+    /// Notes whether anything can be sent at all.
+    pub(super) fn set_failed(&self, failed: bool) {
+        self.lock().entrance.failed = failed;
     }
 
     pub(super) async fn woken(&self) {

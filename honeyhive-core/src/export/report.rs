@@ -1,7 +1,7 @@
 //! The accounts of a pipeline: `ended = delivered + rejected + dropped + pending`, always, for each
 //! destination by itself.
 
-use std::{fmt, time::Instant};
+use std::fmt;
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
@@ -35,7 +35,6 @@ pub(crate) struct Account {
     pub(crate) condition: Condition,
     pub(crate) trouble: Option<String>,
     pub(crate) spool_trouble: Option<String>,
-    pub(crate) last_success: Option<Instant>,
 }
 
 impl Account {
@@ -177,6 +176,7 @@ impl Report {
             (entrance.unfit, "dropped, could not be encoded"),
             (account.refused, "dropped, refused"),
             (account.lost.spool_full, "dropped, spool full"),
+            (account.lost.memory_full, "dropped, no room"),
             (account.lost.expired, "dropped, too old"),
             (account.lost.damaged, "lost, damaged on disk"),
             (account.lost.undelivered, "dropped, not delivered in time"),

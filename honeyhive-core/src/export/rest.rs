@@ -44,7 +44,7 @@ async fn make(link: &Link, call: &Call) -> bool {
     let mut trouble = String::new();
     for tries_left in (0..TRIES).rev() {
         match link.call(call.method(), call.path(), &call.body()).await {
-            Sent::Done => return true,
+            Sent::Done | Sent::Partial { rejected: 0, .. } => return true,
             Sent::Retry { reason, .. } | Sent::Unsure { reason } => trouble = reason,
             Sent::TimedOut => trouble = "no answer in time".into(),
             Sent::Partial { rejected, .. } => {

@@ -6,7 +6,7 @@
 //! header   "HHSP" | version u16 | resource len u32 | created, ms since 1970 u64 | checksum u32 | resource
 //! frame    "HHFR" | payload len u32 | kind u8 | checksum u32 | payload
 //! kind 1   a span: scope len u16 | scope | span
-//! kind 2   settled: u32, that many spans from the first need not be sent any more
+//! kind 2   settled: u64, the spans that end at or before this offset need not be sent any more
 //! ```
 //!
 //! The checksum of the header covers everything before it and the resource; that of a frame its length,
@@ -84,11 +84,11 @@ impl Segment {
     pub(crate) fn read(image: Vec<u8>) -> Result<Self, NotASegment> {
         let (header, created_ms) = read_header(&image)?;
         let mut segment = Self { header, created_ms, ..Self::default() };
-        let mut at = header;
+        let (mut at, mut settled_end) = (header, 0);
         while at < image.len() {
             match read_frame(&image, at) {
                 Ok((SPAN, payload)) => segment.note(&image, payload, at),
-                Ok((SETTLED, payload)) => segment.settled = number(&image[payload..], 0).unwrap_or(0) as usize,
+                Ok((SETTLED, payload)) => settled_end = long(&image, payload).unwrap_or(0),
                 Ok(_) => {}
                 Err(next) => {
                     segment.lost += 1;
@@ -103,7 +103,7 @@ impl Segment {
         }
         segment.image = image;
         segment.image.truncate(at);
-        segment.settled = segment.settled.min(segment.places.len());
+        segment.settled = segment.places.iter().filter(|place| place.end as u64 <= settled_end).count();
         Ok(segment)
     }
 
@@ -162,11 +162,18 @@ impl Segment {
         self.settled = (self.settled + spans).min(self.places.len());
     }
 
-    /// Returns a frame that says how many spans are settled; it is appended to the file alone.
-    pub(crate) fn settled_frame(settled: usize) -> Vec<u8> {
+    /// Returns a frame that says what is settled.
+    pub(crate) fn settled_frame(&self) -> Vec<u8> {
+        let last = self.settled.checked_sub(1).and_then(|last| self.places.get(last));
+        let end = last.map_or(0, |place| place.end as u64);
         let mut frame = Self::default();
-        frame.frame(SETTLED, &[&(settled as u32).to_le_bytes()]);
+        frame.frame(SETTLED, &[&end.to_le_bytes()]);
         frame.image
+    }
+
+    /// Returns how many spans that are still to be sent lie within the first `len` bytes.
+    pub(crate) fn left_within(&self, len: u64) -> usize {
+        self.places.iter().skip(self.settled).filter(|place| place.end as u64 <= len).count()
     }
 
     /// Forgets all spans, keeping the header.
@@ -204,8 +211,8 @@ impl Segment {
     /// Returns how many of the next spans fit: at most `most`, of at most `bytes`, but at least one.
     pub(crate) fn fitting(&self, most: usize, bytes: usize) -> usize {
         let mut sum = 0usize;
-        let fits = self.next(most).take_while(|(_, span)| {
-            sum += span.len();
+        let fits = self.next(most).take_while(|(scope, span)| {
+            sum += scope.len() + span.len();
             sum <= bytes
         });
         fits.count().max(1).min(self.left())
@@ -289,6 +296,10 @@ fn checksum(parts: &[&[u8]]) -> u32 {
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes)
+}
+
+fn long(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)
 }
 
 fn short(bytes: &[u8], at: usize) -> Option<u16> {

@@ -88,6 +88,8 @@ pub(crate) struct Spool {
     bounds: Bounds,
     place: Option<Place>,
     next: u64,
+    /// How many files were put with the refused ones.
+    refused: u64,
     trouble: Option<Trouble>,
 }
 
@@ -114,7 +116,7 @@ struct Trouble {
 
 impl Spool {
     pub(crate) fn new(disk: Arc<dyn Disk>, root: PathBuf, identity: Identity, bounds: Bounds) -> Self {
-        Self { disk, root, identity, bounds, place: None, next: 0, trouble: None }
+        Self { disk, root, identity, bounds, place: None, next: 0, refused: 0, trouble: None }
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -186,11 +188,11 @@ impl Spool {
         let _ = kept.and_then(|path| self.disk.append(&path, image));
     }
 
-    /// Puts a segment that cannot be read with what was refused.
-    pub(crate) fn set_aside(&mut self, name: Name, why: &str) {
+    /// Puts a segment that cannot be read with what was refused. Says whether that worked.
+    pub(crate) fn set_aside(&mut self, name: Name, why: &str) -> bool {
         let from = self.path(name);
         let aside = self.refused_path(name, why, 0);
-        let _ = from.and_then(|from| self.disk.rename(&from, &aside?));
+        from.and_then(|from| self.disk.rename(&from, &aside?)).is_ok()
     }
 
     /// Makes room and returns where something refused goes.
@@ -210,41 +212,26 @@ impl Spool {
             sum -= entry.len;
         }
         let process = place.dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        Ok(dir.join(format!("{:013}-{process}-{}.{why}", name.created_ms, name.number)))
+        self.refused += 1;
+        Ok(dir.join(format!("{:013}-{process}-{}.{}.{why}", name.created_ms, name.number, self.refused)))
     }
 
-    /// Takes over what processes left that are gone.
-    pub(crate) fn adopt(&mut self, now: Instant) -> Vec<Adopted> {
-        match self.try_adopt() {
-            Ok(adopted) => adopted,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
-            Err(error) => {
-                let _ = self.note::<()>(Err(error), now);
-                vec![]
-            }
-        }
-    }
-
-    fn try_adopt(&mut self) -> io::Result<Vec<Adopted>> {
-        let Some(home) = self.home(false)? else { return Ok(vec![]) };
-        let own = self.place.as_ref().and_then(|place| place.dir.file_name()).map(ToOwned::to_owned);
+    /// Takes over what processes left that are gone. What cannot be taken over now is left for another time.
+    pub(crate) fn adopt(&mut self) -> Vec<Adopted> {
         let mut adopted = vec![];
-        for entry in self.disk.list(&home)? {
-            let candidate = entry.kind == Kind::Dir
-                && entry.name != REFUSED
-                && !entry.name.starts_with('.')
-                && own.as_deref() != Some(entry.name.as_ref());
-            if candidate {
-                adopted.extend(self.take_over(&home.join(&entry.name))?);
+        let Ok(Some(home)) = self.home(false) else { return adopted };
+        let own = self.place.as_ref().and_then(|place| place.dir.file_name()).map(ToOwned::to_owned);
+        for name in processes(self.disk.as_ref(), &home) {
+            if own.as_deref() != Some(name.as_ref()) {
+                let _ = self.take_over(&home.join(&name), &mut adopted);
             }
         }
-        Ok(adopted)
+        adopted
     }
 
     /// Takes over one directory; nothing where its process lives, or somebody was quicker.
-    fn take_over(&mut self, dir: &Path) -> io::Result<Vec<Adopted>> {
-        let Ok(Some(_lock)) = self.disk.lock(&dir.join(LOCK)) else { return Ok(vec![]) };
-        let mut adopted = vec![];
+    fn take_over(&mut self, dir: &Path, adopted: &mut Vec<Adopted>) -> io::Result<()> {
+        let Ok(Some(_lock)) = self.disk.lock(&dir.join(LOCK)) else { return Ok(()) };
         for entry in self.disk.list(dir)? {
             if let Some(old) = Name::parse(&entry.name).filter(|_| entry.kind == Kind::File) {
                 let name = self.name(old.created_ms);
@@ -254,7 +241,27 @@ impl Spool {
             }
         }
         remove_if_empty(self.disk.as_ref(), dir);
-        Ok(adopted)
+        Ok(())
+    }
+
+    /// Removes what is too old, of whichever destination or key, where no process works on it.
+    pub(crate) fn expire(&self, oldest_ms: u64) {
+        let disk = self.disk.as_ref();
+        let base = self.root.join(FORMAT);
+        if disk.vet(&base).is_err() {
+            return;
+        }
+        for home in directories(disk, &base) {
+            let home = base.join(home);
+            remove_older(disk, &home.join(REFUSED), oldest_ms);
+            for process in processes(disk, &home) {
+                let dir = home.join(process);
+                if let Some(_lock) = take(disk, &dir) {
+                    remove_older(disk, &dir, oldest_ms);
+                    remove_if_empty(disk, &dir);
+                }
+            }
+        }
     }
 
     /// Gives the directory back; what is in it is there for the next process.
@@ -310,6 +317,11 @@ impl Spool {
         Ok(Place { dir, home, _lock: LockBox(lock) })
     }
 
+    /// Returns the directory of the destination; none where there is none.
+    fn find_home(&self) -> Option<PathBuf> {
+        self.home(false).ok().flatten()
+    }
+
     /// Returns the directory of the destination; none where there is none and none is to be made.
     fn home(&self, make: bool) -> io::Result<Option<PathBuf>> {
         let base = self.root.join(FORMAT);
@@ -339,6 +351,10 @@ impl Spool {
         match &outcome {
             Ok(_) => self.trouble = None,
             Err(error) => {
+                if error.kind() == io::ErrorKind::NotFound {
+                    // Somebody removed the directory: another one is made.
+                    self.place = None;
+                }
                 let what = format!("cannot write to {}: {error}", self.root.display());
                 self.trouble = Some(Trouble { until: now + COOL_DOWN, what });
             }
@@ -350,7 +366,8 @@ impl Spool {
 /// Reads the salt, or makes it. Who makes it first wins.
 fn salt(disk: &dyn Disk, base: &Path, make: bool) -> io::Result<Option<Uuid>> {
     let path = base.join("salt");
-    let read = || disk.read(&path, 64).ok().and_then(|bytes| Uuid::from_slice(bytes.get(..16)?).ok());
+    // Several may have appended theirs; the first counts.
+    let read = || disk.read(&path, 1 << 20).ok().and_then(|bytes| Uuid::from_slice(bytes.get(..16)?).ok());
     match read() {
         Some(salt) => Ok(Some(salt)),
         None if !make => Ok(None),
@@ -390,4 +407,32 @@ pub(crate) fn remove_if_empty(disk: &dyn Disk, dir: &Path) {
         let _ = disk.remove(&dir.join(LOCK));
         let _ = disk.remove_dir(dir);
     }
+}
+
+fn directories(disk: &dyn Disk, dir: &Path) -> Vec<String> {
+    let entries = disk.list(dir).unwrap_or_default().into_iter();
+    entries.filter(|entry| entry.kind == Kind::Dir && !entry.name.starts_with('.')).map(|entry| entry.name).collect()
+}
+
+/// Returns the directories of processes in that of a destination.
+fn processes(disk: &dyn Disk, home: &Path) -> Vec<String> {
+    let mut all = directories(disk, home);
+    all.retain(|name| name != REFUSED);
+    all
+}
+
+/// Removes the files of a directory whose names begin with an earlier time.
+fn remove_older(disk: &dyn Disk, dir: &Path, oldest_ms: u64) {
+    for entry in disk.list(dir).unwrap_or_default() {
+        let created = entry.name.split('-').next().and_then(|ms| ms.parse::<u64>().ok());
+        if entry.kind == Kind::File && created.is_some_and(|created| created < oldest_ms) {
+            let _ = disk.remove(&dir.join(&entry.name));
+        }
+    }
+}
+
+/// Finds the directory of a destination below a root; none where it has none.
+pub(crate) fn home_of(root: &Path, identity: Identity) -> Option<PathBuf> {
+    let bounds = Bounds { bytes: 0, age: Duration::ZERO, free_percent: 0 };
+    Spool::new(Arc::new(super::disk::RealDisk), root.to_owned(), identity, bounds).find_home()
 }

@@ -17,13 +17,15 @@ pub(crate) struct Lost {
     pub(crate) expired: u64,
     /// Damaged on disk.
     pub(crate) damaged: u64,
+    /// There was no room in memory, and none on disk.
+    pub(crate) memory_full: u64,
     /// Could be neither sent nor kept before the end.
     pub(crate) undelivered: u64,
 }
 
 impl Lost {
     pub(crate) fn total(&self) -> u64 {
-        self.spool_full + self.expired + self.damaged + self.undelivered
+        self.spool_full + self.expired + self.damaged + self.memory_full + self.undelivered
     }
 }
 
@@ -44,11 +46,9 @@ pub(super) struct Stored {
     pub(super) adopted: bool,
     /// Whether `left` is known: an adopted file has not been read yet.
     pub(super) counted: bool,
-    failed_reads: u8,
+    /// When it was begun.
+    pub(super) since: Instant,
 }
-
-/// How often a file is read that the disk does not give.
-const READ_TRIES: u8 = 3;
 
 impl Stored {
     pub(super) fn memory(&self) -> usize {
@@ -68,7 +68,7 @@ impl Stored {
         if !self.has_file() || !self.is_safe() || self.noted == self.settled || !spool.is_usable(now) {
             return;
         }
-        let frame = Segment::settled_frame(self.settled);
+        let Some(frame) = self.segment.as_ref().map(Segment::settled_frame) else { return };
         if spool.append(self.name, self.on_disk, &frame, now).is_ok() {
             self.noted = self.settled;
             // The image in memory must stay what is on disk.
@@ -80,16 +80,29 @@ impl Stored {
         }
     }
 
+    /// At the end: what of the segment could not be written is lost, what is written stays. Returns how
+    /// many spans are lost.
+    pub(super) fn keep_what_is_written(&mut self) -> u64 {
+        if self.is_safe() || self.on_disk == 0 {
+            return 0;
+        }
+        let kept = self.segment.as_ref().map_or(0, |segment| segment.left_within(self.on_disk));
+        let lost = self.left.saturating_sub(kept);
+        (self.left, self.len) = (kept, self.on_disk as usize);
+        lost as u64
+    }
+
     /// Before a segment gets its file: what was sent from memory is not to be sent again.
     pub(super) fn note_what_was_sent(&mut self) {
         if let Some(segment) = self.segment.as_mut().filter(|_| self.on_disk == 0 && self.settled > 0) {
-            segment.append_frame(&Segment::settled_frame(self.settled));
+            let frame = segment.settled_frame();
+            segment.append_frame(&frame);
             self.len = segment.image().len();
             self.noted = self.settled;
         }
     }
 
-    pub(super) fn fresh(name: Name, segment: Segment) -> Self {
+    pub(super) fn fresh(name: Name, segment: Segment, now: Instant) -> Self {
         Self {
             name,
             len: segment.image().len(),
@@ -102,11 +115,11 @@ impl Stored {
             sealed: false,
             adopted: false,
             counted: true,
-            failed_reads: 0,
+            since: now,
         }
     }
 
-    pub(super) fn adopted(name: Name, len: u64) -> Self {
+    pub(super) fn adopted(name: Name, len: u64, now: Instant) -> Self {
         Self {
             name,
             segment: None,
@@ -119,25 +132,27 @@ impl Stored {
             sealed: true,
             adopted: true,
             counted: false,
-            failed_reads: 0,
+            since: now,
         }
     }
 
     /// Reads the segment back; returns how many spans were found that nobody had counted. One that cannot be
     /// read is lost, and counted as far as it is known; where only the disk fails now, it stays as it is.
     pub(super) fn load(&mut self, spool: &mut Spool, lost: &mut Lost) -> u64 {
-        let read = spool.read(self.name);
-        if self.failed_reads < READ_TRIES && read.as_ref().is_err_and(may_pass) {
-            self.failed_reads += 1;
-            return 0;
-        }
-        let counted = std::mem::replace(&mut self.counted, true);
-        match read.map(Segment::read) {
-            Ok(Ok(segment)) => return self.take_back(segment, counted, lost),
-            Ok(Err(NotASegment::Empty)) => {}
+        let aside = match spool.read(self.name).map(Segment::read) {
+            Ok(Ok(segment)) => {
+                let counted = std::mem::replace(&mut self.counted, true);
+                return self.take_back(segment, counted, lost);
+            }
+            Err(error) if may_pass(&error) => return 0,
+            Ok(Err(NotASegment::Empty)) => true,
             Ok(Err(NotASegment::Newer)) => spool.set_aside(self.name, "newer"),
             Ok(Err(NotASegment::Foreign)) | Err(_) => spool.set_aside(self.name, "damaged"),
+        };
+        if !aside {
+            return 0;
         }
+        self.counted = true;
         lost.damaged += self.left as u64;
         self.left = 0;
         0

@@ -3,7 +3,8 @@
 //! The rules are those of the OTLP specification (opentelemetry-proto, `docs/specification.md`, "OTLP/HTTP
 //! Response"), with two deliberate differences: what smells of a wrong setting (401, 403, 404, 405, 407
 //! and redirects) keeps the data instead of dropping it, and 408 and 500 are tried three times, since
-//! HoneyHive answers so for passing troubles.
+//! HoneyHive answers so for passing troubles. Of the codes that proxies made up, those that tell of a server
+//! behind them that is away (520 to 526, 530) are tried again.
 
 use std::time::{Duration, SystemTime};
 
@@ -34,7 +35,7 @@ pub(crate) fn decide(status: u16, after: Option<Duration>, taken: Taken, advice:
     match status {
         200..=299 if taken == Taken::default() => Sent::Done,
         200..=299 => Sent::Partial { rejected: taken.rejected, message: taken.message },
-        429 | 502 | 503 | 504 => Sent::Retry { after, reason: format!("HTTP {status}") },
+        429 | 502..=504 | 520..=526 | 530 => Sent::Retry { after, reason: format!("HTTP {status}") },
         408 | 500 => Sent::Unsure { reason: format!("HTTP {status}") },
         401 | 403 => Sent::Blocked { reason: format!("the key was refused by {host} (HTTP {status}); check {key}") },
         300..=399 => Sent::Blocked {
@@ -108,7 +109,7 @@ mod tests {
         let advice = Advice { host: "h".into(), key: "HH_API_KEY", url: "HH_API_URL" };
         for (expected, statuses) in [
             ("done", &[200, 202, 204][..]),
-            ("retry", &[429, 502, 503, 504]),
+            ("retry", &[429, 502, 503, 504, 520, 522, 524, 526, 530]),
             ("unsure", &[408, 500]),
             ("blocked", &[301, 302, 303, 307, 308, 401, 403, 404, 405, 407]),
             ("too large", &[413]),

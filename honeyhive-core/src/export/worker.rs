@@ -13,20 +13,19 @@ use std::{
 };
 
 use opentelemetry::{Context, InstrumentationScope};
-use tokio::{sync::Semaphore, task::JoinSet, time};
+use tokio::{runtime::Runtime, sync::Semaphore, task::JoinSet, time};
 
 use super::{
     backlog::SYNC_EVERY,
     encode,
     lane::{Landing, Lane, unix_ms},
-    queue::{Ended, Flush, Queue},
+    queue::{Ended, Flush, Made, Queue, WaitingCall},
     report::Account,
     rest::Rest,
     shrink::shrink_encoded,
 };
 use crate::{
     SpanRecord,
-    api::Call,
     console::Printer,
     diag,
     record::{Sealed, Sealer},
@@ -50,11 +49,11 @@ const PANICS_TO_RUN: u32 = 20;
 /// Body of the thread.
 pub(super) fn run(queue: &Arc<Queue>) {
     let _quiet = Context::enter_telemetry_suppressed_scope();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let Ok(runtime) = runtime else {
-        return diag::warn("no runtime", "no runtime can be started for sending; spans wait in the queue");
+    let Some(runtime) = runtime(queue) else { return answer_all(queue) };
+    let Ok(mut line) = catch_unwind(AssertUnwindSafe(|| Line::new(queue))) else {
+        queue.set_failed(true);
+        return answer_all(queue);
     };
-    let Ok(mut line) = catch_unwind(AssertUnwindSafe(|| Line::new(queue))) else { return };
     for panics in 1..=PANICS_TO_RUN {
         if catch_unwind(AssertUnwindSafe(|| runtime.block_on(line.work()))).is_ok() {
             return;
@@ -66,6 +65,27 @@ pub(super) fn run(queue: &Arc<Queue>) {
         queue.worker_panicked(line.failed);
     }
     line.post();
+    answer_all(queue);
+}
+
+/// Starts the runtime; where that fails, for want of files perhaps, it is tried again until the end.
+fn runtime(queue: &Arc<Queue>) -> Option<Runtime> {
+    loop {
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            queue.set_failed(false);
+            return Some(runtime);
+        }
+        diag::warn("no runtime", "no runtime can be started for sending; spans wait in the queue");
+        queue.set_failed(true);
+        if queue.is_closing() {
+            return None;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// At the end of the thread: nobody waits for it any longer.
+fn answer_all(queue: &Arc<Queue>) {
     for flush in queue.finish() {
         flush.reply.give(queue.report());
     }
@@ -127,7 +147,7 @@ struct Line {
     given: u64,
     unfit: u64,
     flushes: Vec<Waiter>,
-    calls: JoinSet<bool>,
+    calls: JoinSet<Made>,
     slots: Arc<Semaphore>,
     sealer: Sealer,
     encoded: Encoded,
@@ -198,7 +218,7 @@ impl Line {
         let queue = Arc::clone(&self.queue);
         let ways = &mut self.ways;
         tokio::select! {
-            Some(done) = self.calls.join_next() => queue.call_done(matches!(done, Ok(true))),
+            Some(done) = self.calls.join_next() => queue.call_done(done.ok()),
             (at, landing) = poll_fn(|cx| poll_ways(ways, cx)) => {
                 if let Way::Lane(lane) = &mut self.ways[at] {
                     lane.landed(landing, Instant::now());
@@ -234,9 +254,8 @@ impl Line {
         }
         self.housekeeping = now + HOUSEKEEPING;
         for lane in self.lanes() {
-            lane.backlog.commit(now);
             lane.backlog.adopt(now);
-            lane.backlog.trim(unix_ms());
+            lane.backlog.expire(unix_ms());
         }
     }
 
@@ -259,13 +278,12 @@ impl Line {
             taken.spans.truncate(MAX_SPENT_BYTES / average.max(1));
         }
         self.spent = taken.spans;
-        if self.quiet_looks == 0 {
-            let memory = self.queue.plan().queue_bytes / 2;
-            for lane in self.lanes() {
-                lane.backlog.commit(now);
-                lane.backlog.shed(memory);
-                lane.backlog.trim(unix_ms());
-            }
+        let plan = self.queue.plan();
+        let memory = plan.share().unwrap_or(plan.queue_bytes / 2);
+        for lane in self.lanes() {
+            lane.backlog.commit(now);
+            lane.backlog.shed(memory);
+            lane.backlog.trim(unix_ms());
         }
         self.print(&shown);
         taken.new_key.into_iter().for_each(|key| self.change_key(&key, now));
@@ -362,7 +380,7 @@ impl Line {
         self.take_in(now);
         self.lanes().for_each(|lane| lane.close(now));
         for _ in 0..self.calls.len() {
-            self.queue.call_done(false);
+            self.queue.call_done(None);
         }
         self.post();
         let late = self.queue.finish();
@@ -371,17 +389,17 @@ impl Line {
         }
     }
 
-    fn spawn_call(&mut self, call: Call) {
+    fn spawn_call(&mut self, call: WaitingCall) {
         let (rest, slots) = (self.rest.clone(), Arc::clone(&self.slots));
         self.calls.spawn(async move {
             let _slot = slots.acquire().await;
-            rest.make(&call).await
+            Made { arrived: rest.make(&call.call).await, bytes: call.bytes }
         });
     }
 
     fn reap_calls(&mut self) {
         while let Some(done) = self.calls.try_join_next() {
-            self.queue.call_done(matches!(done, Ok(true)));
+            self.queue.call_done(done.ok());
         }
     }
 }

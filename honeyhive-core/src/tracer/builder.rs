@@ -3,20 +3,17 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_sdk::{
-    Resource,
-    trace::{RandomIdGenerator, SdkTracerProvider},
-};
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use serde::Serialize;
 
-use super::{HoneyHiveTracer, SCOPE_NAME, Shared, pipeline::Ticket, processor::Intake};
+use super::{HoneyHiveTracer, SCOPE_NAME, Shared, ids::Ids, pipeline::Ticket, processor::Intake};
 use crate::{
     Compression, ConfigError, Console, Durability, Exporter, Otlp, Protocol, Value,
     api::{Call, SessionStart},
     config::{Config, Explicit},
     diag,
     export::{
-        Bounds, Rules, Waits,
+        Bounds, Rules, Waits, exit,
         http::{KeySlot, Server},
         plan::{Calls, Destination, Plan},
         queue::Queue,
@@ -360,6 +357,7 @@ fn assemble(config: Config, destinations: Destinations) -> HoneyHiveTracer {
         .with_attribute(KeyValue::new("honeyhive.sdk.version", env!("CARGO_PKG_VERSION")))
         .build();
     let key = destinations.key.clone();
+    exit::watch();
     let queue = Queue::new(Arc::new(plan(&config, destinations, resource.clone())));
     let identity =
         Arc::new(Identity { project: config.project.as_deref().map(Arc::from), source: config.source.as_str().into() });
@@ -381,7 +379,6 @@ fn assemble(config: Config, destinations: Destinations) -> HoneyHiveTracer {
             limits: Limits { attributes: config.max_attributes as usize, events: config.max_events as usize },
             open: OpenSpans::new(config.max_open_spans),
             scope: InstrumentationScope::builder(SCOPE_NAME).with_version(env!("CARGO_PKG_VERSION")).build(),
-            ids: RandomIdGenerator::default(),
             config,
             session,
             identity,
@@ -399,6 +396,7 @@ fn provider(config: &Config, ticket: &Ticket, resource: Resource, intake: Intake
     }
     SdkTracerProvider::builder()
         .with_sampler(ticket.sampler())
+        .with_id_generator(Ids)
         .with_resource(resource)
         .with_max_attributes_per_span(config.max_attributes)
         .with_max_events_per_span(config.max_events)

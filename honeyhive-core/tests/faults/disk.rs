@@ -291,7 +291,7 @@ fn what_is_kept_can_be_listed_and_read() {
     leave(&spool.0, &oracle.url(), 0..7);
     let kept = spool.waiting().remove(0);
     assert_eq!((kept.spans(), kept.is_in_use(), kept.damaged()), (7, false, 0));
-    assert_eq!(kept.destination(), oracle.url());
+    assert_eq!(kept.destination(), format!("{}/opentelemetry/v1/traces", oracle.url()));
     assert!(kept.process().starts_with(&std::process::id().to_string()));
     assert!(kept.bytes() > 1_000 && kept.created().elapsed().unwrap() < Duration::from_secs(600));
     let spans = kept.read().unwrap();
@@ -301,8 +301,10 @@ fn what_is_kept_can_be_listed_and_read() {
     // Somebody else's server takes them when it is told to.
     let other = Oracle::start();
     let sender = builder(&other.url(), &Dir::new().0).api_key("another").build().unwrap();
-    let forwarded = sender.forward(&spool.0, LIMIT).unwrap();
-    assert_eq!((forwarded.files(), forwarded.kept()), (1, 0));
+    let left = sender.forward(&spool.0, LIMIT).unwrap();
+    assert_eq!((left.files(), left.others()), (0, 1), "it is for another server and another key");
+    let forwarded = sender.forward_all(&spool.0, LIMIT).unwrap();
+    assert_eq!((forwarded.files(), forwarded.kept(), forwarded.others()), (1, 0, 0));
     assert_eq!(other.numbers(), (0..7).collect::<Vec<_>>());
     assert!(store::list(&spool.0).unwrap().is_empty());
 }

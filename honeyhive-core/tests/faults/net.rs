@@ -8,10 +8,15 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use honeyhive_core::{Otlp, Protocol};
+use honeyhive_core::{OtelExporter, Otlp, Protocol};
 use opentelemetry::{
     KeyValue,
     trace::{Tracer, TracerProvider},
+};
+
+use opentelemetry_sdk::{
+    error::{OTelSdkError, OTelSdkResult},
+    trace::{SpanData, SpanExporter},
 };
 
 use super::{
@@ -440,6 +445,31 @@ fn f48_two_destinations_one_dead() {
     world.all_arrive("F48", 0);
     assert_eq!(second.taken().1, 0);
     assert!(second.taken().0 >= 500);
+    a_stuck_destination_starves_no_other();
+}
+
+/// One that keeps nothing on disk and takes nothing fills its share of memory, not that of the others.
+fn a_stuck_destination_starves_no_other() {
+    let stuck = OtelExporter::new("stuck", Stuck);
+    let mut world = World::with(|builder| builder.also(stuck).queue_bytes(1 << 20));
+    for _ in 0..100 {
+        world.produce(50);
+        let _ = world.tracer.flush(Duration::from_millis(5));
+    }
+    world.until("arrival", |world| world.tracer.stats().delivered() == 5_000);
+    let report = world.tracer.shutdown(Duration::from_millis(200));
+    check(&report);
+    assert_eq!((report.delivered(), report.others()[0].dropped()), (5_000, 5_000), "{report}");
+}
+
+/// An exporter of the OpenTelemetry SDK that always fails.
+#[derive(Debug)]
+struct Stuck;
+
+impl SpanExporter for Stuck {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        Err(OTelSdkError::InternalFailure("scripted".into()))
+    }
 }
 
 #[test]

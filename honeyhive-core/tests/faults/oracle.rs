@@ -63,6 +63,9 @@ struct State {
     seen: Vec<Seen>,
     /// How often a span was taken, by the number it carries.
     taken: HashMap<i64, u32>,
+    /// Which number came with an id, and numbers that came with the id of another.
+    ids: HashMap<Vec<u8>, i64>,
+    shared_ids: Vec<i64>,
     /// Spans whose text is not what its number says.
     changed: Vec<i64>,
     cut: Vec<i64>,
@@ -164,6 +167,11 @@ impl Oracle {
         let mut numbers: Vec<i64> = self.lock().taken.keys().copied().collect();
         numbers.sort_unstable();
         numbers
+    }
+
+    /// Returns the numbers of spans that came with the id of another.
+    pub(crate) fn shared_ids(&self) -> Vec<i64> {
+        self.lock().shared_ids.clone()
     }
 
     pub(crate) fn changed(&self) -> Vec<i64> {
@@ -299,6 +307,9 @@ impl Oracle {
         for span in spans {
             let number = number(span);
             *state.taken.entry(number).or_default() += 1;
+            if *state.ids.entry(span.span_id.clone()).or_insert(number) != number {
+                state.shared_ids.push(number);
+            }
             match text(span, "text") {
                 Some(text) if text.contains("[truncated, ") => state.cut.push(number),
                 Some(text) if text != text_of(number) && !text.starts_with("large") => state.changed.push(number),

@@ -123,7 +123,7 @@ impl World {
         assert_eq!(report.rejected() + report.dropped(), lost as u64, "{report}");
         assert!(twice <= duplicates, "{twice} came twice");
         assert!(self.oracle.numbers().iter().all(|number| (0..self.produced).contains(number)), "made up");
-        assert_eq!(self.oracle.changed(), Vec::<i64>::new());
+        assert_eq!((self.oracle.changed(), self.oracle.shared_ids()), (vec![], vec![]));
     }
 
     /// Asserts that a fresh span arrives, and writes the figures of the row down.

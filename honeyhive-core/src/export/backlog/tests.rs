@@ -168,6 +168,7 @@ impl Disk for FakeDisk {
     }
 }
 
+const MEMORY: Memory = Memory { all: 32 << 20, share: None };
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn bounds() -> Bounds {
@@ -178,7 +179,7 @@ fn backlog_in(disk: &Arc<FakeDisk>, durability: Durability, bounds: Bounds) -> B
     let identity = Identity { origin: "https://h".into(), secret: Secret::new("key") };
     let disk: Arc<dyn Disk> = Arc::clone(disk) as _;
     let spool = Spool::new(disk, "/spool".into(), identity, bounds);
-    Backlog::new(b"resource".as_slice().into(), durability, 32 << 20, Some(spool))
+    Backlog::new(b"resource".as_slice().into(), durability, MEMORY, Some(spool))
 }
 
 fn ids(segment: &Segment, count: usize) -> Vec<u64> {
@@ -280,7 +281,7 @@ impl World {
         for _ in 0..count {
             let mut span = self.model.next.to_le_bytes().to_vec();
             span.resize(len, 7);
-            self.backlog.push(b"scope", &span, 1);
+            self.backlog.push(b"scope", &span, 1, self.now);
             self.model.next += 1;
         }
         self.backlog.commit(self.now);
@@ -372,7 +373,7 @@ fn push(backlog: &mut Backlog, ids: std::ops::Range<u64>, len: usize, created_ms
     for id in ids {
         let mut span = id.to_le_bytes().to_vec();
         span.resize(len, 0);
-        backlog.push(b"scope", &span, created_ms);
+        backlog.push(b"scope", &span, created_ms, Instant::now());
     }
     backlog.commit(Instant::now());
 }
@@ -389,6 +390,59 @@ fn a_trickle_uses_one_file_over_and_over() {
     }
     let number = backlog.stored.front().unwrap().name.number;
     assert_eq!(number, 1);
+    // But not for ever: its name tells its age.
+    let later = Instant::now() + Duration::from_secs(61);
+    backlog.push(b"scope", &[0; 100], 61_000, later);
+    backlog.commit(later);
+    backlog.settle(1, later);
+    backlog.push(b"scope", &[0; 100], 62_000, later);
+    backlog.commit(later);
+    let front = backlog.stored.front().unwrap();
+    assert_eq!((front.name.number, front.name.created_ms, disk.segments()), (2, 62_000, 1));
+}
+
+#[test]
+fn what_is_written_stays_at_the_end_though_its_tail_is_not() {
+    let disk = Arc::<FakeDisk>::default();
+    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
+    push(&mut backlog, 0..9, 100, 1);
+    disk.set_room(Some(50));
+    push(&mut backlog, 9..12, 100, 1);
+    assert_eq!((backlog.held().memory, backlog.held().disk), (12, 0), "not all of the segment is safe");
+    backlog.close(Instant::now());
+    assert_eq!((backlog.lost().undelivered, backlog.held().disk), (3, 9));
+    disk.set_room(None);
+    disk.crash(false);
+    let mut next = backlog_in(&disk, Durability::Journal, bounds());
+    next.adopt(Instant::now());
+    assert_eq!(next.front().map(|front| ids(front, 99)), Some((0..9).collect()));
+}
+
+#[test]
+fn everybody_finds_the_same_salt_however_many_wrote_it() {
+    let disk = Arc::<FakeDisk>::default();
+    disk.make_dir(Path::new("/spool/v1")).unwrap();
+    (0..30u8).for_each(|writer| disk.append(Path::new("/spool/v1/salt"), &[writer; 16]).unwrap());
+    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1);
+    disk.crash(false);
+    let mut next = backlog_in(&disk, Durability::Journal, bounds());
+    next.adopt(Instant::now());
+    assert_eq!(next.front().map(|front| ids(front, 9)), Some(vec![0, 1, 2]));
+}
+
+#[test]
+fn what_is_too_old_goes_whoever_it_was_for() {
+    let disk = Arc::<FakeDisk>::default();
+    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1_000);
+    disk.crash(false);
+    let identity = Identity { origin: "https://h".into(), secret: Secret::new("the next key") };
+    let spool = Spool::new(Arc::clone(&disk) as Arc<dyn Disk>, "/spool".into(), identity, bounds());
+    let other = Backlog::new(b"".as_slice().into(), Durability::Journal, MEMORY, Some(spool));
+    other.expire(1_000 + DAY.as_millis() as u64);
+    assert_eq!(disk.segments(), 1);
+    disk.crash(false);
+    other.expire(1_001 + DAY.as_millis() as u64);
+    assert_eq!(disk.segments(), 0);
 }
 
 #[test]
@@ -437,7 +491,7 @@ fn another_key_finds_nothing_and_leaves_all() {
     disk.crash(false);
     let identity = Identity { origin: "https://h".into(), secret: Secret::new("another key") };
     let spool = Spool::new(Arc::clone(&disk) as Arc<dyn Disk>, "/spool".into(), identity, bounds());
-    let mut other = Backlog::new(b"".as_slice().into(), Durability::Journal, 32 << 20, Some(spool));
+    let mut other = Backlog::new(b"".as_slice().into(), Durability::Journal, MEMORY, Some(spool));
     other.adopt(Instant::now());
     assert!(other.front().is_none());
     assert_eq!(disk.segments(), 1);

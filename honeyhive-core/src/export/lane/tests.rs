@@ -1,0 +1,113 @@
+//! When a lane sends and when it waits, with a clock of the test's own.
+
+use std::{
+    sync::{Arc, Mutex},
+    task::Waker,
+};
+
+use super::*;
+use crate::{
+    Durability, Exporting,
+    export::backlog::{Backlog, Memory},
+};
+
+/// Answers by script; then takes everything.
+#[derive(Clone, Debug, Default)]
+struct Script(Arc<Mutex<Vec<Sent>>>);
+
+impl Exporter for Script {
+    fn destination(&self) -> String {
+        "a script".into()
+    }
+
+    fn export<'a>(&'a mut self, _: &'a Batch) -> Exporting<'a> {
+        let mut script = self.0.lock().unwrap();
+        let sent = if script.is_empty() { Sent::Done } else { script.remove(0) };
+        Box::pin(std::future::ready(sent))
+    }
+}
+
+const INTERVAL: Duration = Duration::from_secs(3600);
+
+fn lane(script: Vec<Sent>) -> Lane {
+    let memory = Memory { all: 32 << 20, share: None };
+    let backlog = Backlog::new(b"".as_slice().into(), Durability::Memory, memory, None);
+    let waits = Waits { first: Duration::from_secs(1), most: Duration::from_secs(30) };
+    let rules = Rules { batch_size: 100, interval: INTERVAL, waits, bisect: false };
+    Lane::new(Box::new(Script(Arc::new(Mutex::new(script)))), "a script".into(), backlog, rules)
+}
+
+/// Sends once, if the lane does; tells whether it did.
+fn send(lane: &mut Lane, now: Instant, urgent: bool) -> bool {
+    lane.pump(now, urgent);
+    let mut task = task::Context::from_waker(Waker::noop());
+    match lane.poll_landing(&mut task) {
+        Poll::Ready(landing) => {
+            lane.landed(landing, now);
+            true
+        }
+        Poll::Pending => false,
+    }
+}
+
+fn retry(after: Option<u64>) -> Sent {
+    Sent::Retry { after: after.map(Duration::from_secs), reason: "busy".into() }
+}
+
+#[test]
+fn what_is_tried_again_is_tried_when_its_time_has_come() {
+    let (mut lane, start) = (lane(vec![retry(None)]), Instant::now());
+    lane.push(b"s", b"span", start);
+    assert!(!send(&mut lane, start, false), "one span waits for more");
+    assert!(send(&mut lane, start, true));
+    let until = lane.next_time().unwrap();
+    assert!(until > start && until < start + Duration::from_secs(2));
+    assert!(!send(&mut lane, start, true), "not before its time, whoever waits");
+    assert!(send(&mut lane, until, false), "and then at once, though the interval has not passed");
+    assert_eq!(lane.next_time(), None);
+}
+
+#[test]
+fn a_wait_of_nothing_is_no_invitation_to_a_storm() {
+    let (mut lane, mut now) = (lane(vec![retry(Some(0)); 20]), Instant::now());
+    lane.push(b"s", b"span", now);
+    let (start, mut sent) = (now, 0);
+    while send(&mut lane, now, true) {
+        sent += 1;
+        now = lane.next_time().unwrap_or(now);
+    }
+    assert_eq!(sent, 21);
+    assert!(now - start > Duration::from_secs(100), "{:?}", now - start);
+    let forever = Sent::Retry { after: Some(Duration::MAX), reason: "for ever".into() };
+    let mut lane = super::tests::lane(vec![forever]);
+    lane.push(b"s", b"span", start);
+    assert!(send(&mut lane, start, true));
+    assert_eq!(lane.next_time(), Some(start + Duration::from_secs(600)));
+}
+
+#[test]
+fn an_answer_to_the_old_key_does_not_stop_the_new_one() {
+    let (mut lane, now) = (lane(vec![Sent::Blocked { reason: "401".into() }]), Instant::now());
+    lane.push(b"s", b"span", now);
+    lane.pump(now, true);
+    lane.unblock(now);
+    let Poll::Ready(landing) = lane.poll_landing(&mut task::Context::from_waker(Waker::noop())) else {
+        panic!("the script answers at once")
+    };
+    lane.landed(landing, now);
+    assert!(send(&mut lane, now, true) && lane.is_idle());
+}
+
+#[test]
+fn of_an_outage_with_500_one_batch_is_the_price() {
+    let unsure = Sent::Unsure { reason: "HTTP 500".into() };
+    let (mut lane, mut now) = (lane(vec![unsure; 30]), Instant::now());
+    for _ in 0..500 {
+        lane.push(b"s", b"span", now);
+    }
+    while send(&mut lane, now, true) {
+        now = lane.next_time().unwrap_or(now);
+    }
+    let account = lane.account();
+    assert_eq!((account.refused, account.delivered), (100, 400));
+}
