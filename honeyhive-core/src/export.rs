@@ -38,6 +38,7 @@ use std::{fmt::Debug, future::Future, pin::Pin, time::Duration};
 pub(crate) use self::backoff::Waits;
 pub use self::batch::Batch;
 pub use self::check::Checked;
+pub(crate) use self::disk::RealDisk;
 pub use self::foreign::OtelExporter;
 pub use self::forward::Forwarded;
 pub use self::health::Health;

@@ -23,6 +23,8 @@ use crate::diag;
 const PROBE: Duration = Duration::from_secs(300);
 /// Longest wait that a destination may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(600);
+/// How long the end of a program is held up for one more try.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often something is tried that may pass or not.
 const UNSURE_TRIES: u32 = 3;
 /// How long a limit is remembered that a destination has shown.
@@ -178,7 +180,7 @@ impl Lane {
         let soonest = self.backoff.soonest().unwrap_or(now);
         if let State::Retrying { until, hurried, asked: false } = &mut self.state {
             *until = (*until).min(soonest.max(now));
-            *hurried = true;
+            *hurried = *until <= now + PATIENCE;
         }
     }
 

@@ -13,7 +13,7 @@ use opentelemetry_sdk::Resource;
 use super::{
     Exporter,
     backlog::{Backlog, Memory},
-    disk::{Disk, RealDisk},
+    disk::Disk,
     encode,
     http::{HttpExporter, Server},
     lane::{Lane, Rules},
@@ -30,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) calls: Calls,
     pub(crate) resource: Resource,
     pub(crate) durability: Durability,
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) spool_root: Option<PathBuf>,
     pub(crate) bounds: Bounds,
     pub(crate) rules: Rules,
@@ -149,8 +150,7 @@ impl Plan {
 
     fn spool(&self, identity: Identity) -> Option<Spool> {
         let root = self.spool_root.clone().filter(|_| self.durability != Durability::Memory)?;
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        Some(Spool::new(disk, root, identity, self.bounds))
+        Some(Spool::new(Arc::clone(&self.disk), root, identity, self.bounds))
     }
 
     pub(crate) fn printer(&self) -> Option<Printer> {

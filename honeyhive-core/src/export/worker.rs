@@ -49,10 +49,10 @@ const PANICS_TO_RUN: u32 = 20;
 /// Body of the thread.
 pub(super) fn run(queue: &Arc<Queue>) {
     let _quiet = Context::enter_telemetry_suppressed_scope();
-    let Some(runtime) = runtime(queue) else { return answer_all(queue) };
+    let Some(runtime) = runtime(queue) else { return answer_all(queue, vec![]) };
     let Ok(mut line) = catch_unwind(AssertUnwindSafe(|| Line::new(queue))) else {
         queue.set_failed(true);
-        return answer_all(queue);
+        return answer_all(queue, vec![]);
     };
     for panics in 1..=PANICS_TO_RUN {
         if catch_unwind(AssertUnwindSafe(|| runtime.block_on(line.work()))).is_ok() {
@@ -65,7 +65,7 @@ pub(super) fn run(queue: &Arc<Queue>) {
         queue.worker_panicked(line.failed);
     }
     line.post();
-    answer_all(queue);
+    answer_all(queue, std::mem::take(&mut line.flushes));
 }
 
 /// Starts the runtime; where that fails, for want of files perhaps, it is tried again until the end.
@@ -85,8 +85,9 @@ fn runtime(queue: &Arc<Queue>) -> Option<Runtime> {
 }
 
 /// At the end of the thread: nobody waits for it any longer.
-fn answer_all(queue: &Arc<Queue>) {
-    for flush in queue.finish() {
+fn answer_all(queue: &Arc<Queue>, taken: Vec<Waiter>) {
+    let late = queue.finish();
+    for flush in taken.into_iter().map(|waiter| waiter.flush).chain(late) {
         flush.reply.give(queue.report());
     }
 }
@@ -266,18 +267,14 @@ impl Line {
         taken.spent.clear();
         self.spare = taken.spent;
         self.quiet_looks = if taken.spans.is_empty() { self.quiet_looks.saturating_add(1) } else { 0 };
-        let mut shown = vec![];
-        let mut spent_bytes = 0;
-        for ended in &mut taken.spans {
-            self.take_span(ended, &mut shown, now);
-            spent_bytes += self.encoded.span.len();
+        // Before anything that may panic: who waits is answered, and what was asked for is done.
+        taken.new_key.into_iter().for_each(|key| self.change_key(&key, now));
+        taken.calls.into_iter().for_each(|call| self.spawn_call(call));
+        for flush in taken.flushes {
+            self.lanes().for_each(|lane| lane.hurry(now));
+            self.flushes.push(Waiter { flush, mark: self.taken });
         }
-        // A few are left to the callers to free; the rest would be memory that nobody counts.
-        if spent_bytes > MAX_SPENT_BYTES {
-            let average = spent_bytes / taken.spans.len().max(1);
-            taken.spans.truncate(MAX_SPENT_BYTES / average.max(1));
-        }
-        self.spent = taken.spans;
+        self.take_spans(taken.spans, now);
         let plan = self.queue.plan();
         let memory = plan.share().unwrap_or(plan.queue_bytes / 2);
         for lane in self.lanes() {
@@ -285,13 +282,23 @@ impl Line {
             lane.backlog.shed(memory);
             lane.backlog.trim(unix_ms());
         }
-        self.print(&shown);
-        taken.new_key.into_iter().for_each(|key| self.change_key(&key, now));
-        taken.calls.into_iter().for_each(|call| self.spawn_call(call));
-        for flush in taken.flushes {
-            self.lanes().for_each(|lane| lane.hurry(now));
-            self.flushes.push(Waiter { flush, mark: self.given });
+    }
+
+    /// Encodes spans, gives them to every destination and shows them.
+    fn take_spans(&mut self, mut spans: Vec<Ended>, now: Instant) {
+        let mut shown = vec![];
+        let mut bytes = 0;
+        for ended in &mut spans {
+            self.take_span(ended, &mut shown, now);
+            bytes += self.encoded.span.len();
         }
+        // A few are left to the callers to free; the rest would be memory that nobody counts.
+        if bytes > MAX_SPENT_BYTES {
+            let average = bytes / spans.len().max(1);
+            spans.truncate(MAX_SPENT_BYTES / average.max(1));
+        }
+        self.spent = spans;
+        self.print(&shown);
     }
 
     /// Encodes a span and gives it to every destination.
@@ -362,7 +369,7 @@ impl Line {
         self.ways.iter().all(|way| match way {
             Way::Lane(_) if self.failed => true,
             Way::Lane(lane) => {
-                let arrived = lane.settled() >= waiter.mark && !lane.backlog.has_adopted();
+                let arrived = lane.settled() + self.unfit >= waiter.mark && !lane.backlog.has_adopted();
                 arrived || lane.is_idle() || lane.is_hopeless(waiter.flush.last)
             }
             Way::Gone(_) => true,
@@ -383,10 +390,7 @@ impl Line {
             self.queue.call_done(None);
         }
         self.post();
-        let late = self.queue.finish();
-        for flush in self.flushes.drain(..).map(|waiter| waiter.flush).chain(late) {
-            flush.reply.give(self.queue.report());
-        }
+        answer_all(&self.queue, std::mem::take(&mut self.flushes));
     }
 
     fn spawn_call(&mut self, call: WaitingCall) {
@@ -415,3 +419,6 @@ fn poll_ways(ways: &mut [Way], cx: &mut Task<'_>) -> Poll<(usize, Landing)> {
     }
     Poll::Pending
 }
+
+#[cfg(test)]
+mod tests;

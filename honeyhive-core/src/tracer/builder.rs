@@ -13,7 +13,7 @@ use crate::{
     config::{Config, Explicit},
     diag,
     export::{
-        Bounds, Rules, Waits, exit,
+        Bounds, RealDisk, Rules, Waits, exit,
         http::{KeySlot, Server},
         plan::{Calls, Destination, Plan},
         queue::Queue,
@@ -337,6 +337,7 @@ fn plan(config: &Config, destinations: Destinations, resource: Resource) -> Plan
         calls: destinations.calls,
         resource,
         durability: config.durability,
+        disk: Arc::new(RealDisk),
         spool_root: config.spool_dir.clone(),
         bounds: Bounds { bytes: config.spool_bytes, age: config.spool_age, free_percent: config.spool_free_percent },
         rules: Rules {
