@@ -1,4 +1,4 @@
-//! Servers and networks that fail: F01 to F22, F47 to F49.
+//! Servers and networks that fail: F01 to F22, F45, F47 to F49.
 
 use std::{
     io::{Read, Write},
@@ -528,41 +528,4 @@ fn f45_a_burst() {
     let report = world.tracer.shutdown(Duration::from_millis(100));
     check(&report);
     assert!(report.dropped() == 20_000 && report.pending() == 0, "{report}");
-}
-
-#[test]
-fn f46_a_long_outage() {
-    let mut world = World::with(|builder| builder.queue_bytes(4 << 20).spool_bytes(8 << 20).batch_size(512));
-    world.oracle.always(Step::Status(503));
-    let rounds = if is_long() { 600 } else { 30 };
-    let before = resident();
-    let mut most_memory = 0;
-    for _ in 0..rounds {
-        world.produce(1_000);
-        let so_far = world.produced as u64;
-        world.until("the worker", |world| {
-            let report = world.tracer.stats();
-            report.pending() + report.dropped() == so_far && report.pending() - report.spooled() < 50
-        });
-        most_memory = most_memory.max(resident());
-    }
-    let report = world.tracer.stats();
-    check(&report);
-    let (_, bytes) = report.spool_size();
-    assert!(bytes <= 9 << 20, "{bytes} bytes on disk");
-    let lost = report.dropped() as i64;
-    world.oracle.heal();
-    let report = world.tracer.flush(LIMIT * 3);
-    check(&report);
-    world.arrived(&report, report.dropped() as i64, 0);
-    assert!(report.dropped() as i64 >= lost);
-    let grown = most_memory.saturating_sub(before);
-    let further = format!(", memory grew by {:.1} MiB with a queue of 4 MiB", grown as f64 / 1_048_576.0);
-    world.finish_with("F46", &report, &further);
-}
-
-/// Returns the memory of this process, in bytes; 0 where that is not known.
-fn resident() -> usize {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
 }

@@ -1,4 +1,4 @@
-//! Processes that end, die, stop and double: F22, F29 to F41, F43, F67 to F69, F75.
+//! Processes that end, die, stop and double: F22, F29 to F41, F43, F46, F67 to F69, F75.
 //! The program is `child`, which this test binary runs in a process of its own. It writes the number of
 //! each span to a file after `end()` has returned, in one write, so that we know what a process that was
 //! killed had promised.
@@ -103,6 +103,7 @@ fn child() {
             thread::park_timeout(Duration::from_millis(50));
             panic!("{}", Command::new("true").exec());
         }
+        "outage" => outage(&url, &spool, count),
         "fork" => fork(&mut Producer::new(build()), count),
         "runtimes" => runtimes(&mut Producer::new(build()), count),
         "nobody" => {
@@ -115,6 +116,66 @@ fn child() {
         }
         other => panic!("no mode {other:?}"),
     }
+}
+
+/// Ends five thousand spans a second for so many seconds while nobody takes them; says how much memory it
+/// took at most, and what the report says.
+fn outage(url: &str, spool: &Path, seconds: i64) {
+    let tracer = builder(url, spool).queue_bytes(8 << 20).spool_bytes(16 << 20).batch_size(512).build().unwrap();
+    end(&tracer, 0);
+    let _ = tracer.flush(Duration::from_millis(50));
+    let (before, mut most) = (resident(), 0);
+    for number in 1..seconds * 5_000 {
+        end(&tracer, number);
+        if number % 50 == 0 {
+            thread::park_timeout(Duration::from_millis(if is_long() { 10 } else { 1 }));
+            most = most.max(resident());
+        }
+    }
+    let report = tracer.shutdown(Duration::from_millis(500));
+    check(&report);
+    println!(
+        "grown {} ended {} kept {} dropped {}",
+        most - before.min(most),
+        report.ended(),
+        report.spooled(),
+        report.dropped()
+    );
+}
+
+/// Returns the memory of this process, in bytes; 0 where that is not known.
+fn resident() -> usize {
+    let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
+}
+
+#[test]
+fn f46_a_long_outage() {
+    let stage = Stage::new();
+    stage.oracle.always(Step::Status(503));
+    let seconds = if is_long() { "600" } else { "10" };
+    let mut command = stage.command("outage");
+    command.env("CHILD_COUNT", seconds).envs(env::vars().filter(|(name, _)| name == "HONEYHIVE_FAULTS_ALL"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find_map(|line| line.split_once("grown ")).unwrap().1;
+    let numbers: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [grown, ended, kept, dropped] = numbers[..] else { panic!("{line}") };
+    assert_eq!(kept + dropped, ended, "{line}");
+    assert!(grown <= (8 + 16) << 20, "{grown} bytes more with a queue of 8 MiB");
+    assert!(stderr(&output).lines().filter(|line| line.contains("retrying")).count() <= 1 + seconds.len() * 4);
+    stage.oracle.heal();
+    let report = stage.next_run_report();
+    assert_eq!((report.adopted(), stage.oracle.taken()), ((kept, kept), (kept as usize + 1, 0)));
+    note(
+        "F46",
+        &format!(
+            "{seconds} s at 5,000 spans a second or more: {ended} ended, {kept} kept on disk (16 MiB allowed), {dropped} dropped \
+         as told, memory grew by {:.1} MiB with a queue of 8 MiB; the next run delivered all that was kept",
+            grown as f64 / 1_048_576.0
+        ),
+    );
 }
 
 #[allow(unsafe_code, reason = "a test of fork needs fork")]

@@ -1,0 +1,66 @@
+//! What a span costs the thread that makes it, side by side in one run: honeyhive, opentelemetry_sdk with its
+//! batch processor, tracing with tracing-opentelemetry, fastrace, the plain function, and a floor: a
+//! thread-local record with ids and two readings of the clock.
+//!
+//! The program runs itself once for each peer, scenario and round. A sample is a burst that fits every peer's
+//! queue, in CPU time of the thread, then a flush that is not counted; the figure is the median of all.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used, reason = "a benchmark")]
+
+#[path = "speed/allocations.rs"]
+mod allocations;
+#[path = "speed/peers.rs"]
+mod peers;
+#[path = "speed/table.rs"]
+mod table;
+
+use std::{env, hint::black_box, time::Duration};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Samples of a process.
+const SAMPLES: usize = 40;
+
+/// What one call costs.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(crate) struct Cost {
+    pub(crate) nanos: f64,
+    pub(crate) allocations: f64,
+}
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["measure", peer, scenario] => {
+            if let Some(cost) = measure(peer, scenario) {
+                println!("{}\t{}", cost.nanos, cost.allocations);
+            }
+        }
+        [] => table::print(),
+        _ => eprintln!("usage: speed"),
+    }
+}
+
+/// CPU time of this thread: another process's turn is not ours.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+fn measure(peer: &str, scenario: &str) -> Option<Cost> {
+    let mut peer = peers::find(peer)?;
+    let calls = peers::calls(scenario);
+    peer.run(scenario, calls)?;
+    peer.flush();
+    let mut samples: Vec<Cost> = (0..SAMPLES)
+        .map(|_| {
+            let (allocations, start) = (allocations::of_thread(), cpu_time());
+            black_box(peer.run(scenario, calls));
+            let (took, allocations) = (cpu_time() - start, allocations::of_thread() - allocations);
+            peer.flush();
+            let per_call = |total: f64| total / calls as f64;
+            Cost { nanos: per_call(took.as_nanos() as f64), allocations: per_call(allocations as f64) }
+        })
+        .collect();
+    samples.sort_by(|a, b| a.nanos.total_cmp(&b.nanos));
+    samples.get(SAMPLES / 2).copied()
+}

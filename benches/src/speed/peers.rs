@@ -1,0 +1,452 @@
+//! The same work in each SDK. Exporters throw away what they get; queues and batches are real.
+
+use std::{
+    cell::RefCell,
+    future::Future,
+    hint::black_box,
+    pin::Pin,
+    task::{Context as Task, Poll},
+    time::{Duration, Instant},
+};
+
+use fastrace::prelude::{LocalSpan, Span as FastSpan, SpanContext as FastContext};
+use honeyhive::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, enrich_span, set_default_tracer};
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{TraceContextExt, Tracer, TracerProvider},
+};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SdkTracer, SdkTracerProvider, SpanData, SpanExporter},
+};
+use tracing_subscriber::layer::SubscriberExt;
+
+/// A way to trace.
+pub(crate) trait Peer {
+    /// Makes so many calls; none where the scenario means nothing here.
+    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64>;
+    fn flush(&mut self) {}
+}
+
+/// Returns how many calls fit every peer's queue.
+pub(crate) fn calls(scenario: &str) -> usize {
+    match scenario {
+        "nested" => 100,
+        "text-1k" => 512,
+        "text-100k" => 32,
+        _ => 1_024,
+    }
+}
+
+pub(crate) fn find(name: &str) -> Option<Box<dyn Peer>> {
+    Some(match name {
+        "plain" => Box::new(Plain),
+        "floor" => Box::new(Floor),
+        "honeyhive" => Box::new(Ours::new(false)),
+        "honeyhive-off" => Box::new(Ours::new(true)),
+        "opentelemetry" => Box::new(Otel::new()),
+        "tracing-opentelemetry" => Box::new(Tracing::new()),
+        "fastrace" => Box::new(Fast::new()),
+        _ => return None,
+    })
+}
+
+/// The work that is traced.
+fn work(n: u64) -> u64 {
+    black_box(n).wrapping_mul(31)
+}
+
+fn each(calls: usize, call: impl Fn(u64) -> u64) -> Option<u64> {
+    Some((0..calls as u64).fold(0, |sum, n| sum ^ call(n)))
+}
+
+/// Gives way once.
+struct Yield(bool);
+
+impl Future for Yield {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+fn each_async<F: Future<Output = u64>>(calls: usize, call: impl Fn(u64) -> F) -> Option<u64> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
+    Some(runtime.block_on(async {
+        let mut sum = 0;
+        for n in 0..calls as u64 {
+            sum ^= call(n).await;
+        }
+        sum
+    }))
+}
+
+fn text(scenario: &str) -> String {
+    "x\"y".repeat(if scenario == "text-1k" { 341 } else { 34_133 })
+}
+
+struct Plain;
+
+impl Peer for Plain {
+    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64> {
+        match scenario {
+            "off" | "off-enrich" | "sync" | "attributes" => each(calls, work),
+            "nested" => each(calls, |n| (0..10).fold(n, |n, _| work(n))),
+            "async" => each_async(calls, async |n| {
+                Yield(false).await;
+                work(n)
+            }),
+            text if text.starts_with("text") => {
+                let text = self::text(text);
+                each(calls, |n| work(n) ^ black_box(text.clone()).len() as u64)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The least that a span can be: ids, a parent, two times, in a record of the thread.
+struct Floor;
+
+#[derive(Clone, Copy)]
+struct Record {
+    _id: u64,
+    _parent: u64,
+    _start: Instant,
+    _end: Instant,
+    _attributes: [u64; 4],
+}
+
+thread_local! {
+    static RECORDS: RefCell<(u64, u64, Vec<Record>)> = const { RefCell::new((0x9e37_79b9_7f4a_7c15, 0, Vec::new())) };
+}
+
+fn floor<R>(attributes: [u64; 4], call: impl FnOnce() -> R) -> R {
+    let start = Instant::now();
+    let (id, parent) = RECORDS.with_borrow_mut(|(seed, current, _)| {
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        (*seed, std::mem::replace(current, *seed))
+    });
+    let result = call();
+    let end = Instant::now();
+    RECORDS.with_borrow_mut(|(_, current, records)| {
+        *current = parent;
+        records.push(Record { _id: id, _parent: parent, _start: start, _end: end, _attributes: attributes });
+    });
+    result
+}
+
+fn nested_floor(depth: u32, n: u64) -> u64 {
+    floor([0; 4], || if depth > 1 { nested_floor(depth - 1, work(n)) } else { work(n) })
+}
+
+impl Peer for Floor {
+    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64> {
+        match scenario {
+            "sync" => each(calls, |n| floor([0; 4], || work(n))),
+            "attributes" => each(calls, |n| floor([n, 1, 2, 3], || work(n))),
+            "nested" => each(calls, |n| nested_floor(10, n)),
+            _ => None,
+        }
+    }
+
+    fn flush(&mut self) {
+        RECORDS.with_borrow_mut(|(_, _, records)| records.clear());
+    }
+}
+
+/// Throws away what it gets.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Exporter for Nowhere {
+    fn destination(&self) -> String {
+        "nowhere".into()
+    }
+
+    fn export<'a>(&'a mut self, _: &'a Batch) -> Exporting<'a> {
+        Box::pin(std::future::ready(Sent::Done))
+    }
+}
+
+impl SpanExporter for Nowhere {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        drop(black_box(batch));
+        Ok(())
+    }
+}
+
+struct Ours(HoneyHiveTracer);
+
+impl Ours {
+    fn new(off: bool) -> Self {
+        let tracer = HoneyHiveTracer::init().exporter(Nowhere).disabled(off).build().expect("the defaults are valid");
+        set_default_tracer(&tracer);
+        Self(tracer)
+    }
+}
+
+#[honeyhive::trace(inputs = false, outputs = false)]
+fn ours(n: u64) -> u64 {
+    work(n)
+}
+
+#[honeyhive::trace(inputs = false, outputs = false)]
+fn ours_attributes(n: u64, model: &str, provider: &str) -> u64 {
+    enrich_span!({ "model": model, "provider": provider, "tokens": n, "attempt": 1 });
+    work(n)
+}
+
+#[honeyhive::trace(inputs = false, outputs = false)]
+fn ours_nested(depth: u32, n: u64) -> u64 {
+    if depth > 1 { ours_nested(depth - 1, work(n)) } else { work(n) }
+}
+
+#[honeyhive::trace(inputs = false, outputs = false)]
+async fn ours_async(n: u64) -> u64 {
+    Yield(false).await;
+    work(n)
+}
+
+#[honeyhive::trace]
+fn ours_text(text: &str) -> String {
+    black_box(text).to_owned()
+}
+
+impl Peer for Ours {
+    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64> {
+        match scenario {
+            "off" | "sync" => each(calls, ours),
+            "off-enrich" | "attributes" => {
+                let (model, provider) = (black_box("gpt-4o".to_owned()), black_box("openai".to_owned()));
+                each(calls, |n| ours_attributes(n, &model, &provider))
+            }
+            "nested" => each(calls, |n| ours_nested(10, n)),
+            "async" => each_async(calls, ours_async),
+            text if text.starts_with("text") => {
+                let text = self::text(text);
+                each(calls, |_| ours_text(&text).len() as u64)
+            }
+            _ => None,
+        }
+    }
+
+    fn flush(&mut self) {
+        let _ = self.0.flush(Duration::from_secs(10));
+    }
+}
+
+struct Otel(SdkTracerProvider, SdkTracer);
+
+impl Otel {
+    fn new() -> Self {
+        let provider = SdkTracerProvider::builder().with_batch_exporter(Nowhere).build();
+        let tracer = provider.tracer("speed");
+        Self(provider, tracer)
+    }
+
+    fn nested(&self, depth: u32, n: u64) -> u64 {
+        self.1.in_span("nested", |_| if depth > 1 { self.nested(depth - 1, work(n)) } else { work(n) })
+    }
+}
+
+impl Peer for Otel {
+    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64> {
+        let tracer = &self.1;
+        match scenario {
+            "sync" => each(calls, |n| tracer.in_span("sync", |_| work(n))),
+            "attributes" => {
+                let (model, provider) = (black_box("gpt-4o".to_owned()), black_box("openai".to_owned()));
+                each(calls, |n| {
+                    tracer.in_span("attributes", |cx| {
+                        let span = cx.span();
+                        span.set_attribute(KeyValue::new("model", model.clone()));
+                        span.set_attribute(KeyValue::new("provider", provider.clone()));
+                        span.set_attribute(KeyValue::new("tokens", n.cast_signed()));
+                        span.set_attribute(KeyValue::new("attempt", 1));
+                        work(n)
+                    })
+                })
+            }
+            "nested" => each(calls, |n| self.nested(10, n)),
+            "async" => each_async(calls, |n| {
+                use opentelemetry::context::FutureExt;
+                let context = Context::current_with_span(tracer.start("async"));
+                async move {
+                    Yield(false).await;
+                    Context::map_current(|cx| cx.span().end());
+                    work(n)
+                }
+                .with_context(context)
+            }),
+            text if text.starts_with("text") => {
+                let text = self::text(text);
+                each(calls, |_| {
+                    tracer.in_span("text", |cx| {
+                        let json = |text: &str| format!("{text:?}");
+                        cx.span().set_attribute(KeyValue::new("input", json(&text)));
+                        let result = black_box(&text).clone();
+                        cx.span().set_attribute(KeyValue::new("output", json(&result)));
+                        result.len() as u64
+                    })
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn flush(&mut self) {
+        let _ = self.0.force_flush();
+    }
+}
+
+struct Tracing(SdkTracerProvider);
+
+impl Tracing {
+    fn new() -> Self {
+        let provider = SdkTracerProvider::builder().with_batch_exporter(Nowhere).build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("speed"));
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
+        Self(provider)
+    }
+}
+
+#[tracing::instrument(skip_all)]
+fn traced(n: u64) -> u64 {
+    work(n)
+}
+
+#[tracing::instrument(skip_all, fields(model, provider, tokens, attempt))]
+fn traced_attributes(n: u64, model: &str, provider: &str) -> u64 {
+    let span = tracing::Span::current();
+    span.record("model", model).record("provider", provider).record("tokens", n).record("attempt", 1);
+    work(n)
+}
+
+#[tracing::instrument(skip_all)]
+fn traced_nested(depth: u32, n: u64) -> u64 {
+    if depth > 1 { traced_nested(depth - 1, work(n)) } else { work(n) }
+}
+
+#[tracing::instrument(skip_all)]
+async fn traced_async(n: u64) -> u64 {
+    Yield(false).await;
+    work(n)
+}
+
+#[tracing::instrument(fields(output))]
+fn traced_text(text: &str) -> String {
+    let result = black_box(text).to_owned();
+    tracing::Span::current().record("output", tracing::field::debug(&result));
+    result
+}
+
+impl Peer for Tracing {
+    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64> {
+        match scenario {
+            "sync" => each(calls, traced),
+            "attributes" => {
+                let (model, provider) = (black_box("gpt-4o".to_owned()), black_box("openai".to_owned()));
+                each(calls, |n| traced_attributes(n, &model, &provider))
+            }
+            "nested" => each(calls, |n| traced_nested(10, n)),
+            "async" => each_async(calls, traced_async),
+            text if text.starts_with("text") => {
+                let text = self::text(text);
+                each(calls, |_| traced_text(&text).len() as u64)
+            }
+            _ => None,
+        }
+    }
+
+    fn flush(&mut self) {
+        let _ = self.0.force_flush();
+    }
+}
+
+/// Bare fastrace: local spans under one root, without an OpenTelemetry context.
+struct Fast;
+
+#[derive(Debug)]
+struct Reporter;
+
+impl fastrace::collector::Reporter for Reporter {
+    fn report(&mut self, spans: Vec<fastrace::collector::SpanRecord>) {
+        drop(black_box(spans));
+    }
+}
+
+impl Fast {
+    fn new() -> Self {
+        fastrace::set_reporter(Reporter, fastrace::collector::Config::default());
+        Self
+    }
+
+    fn nested(depth: u32, n: u64) -> u64 {
+        let _span = LocalSpan::enter_with_local_parent("nested");
+        if depth > 1 { Self::nested(depth - 1, work(n)) } else { work(n) }
+    }
+}
+
+impl Peer for Fast {
+    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64> {
+        let root = FastSpan::root("root", FastContext::random());
+        let _parent = root.set_local_parent();
+        match scenario {
+            "sync" => each(calls, |n| {
+                let _span = LocalSpan::enter_with_local_parent("sync");
+                work(n)
+            }),
+            "attributes" => {
+                let (model, provider) = (black_box("gpt-4o".to_owned()), black_box("openai".to_owned()));
+                each(calls, |n| {
+                    let properties = || {
+                        let (tokens, attempt) = (n.to_string(), "1".to_owned());
+                        [
+                            ("model", model.clone()),
+                            ("provider", provider.clone()),
+                            ("tokens", tokens),
+                            ("attempt", attempt),
+                        ]
+                    };
+                    let _span = LocalSpan::enter_with_local_parent("attributes").with_properties(properties);
+                    work(n)
+                })
+            }
+            "nested" => each(calls, |n| Self::nested(10, n)),
+            "async" => {
+                use fastrace::future::FutureExt;
+                let span = |_| FastSpan::enter_with_local_parent("async");
+                each_async(calls, |n| {
+                    let future = async move {
+                        Yield(false).await;
+                        work(n)
+                    };
+                    future.in_span(span(n))
+                })
+            }
+            text if text.starts_with("text") => {
+                let text = self::text(text);
+                each(calls, |_| {
+                    let input = || ("input", format!("{text:?}"));
+                    let _span = LocalSpan::enter_with_local_parent("text").with_property(input);
+                    let result = black_box(&text).clone();
+                    LocalSpan::add_property(|| ("output", format!("{result:?}")));
+                    result.len() as u64
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn flush(&mut self) {
+        fastrace::flush();
+    }
+}

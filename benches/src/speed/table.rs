@@ -1,0 +1,108 @@
+//! Runs every peer in every scenario, in rounds, and prints a table with ratios and verdicts.
+
+use std::{collections::HashMap, env, process::Command};
+
+use super::Cost;
+
+const ROUNDS: usize = 5;
+const PEERS: [&str; 7] =
+    ["plain", "floor", "honeyhive-off", "honeyhive", "opentelemetry", "tracing-opentelemetry", "fastrace"];
+
+struct Scenario {
+    name: &'static str,
+    what: &'static str,
+    /// Targets: against whom, and at most which ratio.
+    targets: &'static [(&'static str, f64)],
+}
+
+const SCENARIOS: [Scenario; 8] = [
+    Scenario { name: "off", what: "off, over the plain call", targets: &[] },
+    Scenario { name: "off-enrich", what: "off, four attributes", targets: &[] },
+    Scenario {
+        name: "sync",
+        what: "no attributes",
+        targets: &[("floor", 4.6), ("opentelemetry", 0.33), ("tracing-opentelemetry", 0.10)],
+    },
+    Scenario {
+        name: "attributes",
+        what: "four attributes",
+        targets: &[("floor", 4.4), ("opentelemetry", 0.30), ("tracing-opentelemetry", 0.11)],
+    },
+    Scenario { name: "nested", what: "ten nested", targets: &[("opentelemetry", 0.33)] },
+    Scenario { name: "async", what: "async, one yield", targets: &[("opentelemetry", 0.35), ("fastrace", 0.4)] },
+    Scenario {
+        name: "text-1k",
+        what: "1 KB in, 1 KB out",
+        targets: &[("opentelemetry", 0.08), ("tracing-opentelemetry", 0.08), ("fastrace", 0.08)],
+    },
+    Scenario {
+        name: "text-100k",
+        what: "100 KB in, 100 KB out",
+        targets: &[("opentelemetry", 0.05), ("tracing-opentelemetry", 0.05), ("fastrace", 0.05)],
+    },
+];
+
+type Costs = HashMap<(&'static str, &'static str), Vec<Cost>>;
+
+pub(crate) fn print() {
+    let mut costs = Costs::new();
+    for _ in 0..ROUNDS {
+        for scenario in &SCENARIOS {
+            for peer in PEERS {
+                if let Some(cost) = measure(peer, scenario.name) {
+                    costs.entry((peer, scenario.name)).or_default().push(cost);
+                }
+            }
+        }
+    }
+    println!("| scenario | {} |\n|---|{}", PEERS.join(" | "), "---:|".repeat(PEERS.len()));
+    for scenario in &SCENARIOS {
+        let cell = |peer| median(&costs, peer, scenario.name).map_or("–".to_owned(), |cost| shown(&cost));
+        println!("| {} | {} |", scenario.what, PEERS.map(cell).join(" | "));
+    }
+    println!("\n| scenario | target | measured | verdict |\n|---|---|---:|---|");
+    SCENARIOS.iter().for_each(|scenario| verdicts(&costs, scenario));
+}
+
+fn shown(cost: &Cost) -> String {
+    format!("{:.1} ns, {:.1} allocs", cost.nanos, cost.allocations)
+}
+
+fn verdicts(costs: &Costs, scenario: &Scenario) {
+    let nanos = |peer| median(costs, peer, scenario.name).map(|cost| cost.nanos);
+    if let (Some(off), Some(plain)) = (nanos("honeyhive-off"), nanos("plain"))
+        && scenario.name.starts_with("off")
+    {
+        let target = if scenario.name == "off" { 0.5 } else { 2.0 };
+        line(
+            scenario.what,
+            &format!("≤ +{target} ns over plain"),
+            &format!("+{:.1} ns", off - plain),
+            off - plain <= target,
+        );
+    }
+    for (peer, most) in scenario.targets {
+        if let (Some(ours), Some(theirs)) = (nanos("honeyhive"), nanos(peer)) {
+            let ratio = ours / theirs;
+            line(scenario.what, &format!("≤ {most} × {peer}"), &format!("{ratio:.2}"), ratio <= *most);
+        }
+    }
+}
+
+fn line(what: &str, target: &str, measured: &str, met: bool) {
+    println!("| {what} | {target} | {measured} | {} |", if met { "met" } else { "missed" });
+}
+
+fn measure(peer: &str, scenario: &str) -> Option<Cost> {
+    let mut command = Command::new(env::current_exe().ok()?);
+    let output = command.args(["measure", peer, scenario]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (nanos, allocations) = text.trim().split_once('\t')?;
+    Some(Cost { nanos: nanos.parse().ok()?, allocations: allocations.parse().ok()? })
+}
+
+fn median(costs: &Costs, peer: &'static str, scenario: &'static str) -> Option<Cost> {
+    let mut costs = costs.get(&(peer, scenario))?.clone();
+    costs.sort_by(|a, b| a.nanos.total_cmp(&b.nanos));
+    costs.get(costs.len() / 2).copied()
+}
