@@ -33,7 +33,7 @@ impl Enricher {
 
     /// Sets a value in a part of the event. Values whose name marks a secret are masked.
     pub fn put(&self, bucket: Bucket, key: &str, value: impl Into<Value>) {
-        self.write(format!("{}.{key}", bucket.prefix()), masked(key, value.into()));
+        self.write([bucket.prefix(), ".", key].concat(), masked(key, value.into()));
     }
 
     /// Sets every entry of a map in a part of the event; another value goes under `value`.

@@ -20,6 +20,7 @@ use crate::{
     context::current_tracer,
     diag,
     span::Ending,
+    tracer::any_records,
     value::{MASK, is_secret},
 };
 
@@ -66,6 +67,7 @@ enum Choice {
 }
 
 /// Starts to describe a call.
+#[inline]
 pub fn call(site: &'static CallSite) -> Call {
     Call { site, tracer: Choice::Discover, session: None }
 }
@@ -91,7 +93,15 @@ impl Call {
     }
 
     /// Starts the span, if there is a tracer, and fills it.
+    #[inline]
     pub fn start(self, fill: impl FnOnce(&Fill<'_>)) -> Span {
+        match matches!(self.tracer, Choice::Discover) && !any_records() {
+            true => Span::off(),
+            false => self.start_now(fill),
+        }
+    }
+
+    fn start_now(self, fill: impl FnOnce(&Fill<'_>)) -> Span {
         let tracer = match self.tracer {
             Choice::Given(tracer) => tracer,
             Choice::Discover => match current_tracer() {
@@ -179,7 +189,15 @@ fn conclude<T>(ending: &mut Ending, out: &T, outcome: impl FnOnce(&T) -> Outcome
 }
 
 /// Runs a function in its span.
+#[inline]
 pub fn run<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome) -> T {
+    match span.is_off() {
+        true => body(),
+        false => run_in(span, body, outcome),
+    }
+}
+
+fn run_in<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome) -> T {
     let mut ending = Ending::new(span);
     let out = ending.step(body);
     conclude(&mut ending, &out, outcome);

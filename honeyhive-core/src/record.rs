@@ -94,6 +94,9 @@ impl OpenRecord {
             keep_last(attributes);
             self.crowded = true;
         }
+        if attributes.capacity() == 0 {
+            attributes.reserve(8);
+        }
         let old = attributes.iter().position(|old| self.crowded && old.key == kv.key);
         match old {
             Some(old) => attributes[old] = kv,

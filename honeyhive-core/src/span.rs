@@ -142,6 +142,12 @@ impl Span {
         Self { context: None }
     }
 
+    /// Returns whether there is no span at all.
+    #[inline]
+    pub(crate) fn is_off(&self) -> bool {
+        self.context.is_none()
+    }
+
     /// Returns whether anything that is set is kept.
     pub fn is_recording(&self) -> bool {
         self.context.as_ref().is_some_and(|cx| cx.span().is_recording())
@@ -154,7 +160,7 @@ impl Span {
 
     /// Sets a value in a part of the event, under `honeyhive_<bucket>.<key>`.
     pub fn enrich(&self, bucket: Bucket, key: &str, value: impl Into<Value>) {
-        self.write(format!("{}.{key}", bucket.prefix()).into(), value.into());
+        self.write([bucket.prefix(), ".", key].concat().into(), value.into());
     }
 
     /// Sets the outcome. An error after [`Status::Ok`] is ignored, as in OpenTelemetry.
@@ -257,6 +263,7 @@ impl Span {
         self.context.as_ref().map(|cx| cx.span().span_context().clone())
     }
 
+    #[inline]
     fn with(&self, act: impl FnOnce(&opentelemetry::trace::SpanRef<'_>)) {
         if let Some(context) = &self.context {
             act(&context.span());
@@ -265,6 +272,7 @@ impl Span {
 }
 
 impl Drop for Span {
+    #[inline]
     fn drop(&mut self) {
         self.with(|span| span.end());
     }

@@ -8,7 +8,15 @@ mod lazy;
 pub(crate) mod pipeline;
 mod processor;
 
-use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use opentelemetry::{
     Context, InstrumentationScope,
@@ -68,8 +76,20 @@ struct Shared {
     provider: SdkTracerProvider,
 }
 
+/// How many tracers record. Where none does, a traced function has nothing to look for.
+static RECORDING: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns whether any tracer records.
+#[inline]
+pub(crate) fn any_records() -> bool {
+    RECORDING.load(Ordering::Relaxed) > 0
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
+        if !self.config.disabled {
+            RECORDING.fetch_sub(1, Ordering::Relaxed);
+        }
         self.queue.close();
     }
 }
@@ -214,6 +234,14 @@ impl HoneyHiveTracer {
     /// Says in words where spans go, such as `HoneyHive at https://…` or `./.honeyhive`.
     pub fn destination(&self) -> &str {
         self.shared.queue.destination()
+    }
+
+    /// Makes a tracer of its parts.
+    fn of(shared: Shared) -> Self {
+        if !shared.config.disabled {
+            RECORDING.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { shared: Arc::new(shared) }
     }
 
     pub(crate) fn same_as(&self, other: &Self) -> bool {

@@ -1,6 +1,7 @@
 //! Tasks of the repository: `cargo xtask <task>`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
+mod bench;
 mod faults;
 mod msrv;
 mod tidy;
@@ -26,6 +27,11 @@ const TASKS: &[Task] = &[
     Task { name: "test", what: "the tests, as in the README, and the examples", run: test },
     Task { name: "tidy", what: "the house rules that no lint knows", run: tidy::run },
     Task { name: "msrv", what: "whether all dependencies build with the stated Rust version", run: msrv::run },
+    Task {
+        name: "bench",
+        what: "what a span costs beside peers, into docs/performance.md; --compare",
+        run: bench::run,
+    },
     Task {
         name: "faults",
         what: "the fault matrix, into docs/faults.md; --all: at length; --compare: beside peers",

@@ -375,20 +375,18 @@ fn assemble(config: Config, destinations: Destinations) -> HoneyHiveTracer {
             trust_inbound: config.trust_inbound_session,
         },
     );
-    HoneyHiveTracer {
-        shared: Arc::new(Shared {
-            limits: Limits { attributes: config.max_attributes as usize, events: config.max_events as usize },
-            open: OpenSpans::new(config.max_open_spans),
-            scope: InstrumentationScope::builder(SCOPE_NAME).with_version(env!("CARGO_PKG_VERSION")).build(),
-            config,
-            session,
-            identity,
-            queue,
-            key,
-            ticket,
-            provider,
-        }),
-    }
+    HoneyHiveTracer::of(Shared {
+        limits: Limits { attributes: config.max_attributes as usize, events: config.max_events as usize },
+        open: OpenSpans::new(config.max_open_spans),
+        scope: InstrumentationScope::builder(SCOPE_NAME).with_version(env!("CARGO_PKG_VERSION")).build(),
+        config,
+        session,
+        identity,
+        queue,
+        key,
+        ticket,
+        provider,
+    })
 }
 
 fn provider(config: &Config, ticket: &Ticket, resource: Resource, intake: Intake) -> SdkTracerProvider {

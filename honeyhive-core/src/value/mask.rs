@@ -17,38 +17,42 @@ const ANYWHERE: [&str; 10] = [
 
 /// Returns whether a parameter, field or header of this name holds a secret.
 pub(crate) fn is_secret(name: &str) -> bool {
-    let mut previous = String::new();
-    let mut last = String::new();
+    let (mut previous, mut last) = ("", "");
     for word in words(name) {
-        if ANYWHERE.contains(&word.as_str()) || (previous_is_key_owner(&last) && word == "key") {
+        let marks = ANYWHERE.iter().any(|secret| secret.eq_ignore_ascii_case(word));
+        if marks || (owns_keys(last) && word.eq_ignore_ascii_case("key")) {
             return true;
         }
-        previous = std::mem::replace(&mut last, word);
+        (previous, last) = (last, word);
     }
-    last == "token" && !matches!(previous.as_str(), "per" | "each" | "first" | "next" | "last")
+    last.eq_ignore_ascii_case("token") && !is_any(previous, &["per", "each", "first", "next", "last"])
 }
 
-fn previous_is_key_owner(word: &str) -> bool {
-    matches!(word, "api" | "secret" | "private" | "access" | "signing" | "encryption")
+fn owns_keys(word: &str) -> bool {
+    is_any(word, &["api", "secret", "private", "access", "signing", "encryption"])
 }
 
-/// Splits `snake_case`, `kebab-case` and `camelCase` into lower-case words.
-fn words(name: &str) -> impl Iterator<Item = String> + '_ {
-    name.split(|c: char| !c.is_ascii_alphanumeric()).flat_map(|part| {
-        let mut words = vec![String::new()];
-        let mut lower_before = false;
-        for c in part.chars() {
-            if c.is_ascii_uppercase() && lower_before {
-                words.push(String::new());
-            }
-            lower_before = c.is_ascii_lowercase() || c.is_ascii_digit();
-            if let Some(word) = words.last_mut() {
-                word.push(c.to_ascii_lowercase());
-            }
-        }
-        words.retain(|word| !word.is_empty());
-        words
+fn is_any(word: &str, of: &[&str]) -> bool {
+    of.iter().any(|other| other.eq_ignore_ascii_case(word))
+}
+
+/// Splits `snake_case`, `kebab-case` and `camelCase` into words. Allocates nothing: it is asked for every key.
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    parts.flat_map(|part| {
+        let mut rest = part;
+        std::iter::from_fn(move || {
+            let (word, after) = rest.split_at(hump(rest));
+            rest = after;
+            (!word.is_empty()).then_some(word)
+        })
     })
+}
+
+/// Returns where the first word of `camelCase` ends.
+fn hump(part: &str) -> usize {
+    let begins = |pair: &[u8]| !pair[0].is_ascii_uppercase() && pair[1].is_ascii_uppercase();
+    part.as_bytes().windows(2).position(begins).map_or(part.len(), |at| at + 1)
 }
 
 /// Masks the values of secret fields in `Debug` output, as in `Client { api_key: Some("…") }`.
