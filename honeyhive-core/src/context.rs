@@ -14,24 +14,21 @@ use crate::{
 
 /// The enclosing tracer with its session, and what encloses those.
 #[derive(Clone, Debug)]
-pub(crate) struct Scope(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
+pub(crate) struct Scope {
     tracer: HoneyHiveTracer,
     session: Option<SessionTag>,
-    outer: Option<Scope>,
+    outer: Option<Arc<Scope>>,
 }
 
 impl Scope {
     pub(crate) fn of(tracer: &HoneyHiveTracer, session: Option<SessionTag>, outer: Option<&Self>) -> Self {
         // Only another tracer's scope is worth keeping: for the same tracer this one hides it.
-        let outer = outer.and_then(|scope| scope.nearest_of_other(tracer)).cloned();
-        Self(Arc::new(Inner { tracer: tracer.clone(), session, outer }))
+        let outer = outer.and_then(|scope| scope.nearest_of_other(tracer)).cloned().map(Arc::new);
+        Self { tracer: tracer.clone(), session, outer }
     }
 
     pub(crate) fn tracer(&self) -> &HoneyHiveTracer {
-        &self.0.tracer
+        &self.tracer
     }
 
     /// Returns the innermost session that was opened for `tracer`.
@@ -41,15 +38,15 @@ impl Scope {
 
     /// Returns the innermost session of the tracer that feeds `queue`.
     pub(crate) fn session_on(&self, queue: &Arc<Queue>) -> Option<&SessionTag> {
-        match Arc::ptr_eq(self.0.tracer.queue(), queue) {
-            true => self.0.session.as_ref(),
-            false => self.0.outer.as_ref()?.session_on(queue),
+        match Arc::ptr_eq(self.tracer.queue(), queue) {
+            true => self.session.as_ref(),
+            false => self.outer.as_ref()?.session_on(queue),
         }
     }
 
     fn nearest_of_other(&self, tracer: &HoneyHiveTracer) -> Option<&Self> {
-        match self.0.tracer.same_as(tracer) {
-            true => self.0.outer.as_ref()?.nearest_of_other(tracer),
+        match self.tracer.same_as(tracer) {
+            true => self.outer.as_ref()?.nearest_of_other(tracer),
             false => Some(self),
         }
     }
