@@ -83,6 +83,8 @@ pub(crate) struct Lane {
     rules: Rules,
     flight: Option<Flight>,
     flying: usize,
+    /// Whether more waited than the batch under way could hold.
+    left_behind: bool,
     state: State,
     backoff: Backoff,
     limit: Option<Limit>,
@@ -106,6 +108,7 @@ impl Lane {
             rules,
             flight: None,
             flying: 0,
+            left_behind: false,
             state: State::Open,
             backoff: Backoff::new(rules.waits),
             limit: None,
@@ -216,11 +219,12 @@ impl Lane {
             return;
         }
         let count = front.fitting(most, bytes);
+        let left_behind = front.left() > count;
         let batch = Batch::new(front.request(count), count);
         let Some(mut exporter) = self.exporter.take() else { return };
         self.backlog.set_busy(true);
         self.account.requests += 1;
-        self.flying = count;
+        (self.flying, self.left_behind) = (count, left_behind);
         self.flight = Some(Box::pin(async move {
             let sent = contained(async { exporter.export(&batch).await }).await;
             Landing { exporter, sent }
@@ -307,7 +311,9 @@ impl Lane {
         self.backoff.reset();
         self.unsure = 0;
         self.backlog.settle(count, now);
-        self.oldest = (!self.backlog.is_empty()).then_some(now);
+        // What was left behind has waited; what came meanwhile begins to wait.
+        let since = if self.left_behind { self.oldest } else { Some(now) };
+        self.oldest = since.filter(|_| !self.backlog.is_empty());
     }
 
     fn retry(&mut self, after: Option<Duration>, reason: String, now: Instant) {

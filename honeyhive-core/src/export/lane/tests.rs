@@ -111,3 +111,17 @@ fn of_an_outage_with_500_one_batch_is_the_price() {
     let account = lane.account();
     assert_eq!((account.refused, account.delivered), (100, 400));
 }
+
+#[test]
+fn pieces_of_what_is_too_large_at_once_do_not_wait_for_each_other() {
+    let (mut lane, start) = (lane(vec![Sent::TooLarge, Sent::TooLarge]), Instant::now());
+    (0..64).for_each(|_| lane.push(b"s", b"span", start));
+    let due = start + INTERVAL;
+    let mut requests = 0;
+    while send(&mut lane, due, false) {
+        requests += 1;
+    }
+    assert_eq!((requests, lane.account().delivered), (2 + 4, 64), "64, 32, then four times 16");
+    (0..3).for_each(|_| lane.push(b"s", b"span", due));
+    assert!(!send(&mut lane, due, false), "what came meanwhile waits for its own time");
+}
