@@ -8,7 +8,7 @@ use honeyhive::{
 };
 use serde_json::Value;
 
-use crate::LIMIT;
+use crate::{LIMIT, sender_to};
 
 /// A directory of its own for one test, removed with it.
 struct Dir(PathBuf);
@@ -85,7 +85,7 @@ fn what_was_kept_is_forwarded_and_removed() {
     work(&tracer);
     let session = tracer.session().id().to_owned();
     let backend = FakeBackend::start().unwrap();
-    let sender = HoneyHiveTracer::init().api_key("k").server_url(backend.url()).build().unwrap();
+    let sender = sender_to(&backend.url()).build().unwrap();
     let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
     assert_eq!((forwarded.files(), forwarded.kept()), (2, 0));
     let received = backend.received();
@@ -99,7 +99,7 @@ fn a_program_goes_on_while_its_files_are_forwarded() {
     let dir = Dir::new("goes-on");
     let tracer = local(&dir);
     let backend = FakeBackend::start().unwrap();
-    let sender = HoneyHiveTracer::init().api_key("k").server_url(backend.url()).build().unwrap();
+    let sender = sender_to(&backend.url()).build().unwrap();
     for round in 1..=3 {
         work(&tracer);
         let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
@@ -113,7 +113,7 @@ fn only_a_tracer_that_sends_to_honeyhive_forwards() {
     let dir = Dir::new("nowhere");
     work(&local(&dir));
     let backend = FakeBackend::start().unwrap();
-    let sender = || HoneyHiveTracer::init().api_key("k").server_url(backend.url());
+    let sender = || sender_to(&backend.url());
     let (off, custom) = (sender().disabled(true), sender().exporter(Recorder::new()));
     for tracer in [off.build().unwrap(), custom.build().unwrap()] {
         assert!(tracer.forward(&dir.0, LIMIT).is_err());
@@ -127,7 +127,7 @@ fn a_file_whose_spans_were_rejected_stays() {
     work(&local(&dir));
     let backend = FakeBackend::start().unwrap();
     backend.then_answer(Reply::json(200, r#"{"partialSuccess":{"rejectedSpans":"1"}}"#));
-    let sender = HoneyHiveTracer::init().api_key("k").server_url(backend.url()).build().unwrap();
+    let sender = sender_to(&backend.url()).build().unwrap();
     let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
     assert_eq!((forwarded.files(), forwarded.kept()), (1, 1));
 }
@@ -138,7 +138,7 @@ fn what_does_not_arrive_stays() {
     work(&local(&dir));
     fs::write(dir.0.join("traces-0-0.jsonl"), "not json\n").unwrap();
     let backend = FakeBackend::start().unwrap();
-    let sender = HoneyHiveTracer::init().api_key("k").server_url(backend.url()).build().unwrap();
+    let sender = sender_to(&backend.url()).build().unwrap();
     let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
     assert_eq!((forwarded.files(), forwarded.kept()), (2, 1));
     work(&local(&dir));

@@ -21,12 +21,16 @@ use honeyhive::{Durability, HoneyHiveTracer, TracerBuilder, testing::FakeBackend
 /// Long enough for any loopback exchange.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// Settings of a tracer that sends to a server and leaves nothing on this machine.
+fn sender_to(url: &str) -> TracerBuilder {
+    HoneyHiveTracer::init().api_key("k").server_url(url).durability(Durability::Memory)
+}
+
 /// Starts a fake server and a tracer that sends to it.
 fn backend(set: impl FnOnce(TracerBuilder) -> TracerBuilder) -> (FakeBackend, HoneyHiveTracer) {
     let backend = FakeBackend::start().unwrap();
-    let builder = HoneyHiveTracer::init().api_key("canary-key").server_url(backend.url()).session_name("s1");
-    let builder =
-        builder.durability(Durability::Memory).retry_waits(Duration::from_millis(20), Duration::from_millis(100));
+    let builder = sender_to(&backend.url()).api_key("canary-key").session_name("s1");
+    let builder = builder.retry_waits(Duration::from_millis(20), Duration::from_millis(100));
     let tracer = set(builder).build().unwrap();
     (backend, tracer)
 }

@@ -16,6 +16,7 @@ use std::{
 };
 
 use honeyhive_core::{HoneyHiveTracer, Report};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
     oracle::{Oracle, Seen, Step},
@@ -324,6 +325,11 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
 fn kill(child: &mut Child) {
     child.kill().unwrap();
     child.wait().unwrap();
@@ -487,7 +493,7 @@ fn f37_killed_between_the_answer_and_the_delete() {
     // The answer is on its way when the process dies.
     stage.oracle.rule(move |seen: &Seen| {
         (seen.ids.len() > 10).then(|| {
-            let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+            signal(pid, Signal::KILL);
             Step::Accept
         })
     });
@@ -502,16 +508,16 @@ fn f37_killed_between_the_answer_and_the_delete() {
 
 #[test]
 fn f38_signals() {
-    for signal in ["TERM", "INT", "HUP"] {
+    for (name, sent) in [("TERM", Signal::TERM), ("INT", Signal::INT), ("HUP", Signal::HUP)] {
         let stage = Stage::new();
         let mut child = stage.command("for-ever").spawn().unwrap();
         until("promises", || stage.promises().len() > 300);
-        Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        signal(child.id(), sent);
         let status = child.wait().unwrap();
         use std::os::unix::process::ExitStatusExt;
         assert!(status.signal().is_some(), "no handler of ours: {status}");
         stage.next_run();
-        assert_eq!(older_than(&stage, Duration::from_millis(200)), 0, "{signal}");
+        assert_eq!(older_than(&stage, Duration::from_millis(200)), 0, "{name}");
     }
     note("F38", "TERM, INT and HUP with their default: no handler of ours, the next run delivers");
 }
@@ -592,11 +598,10 @@ fn f68_frozen_and_thawed() {
     let stage = Stage::new();
     let mut child = stage.command("for-ever").spawn().unwrap();
     until("arrivals", || stage.oracle.taken().0 > 100);
-    let signal = |name: &str| Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
-    signal("-STOP");
+    signal(child.id(), Signal::STOP);
     thread::park_timeout(Duration::from_secs(if is_long() { 30 } else { 1 }));
     let before = stage.oracle.taken().0;
-    signal("-CONT");
+    signal(child.id(), Signal::CONT);
     until("arrivals after the thaw", || stage.oracle.taken().0 > before + 100);
     kill(&mut child);
     stage.next_run();
