@@ -371,7 +371,8 @@ fn f22_proxies() {
 fn f29_two_processes_one_dies() {
     let stage = Stage::new();
     stage.oracle.always(Step::Status(503));
-    let mut dying = stage.command("for-ever").spawn().unwrap();
+    // Slowly, so that the hundred below are a matter of the hand-over and not of how busy the machine is.
+    let mut dying = stage.command("for-ever").env("CHILD_PAUSE", "4000").spawn().unwrap();
     until("promises", || stage.promises().len() > 300);
     kill(&mut dying);
     let survivor = builder(&stage.oracle.url(), &stage.spool.0).build().unwrap();
