@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<bool, Failure> {
     let tracer = HoneyHiveTracer::init().disabled(true).build()?;
     settings(&tracer);
     let reachable = servers(&tracer);
-    let readable = kept()?;
+    let readable = kept(&tracer);
     println!("\n{}", if reachable && readable { "all is well" } else { "there is something to mend: see ✗ above" });
     Ok(reachable && readable)
 }
@@ -55,10 +55,10 @@ fn servers(tracer: &HoneyHiveTracer) -> bool {
     checked.iter().all(|one| one.problem().is_none())
 }
 
-fn kept() -> Result<bool, Failure> {
+fn kept(tracer: &HoneyHiveTracer) -> bool {
     println!("\nKept on this machine");
     let mut good = true;
-    for dir in default_dirs()? {
+    for dir in default_dirs(tracer) {
         let files = match store::list(&dir) {
             Ok(files) => files,
             Err(error) => {
@@ -76,5 +76,5 @@ fn kept() -> Result<bool, Failure> {
         }
         good &= refused == 0;
     }
-    Ok(good)
+    good
 }

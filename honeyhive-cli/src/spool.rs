@@ -18,20 +18,23 @@ use crate::Failure;
 const NO_SESSION: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Returns the directories that the settings name: the spool, and that of local mode.
-pub(crate) fn default_dirs() -> Result<Vec<PathBuf>, Failure> {
-    let tracer = HoneyHiveTracer::init().disabled(true).session_id(NO_SESSION).build()?;
+pub(crate) fn default_dirs(tracer: &HoneyHiveTracer) -> Vec<PathBuf> {
     let settings = tracer.settings();
     let dirs = settings.iter().filter(|it| matches!(it.variable(), "HH_SPOOL_DIR" | "HH_LOCAL_DIR"));
-    Ok(dirs.filter(|it| it.value() != "none").map(|it| PathBuf::from(it.value())).collect())
+    dirs.filter(|it| it.value() != "none").map(|it| PathBuf::from(it.value())).collect()
+}
+
+/// Returns the directory that was asked for, else those of the settings.
+fn dirs(asked: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
+    match asked {
+        Some(dir) => Ok(vec![dir.to_owned()]),
+        None => Ok(default_dirs(&HoneyHiveTracer::init().disabled(true).session_id(NO_SESSION).build()?)),
+    }
 }
 
 fn kept_in(dir: Option<&Path>) -> Result<Vec<Kept>, Failure> {
-    let dirs = match dir {
-        Some(dir) => vec![dir.to_owned()],
-        None => default_dirs()?,
-    };
     let mut kept = vec![];
-    for dir in dirs {
+    for dir in dirs(dir)? {
         kept.extend(store::list(&dir).map_err(|error| format!("{}: {error}", dir.display()))?);
     }
     Ok(kept)
@@ -105,10 +108,7 @@ fn plain_lines(text: &str) -> String {
 
 /// Sends what is kept to HoneyHive: what is for its server and key, or all of it.
 pub(crate) fn push(dir: Option<&Path>, limit: Duration, all: bool) -> Result<bool, Failure> {
-    let dirs = match dir {
-        Some(dir) => vec![dir.to_owned()],
-        None => default_dirs()?,
-    };
+    let dirs = dirs(dir)?;
     let tracer = HoneyHiveTracer::init().session_id(NO_SESSION).build()?;
     let (mut sent, mut kept, mut others) = (0, 0, 0);
     for dir in dirs.iter().filter(|dir| dir.is_dir()) {

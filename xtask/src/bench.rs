@@ -1,24 +1,14 @@
 //! What a span costs, beside its peers: runs `benches` and writes `docs/performance.md`.
 
-use std::{env, fs, process::Command};
+use std::{env, fs};
 
-use crate::{Outcome, root};
-
-const TABLE: &str = "docs/performance.md";
+use crate::{Outcome, bench, write_page};
 
 pub(crate) fn run() -> Outcome {
     if !env::args().any(|argument| argument == "--compare") {
         return Err("write `cargo xtask bench --compare`".into());
     }
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["run", "--quiet", "--release", "--package", "honeyhive-benches", "--bin", "speed"]);
-    let output = command.current_dir(root()).stderr(std::process::Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("cargo could not be run: {error}"))?;
-    if !output.status.success() {
-        return Err("the benchmark failed".into());
-    }
-    let tables = String::from_utf8_lossy(&output.stdout);
-    println!("{tables}");
+    let tables = bench("speed", &[])?;
     let text = format!(
         "# What a span costs\n\nWritten by `cargo xtask bench --compare`, in one run on {}. CPU time of the thread that makes the \
          span, the\nmedian of five processes of forty bursts each; allocations of that thread. `plain` is the function without a \
@@ -27,9 +17,7 @@ pub(crate) fn run() -> Outcome {
          The targets are those of the project; what is missed is told, not failed.\n\n{tables}",
         machine(),
     );
-    fs::create_dir_all(root().join("docs"))
-        .and_then(|()| fs::write(root().join(TABLE), text))
-        .map_err(|error| format!("{TABLE}: {error}"))
+    write_page("performance.md", &text)
 }
 
 /// Describes the machine, as far as it tells.

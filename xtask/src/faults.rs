@@ -1,12 +1,12 @@
 //! The fault matrix: runs its tests and writes `docs/faults.md` with what came out; with `--all` in the long
 //! form, with `--compare` beside the peers.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{env, fs, path::Path};
 
-use crate::{Outcome, cargo_with, root};
+use crate::{Outcome, bench, cargo_with, root, write_page};
 
 const MATRIX: &str = "honeyhive-core/tests/faults/matrix.txt";
-const TABLE: &str = "docs/faults.md";
+const PAGE: &str = "faults.md";
 const PEERS_START: &str = "<!-- peers -->\n";
 
 /// Tests of other places that stand for a row.
@@ -39,7 +39,7 @@ fn matrix(all: bool) -> Outcome {
     let _ = fs::remove_dir_all(&dir);
     write(&rows, all)?;
     println!(
-        "{} rows run, {} skipped, {} failed: {TABLE}",
+        "{} rows run, {} skipped, {} failed: docs/{PAGE}",
         rows.count("passed"),
         rows.count("skipped"),
         rows.count("failed")
@@ -90,41 +90,31 @@ fn write(rows: &Rows, all: bool) -> Outcome {
     for row in &rows.0 {
         text += &format!("| {} |\n", row.join(" | "));
     }
-    text += &peers_of(&fs::read_to_string(root().join(TABLE)).unwrap_or_default());
-    save(&text)
+    text += &peers_of(&page());
+    write_page(PAGE, &text)
 }
 
-/// Returns the part about peers of the table as it was.
+/// Returns the page as it is.
+fn page() -> String {
+    fs::read_to_string(root().join("docs").join(PAGE)).unwrap_or_default()
+}
+
+/// Returns the part about peers of the page as it was.
 fn peers_of(old: &str) -> String {
     old.find(PEERS_START).map_or(String::new(), |at| format!("\n{}", &old[at..]))
 }
 
-fn save(text: &str) -> Outcome {
-    let path = root().join(TABLE);
-    fs::create_dir_all(root().join("docs"))
-        .and_then(|()| fs::write(path, text))
-        .map_err(|error| format!("{TABLE}: {error}"))
-}
-
 /// Runs the peers, prints their table and puts it under ours.
 fn compare(all: bool) -> Outcome {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["run", "--quiet", "--release", "--package", "honeyhive-benches", "--bin", "compare"]);
-    if all {
-        command.args(["--", "--long"]);
-    }
-    let output = command.current_dir(root()).stderr(std::process::Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("cargo could not be run: {error}"))?;
-    if !output.status.success() {
-        return Err("the comparison failed".into());
-    }
-    let tables = String::from_utf8_lossy(&output.stdout);
-    println!("{tables}");
-    let old = fs::read_to_string(root().join(TABLE)).unwrap_or_default();
+    let tables = bench("compare", if all { &["--long"] } else { &[] })?;
+    let old = page();
     let ours = old.split(PEERS_START).next().unwrap_or_default().trim_end();
-    save(&format!(
-        "{ours}\n\n{PEERS_START}\n## Beside its peers\n\nWritten by `cargo xtask faults --compare`, in one run: honeyhive with its \
+    write_page(
+        PAGE,
+        &format!(
+            "{ours}\n\n{PEERS_START}\n## Beside its peers\n\nWritten by `cargo xtask faults --compare`, in one run: honeyhive with its \
          journal, opentelemetry_sdk's batch\nprocessor with opentelemetry-otlp, fastrace with its OpenTelemetry reporter, and \
          the Python SDK of HoneyHive where\nit is there. \"Delivered later\" is what the next start of the program delivered.\n\n{tables}"
-    ))
+        ),
+    )
 }

@@ -7,9 +7,9 @@ mod msrv;
 mod tidy;
 
 use std::{
-    env,
+    env, fs,
     path::PathBuf,
-    process::{Command, ExitCode},
+    process::{Command, ExitCode, ExitStatus, Stdio},
 };
 
 /// A task's outcome; an error is the line that is shown.
@@ -69,6 +69,19 @@ fn cargo(args: &[&str]) -> Outcome {
 
 fn cargo_with(args: &[&str], variables: &[(&str, &str)]) -> Outcome {
     println!("$ cargo {}", args.join(" "));
+    let status = command(args).envs(variables.iter().copied()).status();
+    succeeded(args, status.map_err(|error| error.to_string())?)
+}
+
+/// Runs cargo, shows what it prints and returns it.
+fn cargo_shown(args: &[&str]) -> Result<String, String> {
+    let output = command(args).stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    println!("{shown}");
+    succeeded(args, output.status).map(|()| shown)
+}
+
+fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
     // A test must not see the settings of whoever runs it.
     let of_ours =
@@ -76,12 +89,28 @@ fn cargo_with(args: &[&str], variables: &[(&str, &str)]) -> Outcome {
     for (name, _) in env::vars_os().filter(|(name, _)| of_ours(&name.to_string_lossy())) {
         command.env_remove(name);
     }
-    let status = command.args(args).envs(variables.iter().copied()).current_dir(root()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`cargo {}` failed ({status})", args.join(" "))),
-        Err(error) => Err(format!("cargo could not be run: {error}")),
+    command.args(args).current_dir(root());
+    command
+}
+
+fn succeeded(args: &[&str], status: ExitStatus) -> Outcome {
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("`cargo {}` failed ({status})", args.join(" "))),
     }
+}
+
+/// Runs a program of `benches` and returns its tables.
+fn bench(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let run = ["run", "--quiet", "--release", "--package", "honeyhive-benches", "--bin", program, "--"];
+    cargo_shown(&[&run, arguments].concat())
+}
+
+/// Writes a page of `docs`.
+fn write_page(page: &str, text: &str) -> Outcome {
+    let docs = root().join("docs");
+    let written = fs::create_dir_all(&docs).and_then(|()| fs::write(docs.join(page), text));
+    written.map_err(|error| format!("docs/{page}: {error}"))
 }
 
 fn ci() -> Outcome {
@@ -126,7 +155,7 @@ fn test() -> Outcome {
 }
 
 fn examples(folder: &str) -> Result<Vec<String>, String> {
-    let entries = std::fs::read_dir(root().join(folder)).map_err(|error| error.to_string())?;
+    let entries = fs::read_dir(root().join(folder)).map_err(|error| error.to_string())?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
     let mut names: Vec<_> = files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
