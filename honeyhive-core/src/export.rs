@@ -7,6 +7,7 @@
 //! queue ─► worker: seal, encode once ─► lane per destination: backlog (segments) ⇄ spool ─► Exporter
 //! ```
 
+mod apart;
 mod backlog;
 mod backoff;
 mod batch;

@@ -203,40 +203,37 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 }
 
 pub(super) fn protocol(text: &str) -> Result<Protocol, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "http/protobuf" => Ok(Protocol::HttpProtobuf),
-        "http/json" => Ok(Protocol::HttpJson),
-        _ => Err(format!("unknown protocol {:?}: use http/protobuf or http/json", short(text))),
-    }
+    word("protocol", &[("http/protobuf", Protocol::HttpProtobuf), ("http/json", Protocol::HttpJson)], text)
 }
 
 pub(super) fn console(text: &str) -> Result<Console, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "off" => Ok(Console::Off),
-        "line" => Ok(Console::Line),
-        "tree" => Ok(Console::Tree),
-        "full" => Ok(Console::Full),
-        _ => Err(format!("unknown console form {:?}: use off, line, tree or full", short(text))),
-    }
+    let words = [("off", Console::Off), ("line", Console::Line), ("tree", Console::Tree), ("full", Console::Full)];
+    word("console form", &words, text)
 }
 
 pub(super) fn compression(text: &str) -> Result<Compression, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "gzip" => Ok(Compression::Gzip),
-        "none" => Ok(Compression::None),
-        _ => Err(format!("unknown compression {:?}: use gzip or none", short(text))),
-    }
+    word("compression", &[("gzip", Compression::Gzip), ("none", Compression::None)], text)
 }
 
 pub(super) fn durability(text: &str) -> Result<Durability, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "memory" => Ok(Durability::Memory),
-        "spill" => Ok(Durability::Spill),
-        "journal" => Ok(Durability::Journal),
-        "fsync" => Ok(Durability::Fsync),
-        "sync" => Ok(Durability::Sync),
-        _ => Err(format!("unknown durability {:?}: use memory, spill, journal, fsync or sync", short(text))),
-    }
+    let words = [
+        ("memory", Durability::Memory),
+        ("spill", Durability::Spill),
+        ("journal", Durability::Journal),
+        ("fsync", Durability::Fsync),
+        ("sync", Durability::Sync),
+    ];
+    word("durability", &words, text)
+}
+
+/// Reads one of a few words, in any case; an error lists them.
+fn word<T: Copy>(what: &str, words: &[(&str, T)], text: &str) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let mut legal = words.iter().map(|(word, _)| *word).collect::<Vec<_>>();
+        let last = legal.pop().unwrap_or_default();
+        format!("unknown {what} {:?}: use {} or {last}", short(text), legal.join(", "))
+    })
 }
 
 /// Finds the directory for spans that wait: as set, else where programs keep their state.

@@ -36,13 +36,6 @@ pub(crate) struct Held {
     pub(crate) file_bytes: u64,
 }
 
-/// How many spans of a group are of this process and how many were taken over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Origin {
-    pub(crate) own: u64,
-    pub(crate) adopted: u64,
-}
-
 /// Bytes that spans may take in memory: all of them, and those of one destination where there are several.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
@@ -256,13 +249,9 @@ impl Backlog {
         self.busy = busy;
     }
 
-    /// Tells whose spans the next `count` are.
-    pub(crate) fn origin(&self, count: usize) -> Origin {
-        let count = count as u64;
-        match self.stored.front() {
-            Some(front) if front.adopted => Origin { own: 0, adopted: count },
-            _ => Origin { own: count, adopted: 0 },
-        }
+    /// Returns whether the spans that are next were taken over.
+    pub(crate) fn next_is_adopted(&self) -> bool {
+        self.stored.front().is_some_and(|front| front.adopted)
     }
 
     /// Settles the next `count` spans: they need neither sending nor keeping.
@@ -273,17 +262,11 @@ impl Backlog {
         if let Some(segment) = &mut front.segment {
             segment.settle(count);
         }
-        match (front.left, front.sealed) {
-            (0, true) => self.drop_front(),
-            (0, false) => self.reuse_front(now),
-            _ => self.note_settled(now),
-        }
-    }
-
-    /// Notes on disk what of the front need not be sent again after a crash.
-    fn note_settled(&mut self, now: Instant) {
-        if let (Some(front), Some(spool)) = (self.stored.front_mut(), &mut self.spool) {
-            front.note_settled(spool, now);
+        match (front.left, front.sealed, &mut self.spool) {
+            (0, true, _) => self.drop_front(),
+            (0, false, _) => self.reuse_front(now),
+            (_, _, Some(spool)) => front.note_settled(spool, now),
+            (_, _, None) => {}
         }
     }
 

@@ -1,14 +1,9 @@
 //! Asks each server whether it would take spans, by an OTLP request without any.
 //! For a person at a terminal or a start-up check; nothing is recorded anywhere.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use opentelemetry::Context;
-
-use super::{Batch, Sent, http::Server, plan::Destination};
+use super::{Batch, Sent, apart::apart, http::Server, plan::Destination};
 use crate::HoneyHiveTracer;
 
 /// What a server answered.
@@ -60,32 +55,23 @@ impl HoneyHiveTracer {
             Destination::Http { name, server } => Some((name, server)),
             Destination::Local(_) | Destination::Given { .. } => None,
         });
-        // A thread of its own: the caller's may be one of a runtime, which must not start another.
-        let ask = |server: &Server| thread::scope(|scope| scope.spawn(|| ask(server, limit)).join());
         let checked = servers.map(|(name, server)| {
             let started = Instant::now();
-            let problem = ask(server).unwrap_or_else(|_| Some("asking panicked".into()));
+            let asked = apart("asking panicked", |runtime| Ok(runtime.block_on(ask(server, limit))));
+            let problem = asked.unwrap_or_else(|error| Some(error.to_string()));
             Checked { destination: name.clone(), url: server.traces_url().into(), took: started.elapsed(), problem }
         });
         checked.collect()
     }
 }
 
-fn ask(server: &Server, limit: Duration) -> Option<String> {
-    let _quiet = Context::enter_telemetry_suppressed_scope();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return Some(format!("no runtime can be started: {error}")),
+async fn ask(server: &Server, limit: Duration) -> Option<String> {
+    let link = match server.connect() {
+        Ok(link) => link,
+        Err(reason) => return Some(reason),
     };
-    let sent = runtime.block_on(async {
-        let link = match server.connect() {
-            Ok(link) => link,
-            Err(reason) => return Sent::Blocked { reason },
-        };
-        let nothing = Batch::new(vec![], 0);
-        tokio::time::timeout(limit, link.traces(&nothing)).await.unwrap_or(Sent::TimedOut)
-    });
+    let nothing = Batch::new(vec![], 0);
+    let sent = tokio::time::timeout(limit, link.traces(&nothing)).await.unwrap_or(Sent::TimedOut);
     match sent {
         Sent::Done | Sent::Partial { .. } => None,
         Sent::TimedOut => Some("no answer in time".into()),

@@ -2,6 +2,9 @@
 //! Directories are made for the owner only, files too; nothing but regular files is opened, and no
 //! symbolic link is followed. The tests have another one, in memory, that fails on purpose.
 
+#[cfg(test)]
+pub(crate) mod fake;
+
 use std::{
     any::Any,
     fmt::Debug,

@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter},
 };
 
-use super::{Batch, Exporter, Exporting, Sent};
+use super::{Batch, Exporter, Exporting, Sent, http::client};
 use crate::ConfigError;
 
 /// A span exporter of the OpenTelemetry SDK as a destination.
@@ -105,8 +105,7 @@ impl Client {
         if let Some(client) = made.as_ref() {
             return Ok(client.clone());
         }
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-        let client = client.timeout(Duration::from_secs(30)).build()?;
+        let client = client(Duration::from_secs(30)).build()?;
         Ok(made.insert(client).clone())
     }
 

@@ -7,15 +7,14 @@ use std::{
     fs,
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
-    thread,
     time::{Duration, Instant},
 };
 
-use opentelemetry::Context;
 use serde_json::Value as Json;
 
 use super::{
     Batch, Sent, TRACES_PATH,
+    apart::apart,
     disk::RealDisk,
     http::Link,
     plan::Calls,
@@ -98,24 +97,21 @@ impl HoneyHiveTracer {
     }
 
     fn forward_some(&self, dir: &Path, limit: Duration, all: bool) -> io::Result<Forwarded> {
-        let calls = self.queue().plan().calls.clone();
-        let Calls::Server(server) = calls.enabled(self.is_enabled()) else {
-            let why = "nowhere to send to: the tracer needs a key (HH_API_KEY or `.api_key(..)`) and must be on";
-            return Err(io::Error::other(why));
+        let server = match &self.queue().plan().calls {
+            Calls::Server(server) if self.is_enabled() => server,
+            _ => {
+                let why = "nowhere to send to: the tracer needs a key (HH_API_KEY or `.api_key(..)`) and must be on";
+                return Err(io::Error::other(why));
+            }
         };
-        let home = spool::home_of(dir, server.identity());
+        let home = spool::find_home(&RealDisk, dir, &server.identity());
         let ours = |path: &Path| all || (home.is_some() && path.parent().and_then(Path::parent) == home.as_deref());
-        let work = || -> io::Result<Forwarded> {
-            let _quiet = Context::enter_telemetry_suppressed_scope();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        apart("sending panicked; no file that had not arrived was removed", |runtime| {
             let _inside = runtime.enter();
             let link = server.connect().map_err(io::Error::other)?;
             let deadline = Instant::now() + limit;
-            Sender { link, deadline, runtime: &runtime, done: Forwarded::default() }.send_all(dir, &ours)
-        };
-        // A thread of its own: the caller's may be one of a runtime, which must not start another.
-        let sent = thread::scope(|scope| scope.spawn(work).join());
-        sent.unwrap_or_else(|_| Err(io::Error::other("sending panicked; no file that had not arrived was removed")))
+            Sender { link, deadline, runtime, done: Forwarded::default() }.send_all(dir, &ours)
+        })
     }
 }
 

@@ -126,11 +126,8 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Result<Link, String> {
-        let mut client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(self.timeout.min(Duration::from_secs(10)))
-            .timeout(self.timeout)
-            .pool_idle_timeout(IDLE);
+        let connect = self.timeout.min(Duration::from_secs(10));
+        let mut client = client(self.timeout).connect_timeout(connect).pool_idle_timeout(IDLE);
         if is_loopback(&self.base) {
             client = client.no_proxy();
         }
@@ -143,6 +140,11 @@ impl Server {
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         url
     }
+}
+
+/// Starts to make a client. Every one of ours refuses redirects, which could lead a key to somebody else.
+pub(super) fn client(timeout: Duration) -> reqwest::ClientBuilder {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(timeout)
 }
 
 fn advice(url: &Url, key: &'static str, address: &'static str) -> Advice {

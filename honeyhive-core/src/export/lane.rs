@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Batch, Exporter, Sent,
-    backlog::{Backlog, Origin},
+    backlog::Backlog,
     backoff::{Backoff, Waits},
     report::{Account, Condition},
     shrink::shrink_encoded,
@@ -130,8 +130,8 @@ impl Lane {
     }
 
     /// Takes a span in.
-    pub(crate) fn push(&mut self, scope: &[u8], span: &[u8], now: Instant) {
-        self.backlog.push(scope, span, unix_ms(), now);
+    pub(crate) fn push(&mut self, scope: &[u8], span: &[u8], now_ms: u64, now: Instant) {
+        self.backlog.push(scope, span, now_ms, now);
         self.oldest.get_or_insert(now);
     }
 
@@ -265,7 +265,7 @@ impl Lane {
             Sent::Partial { rejected, message } => {
                 if rejected > 0 || message.is_some() {
                     let said = message.map_or(String::new(), |message| format!(": {message}"));
-                    self.complain("partly rejected", format!("{} rejected {rejected} spans{said}", self.destination));
+                    diag::warn("partly rejected", &format!("{} rejected {rejected} spans{said}", self.destination));
                 }
                 self.done(count, rejected, now);
             }
@@ -285,16 +285,16 @@ impl Lane {
     }
 
     fn done(&mut self, count: usize, rejected: usize, now: Instant) {
-        let Origin { own, adopted } = self.backlog.origin(count);
-        let rejected = (rejected as u64).min(own + adopted);
-        match own > 0 {
+        let rejected = rejected.min(count) as u64;
+        let arrived = count as u64 - rejected;
+        match self.backlog.next_is_adopted() {
             true => {
-                self.account.rejected += rejected;
-                self.account.delivered += own - rejected;
+                self.account.adopted_lost += rejected;
+                self.account.adopted_delivered += arrived;
             }
             false => {
-                self.account.adopted_lost += rejected;
-                self.account.adopted_delivered += adopted - rejected;
+                self.account.rejected += rejected;
+                self.account.delivered += arrived;
             }
         }
         // Half a batch was fine: then so may the rest be.
@@ -319,7 +319,7 @@ impl Lane {
     fn retry(&mut self, after: Option<Duration>, reason: String, now: Instant) {
         let by_itself = self.backoff.fail(now);
         let until = after.map_or(by_itself, |after| by_itself.max(now + after.min(MAX_WAIT)));
-        self.complain("retrying", format!("{} is not taking spans ({reason}); retrying", self.destination));
+        diag::warn("retrying", &format!("{} is not taking spans ({reason}); retrying", self.destination));
         self.account.retries += 1;
         self.account.trouble = Some(reason);
         self.state = State::Retrying { until, hurried: false, asked: after.is_some() };
@@ -340,7 +340,7 @@ impl Lane {
 
     fn block(&mut self, reason: String, now: Instant) {
         let kept = if self.backlog.is_durable() { "on disk" } else { "in memory" };
-        self.complain("blocked", format!("{reason}; spans are kept {kept} until then"));
+        diag::warn("blocked", &format!("{reason}; spans are kept {kept} until then"));
         self.account.trouble = Some(reason);
         self.state = State::Blocked { until: now + PROBE };
         self.backlog.set_spilling(true, now);
@@ -354,10 +354,8 @@ impl Lane {
         let smaller = (bytes / 4 >= LEAST_SPAN).then(|| self.backlog.front().map(|front| front.request(1))).flatten();
         match smaller.and_then(|request| shrink_encoded(&request, bytes / 4)) {
             Some(span) => {
-                self.complain(
-                    "cut",
-                    format!("{} refused a span of {bytes} bytes; its texts are cut", self.destination),
-                );
+                let said = format!("{} refused a span of {bytes} bytes; its texts are cut", self.destination);
+                diag::warn("cut", &said);
                 self.account.cut += 1;
                 self.backlog.replace_next(span);
             }
@@ -385,11 +383,12 @@ impl Lane {
 
     /// Keeps what was refused for people to look at, and goes on.
     fn refused(&mut self, count: usize, reason: &str, now: Instant) {
-        self.complain("refused", format!("{} refused {count} spans: {reason}", self.destination));
+        diag::warn("refused", &format!("{} refused {count} spans: {reason}", self.destination));
         self.account.trouble = Some(reason.to_owned());
-        let Origin { own, adopted } = self.backlog.origin(count);
-        self.account.refused += own;
-        self.account.adopted_lost += adopted;
+        match self.backlog.next_is_adopted() {
+            true => self.account.adopted_lost += count as u64,
+            false => self.account.refused += count as u64,
+        }
         if let Some((name, excerpt)) = self.backlog.excerpt(count)
             && let Some(spool) = self.backlog.spool_mut()
         {
@@ -397,10 +396,6 @@ impl Lane {
         }
         self.narrow = self.narrow.map(|_| self.rules.batch_size).filter(|most| *most < self.rules.batch_size);
         self.settle(count, now);
-    }
-
-    fn complain(&self, reason: &'static str, message: String) {
-        diag::warn(reason, &message);
     }
 
     /// Keeps what is left, or counts it as not delivered.

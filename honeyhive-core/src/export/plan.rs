@@ -114,10 +114,6 @@ impl Destination {
 }
 
 impl Calls {
-    pub(crate) fn enabled(self, enabled: bool) -> Self {
-        if enabled { self } else { Self::Nowhere }
-    }
-
     pub(crate) fn rest(&self) -> Rest {
         match self {
             Self::Server(server) => Rest::Server(server.clone(), Arc::default()),

@@ -10,35 +10,26 @@ use crate::value::truncate;
 /// Texts are not cut below this.
 const LEAST: usize = 256;
 
-/// Cuts texts until the span takes at most `most` bytes. Says whether that worked.
-fn shrink(data: &mut SpanData, most: usize) -> bool {
+/// Cuts texts until the span, encoded, takes at most `most` bytes; none where it cannot be made that small.
+pub(crate) fn shrink(data: &mut SpanData, most: usize) -> Option<Vec<u8>> {
     let mut longest = most / 2;
     loop {
-        if len(data) <= most {
-            return true;
+        let mut encoded = vec![];
+        encode::span(&mut encoded, data);
+        if encoded.len() <= most {
+            return Some(encoded);
         }
         if longest < LEAST {
-            return false;
+            return None;
         }
         cut_all(data, longest);
         longest /= 4;
     }
 }
 
-/// Cuts an encoded span; none where it cannot be made that small.
+/// Cuts the one span of a request.
 pub(crate) fn shrink_encoded(request: &[u8], most: usize) -> Option<Vec<u8>> {
-    let mut data = decode::records(request).pop()?.data;
-    shrink(&mut data, most).then(|| encoded(&data))
-}
-
-fn encoded(data: &SpanData) -> Vec<u8> {
-    let mut out = vec![];
-    encode::span(&mut out, data);
-    out
-}
-
-fn len(data: &SpanData) -> usize {
-    encoded(data).len()
+    shrink(&mut decode::records(request).pop()?.data, most)
 }
 
 fn cut_all(data: &mut SpanData, most: usize) {
@@ -83,11 +74,10 @@ mod tests {
         let mut data = crate::record::Sealer::default().seal(&mut record).record().data;
         data.attributes.push(KeyValue::new("long", "é".repeat(3_000_000)));
         data.attributes.push(KeyValue::new("short", "stays"));
-        assert!(shrink(&mut data, 4 << 20));
-        assert!(len(&data) <= 4 << 20);
+        assert!(shrink(&mut data, 4 << 20).unwrap().len() <= 4 << 20);
         let text = |key: &str| data.attributes.iter().find(|pair| pair.key.as_str() == key).unwrap().value.to_string();
         assert!(text("long").ends_with("[truncated, 6000000 bytes]"));
         assert_eq!(text("short"), "stays");
-        assert!(!shrink(&mut data, 10), "what cannot be made that small is said");
+        assert!(shrink(&mut data, 10).is_none(), "what cannot be made that small is said");
     }
 }

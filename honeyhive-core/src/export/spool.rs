@@ -34,6 +34,7 @@ const MAX_REFUSED: u64 = 16 << 20;
 /// The format of the directory.
 const FORMAT: &str = "v1";
 const LOCK: &str = "lock";
+const SALT: &str = "salt";
 const SEGMENT: &str = ".seg";
 pub(crate) const REFUSED: &str = "refused";
 /// File that tells people which destination a spool is for.
@@ -44,6 +45,14 @@ pub(crate) const DESTINATION: &str = "destination";
 pub(crate) struct Identity {
     pub(crate) origin: String,
     pub(crate) secret: crate::secret::Secret,
+}
+
+impl Identity {
+    /// Returns where the spools for it are.
+    fn home(&self, salt: &Uuid, base: &Path) -> PathBuf {
+        let fingerprint = |of: &str| Uuid::new_v5(salt, of.as_bytes()).simple().to_string()[..8].to_owned();
+        base.join(format!("{}-{}", fingerprint(&self.origin), fingerprint(self.secret.reveal())))
+    }
 }
 
 /// Limits of a spool.
@@ -219,7 +228,7 @@ impl Spool {
     /// Takes over what processes left that are gone. What cannot be taken over now is left for another time.
     pub(crate) fn adopt(&mut self) -> Vec<Adopted> {
         let mut adopted = vec![];
-        let Ok(Some(home)) = self.home(false) else { return adopted };
+        let Some(home) = find_home(self.disk.as_ref(), &self.root, &self.identity) else { return adopted };
         let own = self.place.as_ref().and_then(|place| place.dir.file_name()).map(ToOwned::to_owned);
         for name in processes(self.disk.as_ref(), &home) {
             if own.as_deref() != Some(name.as_ref()) {
@@ -247,11 +256,11 @@ impl Spool {
     /// Removes what is too old, of whichever destination or key, where no process works on it.
     pub(crate) fn expire(&self, oldest_ms: u64) {
         let disk = self.disk.as_ref();
-        let base = self.root.join(FORMAT);
+        let base = base(&self.root);
         if disk.vet(&base).is_err() {
             return;
         }
-        for home in directories(disk, &base) {
+        for home in directories(disk, &base).unwrap_or_default() {
             let home = base.join(home);
             remove_older(disk, &home.join(REFUSED), oldest_ms);
             for process in processes(disk, &home) {
@@ -278,19 +287,16 @@ impl Spool {
     /// Moves to the place of another key, which from now on sends what is here.
     pub(crate) fn change_key(&mut self, secret: crate::secret::Secret, now: Instant) {
         self.identity.secret = secret;
-        let Some(place) = self.place.take() else { return };
-        let moved = self.home(true).and_then(|home| {
-            let home = home.ok_or(io::ErrorKind::NotFound)?;
+        let Some(mut place) = self.place.take() else { return };
+        let moved = self.make_home().and_then(|home| {
             let dir = home.join(place.dir.file_name().unwrap_or_default());
             self.disk.rename(&place.dir, &dir)?;
-            Ok(Place { dir, home, _lock: LockBox(Box::new(())) })
+            (place.dir, place.home) = (dir, home);
+            Ok(())
         });
-        match moved {
-            Ok(there) => self.place = Some(Place { _lock: place._lock, ..there }),
-            Err(error) => {
-                self.place = Some(place);
-                let _ = self.note::<()>(Err(error), now);
-            }
+        self.place = Some(place);
+        if moved.is_err() {
+            let _ = self.note(moved, now);
         }
     }
 
@@ -307,7 +313,7 @@ impl Spool {
     /// Makes the directory of this process. It gets its name once its lock is held, so that nobody
     /// takes it for one that was left behind.
     fn make_place(&self) -> io::Result<Place> {
-        let home = self.home(true)?.ok_or(io::ErrorKind::NotFound)?;
+        let home = self.make_home()?;
         let name = format!("{}-{}", std::process::id(), &Uuid::new_v4().simple().to_string()[..8]);
         let making = home.join(format!(".{name}"));
         self.disk.make_dir(&making)?;
@@ -317,33 +323,20 @@ impl Spool {
         Ok(Place { dir, home, _lock: LockBox(lock) })
     }
 
-    /// Returns the directory of the destination; none where there is none.
-    fn find_home(&self) -> Option<PathBuf> {
-        self.home(false).ok().flatten()
-    }
-
-    /// Returns the directory of the destination; none where there is none and none is to be made.
-    fn home(&self, make: bool) -> io::Result<Option<PathBuf>> {
-        let base = self.root.join(FORMAT);
-        if make {
-            self.disk.make_dir(&base)?;
+    /// Makes the directory of the destination, if it is not there.
+    fn make_home(&self) -> io::Result<PathBuf> {
+        let (disk, base) = (self.disk.as_ref(), base(&self.root));
+        disk.make_dir(&base)?;
+        vet(disk, &self.root)?;
+        let home = self.identity.home(&make_salt(disk, &base)?, &base);
+        if disk.list(&home).is_err() {
+            disk.make_dir(&home)?;
         }
-        let vetted = self.disk.vet(&self.root).and_then(|()| self.disk.vet(&base));
-        match vetted {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !make => return Ok(None),
-            other => other?,
+        let words = home.join(DESTINATION);
+        if disk.read(&words, 4096).is_err() {
+            disk.append(&words, self.identity.origin.as_bytes())?;
         }
-        let Some(salt) = salt(self.disk.as_ref(), &base, make)? else { return Ok(None) };
-        let fingerprint = |of: &str| Uuid::new_v5(&salt, of.as_bytes()).simple().to_string()[..8].to_owned();
-        let (origin, key) = (fingerprint(&self.identity.origin), fingerprint(self.identity.secret.reveal()));
-        let home = base.join(format!("{origin}-{key}"));
-        if make && self.disk.list(&home).is_err() {
-            self.disk.make_dir(&home)?;
-        }
-        if make && self.disk.read(&home.join(DESTINATION), 4096).is_err() {
-            self.disk.append(&home.join(DESTINATION), self.identity.origin.as_bytes())?;
-        }
-        Ok(Some(home))
+        Ok(home)
     }
 
     /// Remembers an error, and that writing works again.
@@ -363,22 +356,34 @@ impl Spool {
     }
 }
 
-/// Reads the salt, or makes it. Who makes it first wins.
-fn salt(disk: &dyn Disk, base: &Path, make: bool) -> io::Result<Option<Uuid>> {
-    let path = base.join("salt");
-    // Several may have appended theirs; the first counts.
-    let read = || disk.read(&path, 1 << 20).ok().and_then(|bytes| Uuid::from_slice(bytes.get(..16)?).ok());
-    match read() {
-        Some(salt) => Ok(Some(salt)),
-        None if !make => Ok(None),
-        None => {
-            // Appending and reading the first 16 bytes makes all agree, whoever was first.
-            disk.append(&path, Uuid::new_v4().as_bytes())?;
-            // Without it the spools cannot be found again.
-            disk.sync(&path)?;
-            Ok(read())
-        }
+/// Checks that nobody else may write to a spool.
+fn vet(disk: &dyn Disk, root: &Path) -> io::Result<()> {
+    disk.vet(root).and_then(|()| disk.vet(&base(root)))
+}
+
+/// Finds the directory of a destination below a root; none where it has none.
+pub(crate) fn find_home(disk: &dyn Disk, root: &Path, identity: &Identity) -> Option<PathBuf> {
+    vet(disk, root).ok()?;
+    let base = base(root);
+    Some(identity.home(&read_salt(disk, &base)?, &base))
+}
+
+fn read_salt(disk: &dyn Disk, base: &Path) -> Option<Uuid> {
+    // Several may have appended theirs; the first 16 bytes count, so all agree.
+    let bytes = disk.read(&base.join(SALT), 1 << 20).ok()?;
+    Uuid::from_slice(bytes.get(..16)?).ok()
+}
+
+/// Reads the salt, or makes it.
+fn make_salt(disk: &dyn Disk, base: &Path) -> io::Result<Uuid> {
+    if let Some(salt) = read_salt(disk, base) {
+        return Ok(salt);
     }
+    let path = base.join(SALT);
+    disk.append(&path, Uuid::new_v4().as_bytes())?;
+    // Without it the spools cannot be found again.
+    disk.sync(&path)?;
+    read_salt(disk, base).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 /// Returns the directory of all destinations below a root.
@@ -409,14 +414,21 @@ pub(crate) fn remove_if_empty(disk: &dyn Disk, dir: &Path) {
     }
 }
 
-fn directories(disk: &dyn Disk, dir: &Path) -> Vec<String> {
-    let entries = disk.list(dir).unwrap_or_default().into_iter();
-    entries.filter(|entry| entry.kind == Kind::Dir && !entry.name.starts_with('.')).map(|entry| entry.name).collect()
+/// Returns the directories in a directory, but for those that are being made.
+pub(crate) fn directories(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<String>> {
+    let entries = disk.list(dir)?.into_iter();
+    let directories = entries.filter(|entry| entry.kind == Kind::Dir && !entry.name.starts_with('.'));
+    Ok(directories.map(|entry| entry.name).collect())
+}
+
+/// Reads when a file was begun, in ms since 1970, from its name.
+pub(crate) fn created_ms(name: &str) -> Option<u64> {
+    name.split('-').next()?.parse().ok()
 }
 
 /// Returns the directories of processes in that of a destination.
 fn processes(disk: &dyn Disk, home: &Path) -> Vec<String> {
-    let mut all = directories(disk, home);
+    let mut all = directories(disk, home).unwrap_or_default();
     all.retain(|name| name != REFUSED);
     all
 }
@@ -424,15 +436,8 @@ fn processes(disk: &dyn Disk, home: &Path) -> Vec<String> {
 /// Removes the files of a directory whose names begin with an earlier time.
 fn remove_older(disk: &dyn Disk, dir: &Path, oldest_ms: u64) {
     for entry in disk.list(dir).unwrap_or_default() {
-        let created = entry.name.split('-').next().and_then(|ms| ms.parse::<u64>().ok());
-        if entry.kind == Kind::File && created.is_some_and(|created| created < oldest_ms) {
+        if entry.kind == Kind::File && created_ms(&entry.name).is_some_and(|created| created < oldest_ms) {
             let _ = disk.remove(&dir.join(&entry.name));
         }
     }
-}
-
-/// Finds the directory of a destination below a root; none where it has none.
-pub(crate) fn home_of(root: &Path, identity: Identity) -> Option<PathBuf> {
-    let bounds = Bounds { bytes: 0, age: Duration::ZERO, free_percent: 0 };
-    Spool::new(Arc::new(super::disk::RealDisk), root.to_owned(), identity, bounds).find_home()
 }

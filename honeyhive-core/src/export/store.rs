@@ -226,17 +226,20 @@ fn local(dir: &Path) -> io::Result<Vec<Kept>> {
 
 /// Reads the time from the beginning of a name.
 fn created(name: &str) -> SystemTime {
-    let ms = name.split('-').next().and_then(|ms| ms.parse().ok()).unwrap_or(0);
-    SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
+    SystemTime::UNIX_EPOCH + Duration::from_millis(spool::created_ms(name).unwrap_or(0))
 }
 
 fn directories(dir: &Path) -> io::Result<Vec<String>> {
-    let entries = entries(dir)?.into_iter().filter(|entry| entry.kind == FileKind::Dir && !entry.name.starts_with('.'));
-    Ok(entries.map(|entry| entry.name).collect())
+    or_nothing(spool::directories(&RealDisk, dir))
 }
 
 fn entries(dir: &Path) -> io::Result<Vec<super::disk::Entry>> {
-    match RealDisk.list(dir) {
+    or_nothing(RealDisk.list(dir))
+}
+
+/// A directory that is not there holds nothing.
+fn or_nothing<T>(listed: io::Result<Vec<T>>) -> io::Result<Vec<T>> {
+    match listed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
         other => other,
     }

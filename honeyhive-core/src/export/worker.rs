@@ -22,7 +22,7 @@ use super::{
     queue::{Ended, Flush, Made, Queue, WaitingCall},
     report::Account,
     rest::Rest,
-    shrink::shrink_encoded,
+    shrink::shrink,
 };
 use crate::{
     SpanRecord,
@@ -130,10 +130,9 @@ impl Encoded {
         self.span.clear();
         sealed.encode(&mut self.span);
         if self.span.len() > MAX_SPAN_BYTES {
-            let request = encode::request(&[], std::iter::once((self.scope.as_slice(), self.span.as_slice())));
-            if let Some(smaller) = shrink_encoded(&request, MAX_SPAN_BYTES) {
-                self.span = smaller;
-            }
+            // What cannot be made smaller goes as it is.
+            self.span =
+                shrink(&mut sealed.record().data, MAX_SPAN_BYTES).unwrap_or_else(|| std::mem::take(&mut self.span));
         }
     }
 }
@@ -288,8 +287,9 @@ impl Line {
     fn take_spans(&mut self, mut spans: Vec<Ended>, now: Instant) {
         let mut shown = vec![];
         let mut bytes = 0;
+        let now_ms = unix_ms();
         for ended in &mut spans {
-            self.take_span(ended, &mut shown, now);
+            self.take_span(ended, &mut shown, now_ms, now);
             bytes += self.encoded.span.len();
         }
         // A few are left to the callers to free; the rest would be memory that nobody counts.
@@ -302,7 +302,7 @@ impl Line {
     }
 
     /// Encodes a span and gives it to every destination.
-    fn take_span(&mut self, ended: &mut Ended, shown: &mut Vec<SpanRecord>, now: Instant) {
+    fn take_span(&mut self, ended: &mut Ended, shown: &mut Vec<SpanRecord>, now_ms: u64, now: Instant) {
         let Self { sealer, encoded, console, .. } = self;
         let sealed = catch_unwind(AssertUnwindSafe(|| {
             let sealed = ended.seal(sealer);
@@ -317,7 +317,7 @@ impl Line {
         }
         for way in &mut self.ways {
             match way {
-                Way::Lane(lane) => lane.push(&self.encoded.scope, &self.encoded.span, now),
+                Way::Lane(lane) => lane.push(&self.encoded.scope, &self.encoded.span, now_ms, now),
                 Way::Gone(account) => account.lost.undelivered += 1,
             }
         }

@@ -1,172 +1,17 @@
 //! A model of what may be lost, against a file system in memory that fails, tears and crashes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    io,
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard},
-};
+use std::{collections::BTreeSet, path::Path};
 
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
     export::{
-        disk::{Disk, Entry, Kind, Lock},
+        disk::{Disk, fake::FakeDisk},
         spool::{Bounds, Identity},
     },
     secret::Secret,
 };
-
-#[derive(Debug, Default)]
-struct File {
-    bytes: Vec<u8>,
-    synced: usize,
-}
-
-#[derive(Debug, Default)]
-struct Files {
-    files: BTreeMap<PathBuf, File>,
-    dirs: BTreeSet<PathBuf>,
-    locked: HashMap<PathBuf, u64>,
-    /// Life that holds locks now; those of earlier ones are free.
-    life: u64,
-    room: Option<usize>,
-}
-
-/// A file system in memory.
-#[derive(Debug, Default)]
-struct FakeDisk(Mutex<Files>);
-
-impl FakeDisk {
-    fn files(&self) -> MutexGuard<'_, Files> {
-        self.0.lock().unwrap()
-    }
-
-    /// Ends the process: locks are free; with the power, so is what was not synced.
-    fn crash(&self, power: bool) {
-        let mut files = self.files();
-        files.life += 1;
-        if power {
-            files.files.values_mut().for_each(|file| file.bytes.truncate(file.synced));
-        }
-    }
-
-    /// Lets the disk be full once so many bytes are written, or never.
-    fn set_room(&self, room: Option<usize>) {
-        self.files().room = room;
-    }
-
-    fn segments(&self) -> usize {
-        self.files().files.keys().filter(|path| path.extension().is_some_and(|it| it == "seg")).count()
-    }
-}
-
-fn missing() -> io::Error {
-    io::ErrorKind::NotFound.into()
-}
-
-impl Disk for FakeDisk {
-    fn make_dir(&self, path: &Path) -> io::Result<()> {
-        let mut files = self.files();
-        files.dirs.extend(path.ancestors().map(Path::to_owned));
-        Ok(())
-    }
-
-    fn vet(&self, dir: &Path) -> io::Result<()> {
-        self.files().dirs.contains(dir).then_some(()).ok_or_else(missing)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
-        let files = self.files();
-        if !files.dirs.contains(dir) {
-            return Err(missing());
-        }
-        let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
-        let below = |path: &&PathBuf| path.parent() == Some(dir);
-        let dirs = files.dirs.iter().filter(below).map(|path| Entry { name: name(path), len: 0, kind: Kind::Dir });
-        let plain = files.files.iter().filter(|(path, _)| below(path));
-        let plain =
-            plain.map(|(path, file)| Entry { name: name(path), len: file.bytes.len() as u64, kind: Kind::File });
-        Ok(dirs.chain(plain).collect())
-    }
-
-    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut files = self.files();
-        if !files.dirs.contains(path.parent().unwrap()) {
-            return Err(missing());
-        }
-        let fits = files.room.map_or(bytes.len(), |room| room.min(bytes.len()));
-        files.room = files.room.map(|room| room - fits);
-        files.files.entry(path.to_owned()).or_default().bytes.extend_from_slice(&bytes[..fits]);
-        (fits == bytes.len()).then_some(()).ok_or_else(|| io::ErrorKind::StorageFull.into())
-    }
-
-    fn cut(&self, path: &Path, len: u64) -> io::Result<()> {
-        let mut files = self.files();
-        let file = files.files.get_mut(path).ok_or_else(missing)?;
-        file.bytes.truncate(len as usize);
-        file.synced = file.synced.min(len as usize);
-        Ok(())
-    }
-
-    fn sync(&self, path: &Path) -> io::Result<()> {
-        let mut files = self.files();
-        let file = files.files.get_mut(path).ok_or_else(missing)?;
-        file.synced = file.bytes.len();
-        Ok(())
-    }
-
-    fn read(&self, path: &Path, _: u64) -> io::Result<Vec<u8>> {
-        self.files().files.get(path).map(|file| file.bytes.clone()).ok_or_else(missing)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut files = self.files();
-        let moved = |path: &Path| path.strip_prefix(from).ok().map(|rest| to.join(rest));
-        if let Some(file) = files.files.remove(from) {
-            files.files.insert(to.to_owned(), file);
-            return Ok(());
-        }
-        let old = std::mem::take(&mut files.files);
-        files.files = old.into_iter().map(|(path, file)| (moved(&path).unwrap_or(path), file)).collect();
-        let old = std::mem::take(&mut files.dirs);
-        files.dirs = old.into_iter().map(|path| moved(&path).unwrap_or(path)).collect();
-        let old = std::mem::take(&mut files.locked);
-        files.locked = old.into_iter().map(|(path, life)| (moved(&path).unwrap_or(path), life)).collect();
-        Ok(())
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.files().files.remove(path).map(drop).ok_or_else(missing)
-    }
-
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.files().dirs.remove(path).then_some(()).ok_or_else(missing)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
-        let mut files = self.files();
-        let life = files.life;
-        files.files.entry(path.to_owned()).or_default();
-        match files.locked.get(path) {
-            Some(holder) if *holder == life => Ok(None),
-            _ => {
-                files.locked.insert(path.to_owned(), life);
-                Ok(Some(Box::new(())))
-            }
-        }
-    }
-
-    fn is_locked(&self, path: &Path) -> bool {
-        let files = self.files();
-        files.locked.get(path) == Some(&files.life)
-    }
-
-    fn free_percent(&self, _: &Path) -> io::Result<u64> {
-        Ok(if self.files().room == Some(0) { 0 } else { 50 })
-    }
-}
 
 const MEMORY: Memory = Memory { all: 32 << 20, share: None };
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -257,7 +102,7 @@ impl World {
                 self.backlog.commit(self.now);
             }
             Act::Restart => {
-                self.model.full |= self.disk.files().room.is_some();
+                self.model.full |= self.disk.is_limited();
                 self.backlog.close(self.now);
                 self.reborn(false);
             }
@@ -324,16 +169,10 @@ impl World {
     /// Cuts the end off one file, as a crash in the middle of a write does.
     fn tear(&mut self, bytes: usize) {
         self.act(&Act::Crash);
-        let mut files = self.disk.files();
-        let torn = files.files.iter_mut().find(|(path, file)| {
-            path.extension().is_some_and(|it| it == "seg")
-                && Segment::read(file.bytes.clone()).is_ok_and(|it| it.left() > 0)
-        });
-        if let Some((_, file)) = torn {
-            let before = Segment::read(file.bytes.clone()).map(|it| ids(&it, usize::MAX)).unwrap_or_default();
-            file.bytes.truncate(file.bytes.len().saturating_sub(bytes));
-            let after = Segment::read(file.bytes.clone()).map(|it| ids(&it, usize::MAX)).unwrap_or_default();
-            self.model.at_risk.extend(before.into_iter().filter(|id| !after.contains(id)));
+        let read = |image: &[u8]| Segment::read(image.to_vec()).map(|it| ids(&it, usize::MAX)).unwrap_or_default();
+        if let Some((before, after)) = self.disk.tear(bytes, |file| !read(file).is_empty()) {
+            let after = read(&after);
+            self.model.at_risk.extend(read(&before).into_iter().filter(|id| !after.contains(id)));
         }
     }
 
