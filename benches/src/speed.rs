@@ -17,7 +17,7 @@ use std::{env, hint::black_box, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Samples of a process.
+/// Samples of a process, where no other number is asked for.
 const SAMPLES: usize = 40;
 
 /// What one call costs.
@@ -30,13 +30,14 @@ pub(crate) struct Cost {
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["measure", peer, scenario] => {
-            if let Some(cost) = measure(peer, scenario) {
+        ["measure", peer, scenario, samples @ ..] => {
+            let samples = samples.first().and_then(|samples| samples.parse().ok()).unwrap_or(SAMPLES);
+            if let Some(cost) = measure(peer, scenario, samples) {
                 println!("{}\t{}", cost.nanos, cost.allocations);
             }
         }
         [] => table::print(),
-        _ => eprintln!("usage: speed"),
+        _ => eprintln!("usage: speed [measure <peer> <scenario> [<samples>]]"),
     }
 }
 
@@ -46,12 +47,12 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
-fn measure(peer: &str, scenario: &str) -> Option<Cost> {
+fn measure(peer: &str, scenario: &str, samples: usize) -> Option<Cost> {
     let mut peer = peers::find(peer)?;
     let calls = peers::calls(scenario);
     peer.run(scenario, calls)?;
     peer.flush();
-    let mut samples: Vec<Cost> = (0..SAMPLES)
+    let mut samples: Vec<Cost> = (0..samples)
         .map(|_| {
             let (allocations, start) = (allocations::of_thread(), cpu_time());
             black_box(peer.run(scenario, calls));
@@ -62,5 +63,5 @@ fn measure(peer: &str, scenario: &str) -> Option<Cost> {
         })
         .collect();
     samples.sort_by(|a, b| a.nanos.total_cmp(&b.nanos));
-    samples.get(SAMPLES / 2).copied()
+    samples.get(samples.len() / 2).copied()
 }

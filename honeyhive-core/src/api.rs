@@ -61,8 +61,8 @@ pub(crate) struct SessionStart {
 impl SessionStart {
     pub(crate) fn new(config: &Config, tag: &SessionTag, inputs: Option<Value>) -> Self {
         Self {
-            session_id: tag.id.to_string(),
-            session_name: tag.name.as_deref().unwrap_or(&config.session_name).to_owned(),
+            session_id: tag.id().to_string(),
+            session_name: tag.name().as_deref().unwrap_or(&config.session_name).to_owned(),
             source: config.source.clone(),
             project: config.project.clone(),
             inputs: inputs.map(|value| as_map(value, "value")),

@@ -31,6 +31,13 @@ pub(crate) const ERROR_TYPE: &str = "honeyhive_error_type";
 /// Duration in milliseconds, as a double.
 pub(crate) const DURATION_MS: &str = "honeyhive_duration_ms";
 
+/// Returns whether a key is a field of the event that no number of other attributes may push out.
+pub(crate) fn is_core(key: &[u8]) -> bool {
+    // Nearly all keys end the comparison here.
+    key.starts_with(b"honeyhive_e")
+        && [EVENT_TYPE, EVENT_NAME, EVENT_ID, ERROR, ERROR_TYPE].iter().any(|core| core.as_bytes() == key)
+}
+
 /// OpenTelemetry GenAI operation, which maps to an event type.
 pub(crate) const GEN_AI_OPERATION: &str = "gen_ai.operation.name";
 /// OpenInference span kind, which maps to an event type.

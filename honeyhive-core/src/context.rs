@@ -10,6 +10,7 @@ use crate::{
     HoneyHiveTracer,
     export::queue::Queue,
     session::{SessionTag, id_of},
+    start,
 };
 
 /// The enclosing tracer with its session, and what encloses those.
@@ -66,7 +67,10 @@ pub(crate) fn session_in(context: &Context, queue: &Arc<Queue>, trust_inbound: b
 /// assert!(honeyhive_core::current_tracer().is_none());
 /// ```
 pub fn current_tracer() -> Option<HoneyHiveTracer> {
-    Context::map_current(|cx| cx.get::<Scope>().map(|scope| scope.tracer().clone())).or_else(crate::default_tracer)
+    Context::map_current(|cx| match cx.get::<Scope>() {
+        Some(scope) => Some(scope.tracer().clone()),
+        None => start::enclosing(cx).and_then(|buffer| buffer.core().tracer()),
+    })
 }
 
 /// Keeps something current on this thread until it is dropped.

@@ -1,18 +1,23 @@
 //! What `enrich_span!` and `enrich_session!` write through: the current span, whoever made it, and the
 //! current session.
 
-use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
+use opentelemetry::{Context, trace::TraceContextExt};
 
 use crate::{
     Bucket, Session, Value,
     api::Update,
     attr,
+    attributes::Attributes,
     context::current_tracer,
+    door,
+    private::{Captured, Name},
     span,
-    value::{MASK, flatten, is_secret},
+    tracer::any_records,
+    value::{MASK, is_secret},
+    wire::Key,
 };
 
-/// Writes to the span that is current, of this SDK or of any OpenTelemetry instrumentation.
+/// Writes to the span that is current, of this SDK or of any OpenTelemetry instrumentation, when it is dropped.
 ///
 /// ```
 /// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
@@ -23,21 +28,35 @@ use crate::{
 /// Enricher::current().unwrap().put(Bucket::Metadata, "attempt", 2);
 /// ```
 #[derive(Debug)]
-pub struct Enricher(Context);
+pub struct Enricher {
+    context: Context,
+    attributes: Attributes,
+}
 
 impl Enricher {
-    /// Returns the current span, or `None` where nothing is recorded.
+    /// Returns the current span, or `None` where nothing is recorded: no span is current, or no tracer of this
+    /// SDK records anything.
+    #[inline]
     pub fn current() -> Option<Self> {
-        span::current().map(Self)
+        if !any_records() {
+            return None;
+        }
+        span::current().map(|context| Self { context, attributes: Attributes::default() })
     }
 
     /// Sets a value in a part of the event. Values whose name marks a secret are masked.
-    pub fn put(&self, bucket: Bucket, key: &str, value: impl Into<Value>) {
-        self.write([bucket.prefix(), ".", key].concat(), masked(key, value.into()));
+    pub fn put(&mut self, bucket: Bucket, key: &str, value: impl Into<Value>) {
+        self.attributes.put_value(Key(bucket.prefix(), ".", key), &masked(key, value.into()));
+    }
+
+    /// Sets a value under a name that is known when the program is compiled.
+    #[doc(hidden)]
+    pub fn record(&mut self, name: Name, value: Captured<'_>) {
+        name.write(value, &mut self.attributes);
     }
 
     /// Sets every entry of a map in a part of the event; another value goes under `value`.
-    pub fn put_all(&self, bucket: Bucket, value: impl Into<Value>) {
+    pub fn put_all(&mut self, bucket: Bucket, value: impl Into<Value>) {
         match value.into() {
             Value::Map(entries) => entries.into_iter().for_each(|(key, value)| self.put(bucket, &key, value)),
             Value::Null => {}
@@ -46,13 +65,15 @@ impl Enricher {
     }
 
     /// Sets the error of the event. The status of the span stays as it is.
-    pub fn error(&self, error: impl Into<Value>) {
-        self.write(attr::ERROR.to_owned(), error.into());
+    pub fn error(&mut self, error: impl Into<Value>) {
+        self.attributes.put_value(Key::whole(attr::ERROR), &error.into());
     }
+}
 
-    fn write(&self, key: String, value: Value) {
-        let span = self.0.span();
-        flatten(key, value, &mut |kv: KeyValue| span.set_attribute(kv));
+impl Drop for Enricher {
+    /// Writes it all at once.
+    fn drop(&mut self) {
+        door::write(&self.context.span(), std::mem::take(&mut self.attributes));
     }
 }
 
@@ -83,6 +104,13 @@ impl SessionEnricher {
     pub fn put(&mut self, bucket: Bucket, key: &str, value: impl Into<Value>) {
         let value = masked(key, value.into());
         self.update.put(bucket, Value::Map(vec![(key.to_owned().into(), value)]));
+    }
+
+    /// Sets a value under a name that is known when the program is compiled.
+    #[doc(hidden)]
+    pub fn record(&mut self, name: Name, value: Captured<'_>) {
+        let (bucket, key) = name.parts();
+        self.put(bucket, key, value.into_value());
     }
 
     /// Sets every entry of a map in a part of the session event; another value goes under `value`.

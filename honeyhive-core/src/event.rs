@@ -1,9 +1,7 @@
 //! The type of a HoneyHive event, and its detection from what a span carries when it ends.
 //! A type that somebody chose always wins; names are never guessed from.
 
-use std::{fmt, str::FromStr};
-
-use opentelemetry::KeyValue;
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use crate::attr;
 
@@ -39,12 +37,11 @@ impl EventType {
         }
     }
 
-    /// Detects the type from the attributes of an ended span.
+    /// Detects the type from the attributes of an ended span, of which `text` gives one by its key.
     ///
     /// In order: the GenAI operation, the OpenInference kind, the Traceloop kind, the presence of
     /// a model name; else [`EventType::Tool`].
-    pub(crate) fn detect(attributes: &[KeyValue]) -> Self {
-        let text = |key| attributes.iter().rfind(|kv| kv.key.as_str() == key).map(|kv| kv.value.as_str());
+    pub(crate) fn detect<'a>(text: impl Fn(&'static str) -> Option<Cow<'a, str>>) -> Self {
         if let Some(found) = text(attr::GEN_AI_OPERATION).and_then(|op| of_operation(&op)) {
             return found;
         }
@@ -54,7 +51,7 @@ impl EventType {
         if let Some(found) = text(attr::TRACELOOP_KIND).and_then(|kind| of_traceloop(&kind)) {
             return found;
         }
-        match attributes.iter().any(|kv| attr::MODEL_KEYS.contains(&kv.key.as_str())) {
+        match attr::MODEL_KEYS.iter().any(|key| text(key).is_some()) {
             true => Self::Model,
             false => Self::Tool,
         }
@@ -125,8 +122,8 @@ mod tests {
 
     #[track_caller]
     fn check(attributes: &[(&'static str, &'static str)], expected: EventType) {
-        let attributes: Vec<_> = attributes.iter().map(|(k, v)| KeyValue::new(*k, *v)).collect();
-        assert_eq!(EventType::detect(&attributes), expected);
+        let text = |key| Some(attributes.iter().find(|(known, _)| *known == key)?.1.into());
+        assert_eq!(EventType::detect(text), expected);
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! From ended spans to their destinations.
 //! The seam is [`Exporter`]: it gets a batch and says what is left to do. The queue before it is
-//! bounded in bytes and never blocks; one worker thread with its own runtime does the rest, so
+//! bounded in bytes and never blocks, and each thread has an entrance of its own; one worker thread with its own runtime does the rest, so
 //! nothing of ours runs on the host's runtime.
 //!
 //! ```text
-//! queue ─► worker: seal, encode once ─► lane per destination: backlog (segments) ⇄ spool ─► Exporter
+//! buffers of threads ─► queue ─► worker: seal, encode once ─► lane per destination: backlog (segments) ⇄ spool ─► Exporter
 //! ```
 
 mod apart;
 mod backlog;
 mod backoff;
 mod batch;
+pub(crate) mod buffer;
 mod check;
 pub(crate) mod decode;
 mod disk;
@@ -25,6 +26,7 @@ pub(crate) mod local;
 pub(crate) mod plan;
 pub(crate) mod queue;
 mod report;
+mod request;
 pub(crate) mod rest;
 mod segment;
 mod shrink;

@@ -9,11 +9,13 @@
 
 mod api;
 mod attr;
+mod attributes;
 mod config;
 mod console;
 mod context;
 mod default;
 mod diag;
+mod door;
 mod enrich;
 mod error;
 mod event;
@@ -26,12 +28,16 @@ mod live;
 pub mod private;
 pub mod propagation;
 mod record;
+mod seal;
 mod secret;
 mod session;
 mod span;
+mod span_record;
+mod start;
 pub mod testing;
 mod tracer;
 mod value;
+mod wire;
 
 pub use self::attr::Bucket;
 pub use self::config::{Compression, Console, DEFAULT_LOCAL_DIR, DEFAULT_SERVER_URL, Durability, Protocol, Setting};
@@ -45,9 +51,9 @@ pub use self::export::{
 };
 pub use self::init::{Guard, init};
 pub use self::instrumented::InContext;
-pub use self::record::SpanRecord;
 pub use self::session::Session;
 pub use self::span::{Instrumented, Span, SpanBuilder, SpanGuard, SpanKind, Status};
+pub use self::span_record::SpanRecord;
 pub use self::tracer::builder::TracerBuilder;
 pub use self::tracer::{HoneyHiveTracer, LazyTracer};
 pub use self::value::{MASK, MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUE_BYTES, MAX_WIDTH, Value};

@@ -1,64 +1,49 @@
 //! Our span as OpenTelemetry sees it: recording, in the `Context`, open to `set_attribute` by
 //! anybody. Ends exactly once, at `end` or when the last context that holds it goes.
 
-use std::{
-    borrow::Cow,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::SystemTime,
-};
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use opentelemetry::{
     KeyValue,
-    trace::{Event, Link, Span as OtelSpan, SpanContext, Status as OtelStatus},
+    trace::{Event, Link, Span as OtelSpan, SpanContext, Status},
 };
 
-use crate::{export::queue::Queue, record::OpenRecord};
-
-/// Counts the spans of a tracer that are open, up to a limit: spans that are never ended must not fill
-/// the memory.
-#[derive(Debug)]
-pub(crate) struct OpenSpans {
-    count: Arc<AtomicU64>,
-    most: u64,
-}
-
-impl OpenSpans {
-    pub(crate) fn new(most: u64) -> Self {
-        Self { count: Arc::default(), most }
-    }
-
-    /// Returns a place for one more span; none where too many are open.
-    pub(crate) fn enter(&self) -> Option<OpenSpan> {
-        let place = OpenSpan(Arc::clone(&self.count));
-        // The place gives its count back when it is dropped, also right here.
-        (self.count.fetch_add(1, Ordering::Relaxed) < self.most).then_some(place)
-    }
-}
-
-/// One of the spans that are open.
-#[derive(Debug)]
-pub(crate) struct OpenSpan(Arc<AtomicU64>);
-
-impl Drop for OpenSpan {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+use crate::{
+    attributes::Attributes,
+    door::{self, Letter},
+    export::buffer::Buffer,
+    record::{Nanos, Record},
+};
 
 #[derive(Debug)]
 pub(crate) struct LiveSpan {
     context: SpanContext,
-    record: Option<Box<OpenRecord>>,
-    queue: Arc<Queue>,
-    open: Option<OpenSpan>,
+    record: Option<Record>,
+    /// That of the thread where it started.
+    buffer: Arc<Buffer>,
 }
 
 impl LiveSpan {
-    pub(crate) fn new(record: OpenRecord, queue: Arc<Queue>, open: OpenSpan) -> Self {
-        Self { context: record.data.span_context.clone(), record: Some(Box::new(record)), queue, open: Some(open) }
+    pub(crate) fn new(context: SpanContext, record: Record, buffer: Arc<Buffer>) -> Self {
+        Self { context, record: Some(record), buffer }
+    }
+
+    #[inline]
+    fn open(&mut self, letter: Letter) {
+        match letter {
+            Letter::Write(mut attributes) => {
+                self.absorb(&mut attributes);
+                attributes.recycle();
+            }
+            Letter::Whose => door::answer(&self.buffer),
+            Letter::None | Letter::Of(_) => {}
+        }
+    }
+
+    fn absorb(&mut self, attributes: &mut Attributes) {
+        if let Some(record) = &mut self.record {
+            record.absorb(attributes, self.buffer.limits());
+        }
     }
 }
 
@@ -68,7 +53,7 @@ impl OtelSpan for LiveSpan {
         T: Into<Cow<'static, str>>,
     {
         if let Some(record) = &mut self.record {
-            record.add_event(Event::new(name, time, attributes, 0));
+            record.add_event(Event::new(name, time, attributes, 0), self.buffer.limits());
         }
     }
 
@@ -81,16 +66,19 @@ impl OtelSpan for LiveSpan {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
-        if let Some(record) = &mut self.record {
-            record.set(attribute);
-        }
+        let mut attributes = Attributes::default();
+        attributes.put_otel(&attribute);
+        self.absorb(&mut attributes);
+        attributes.recycle();
     }
 
-    fn set_status(&mut self, status: OtelStatus) {
-        let Some(record) = &mut self.record else { return };
-        // `Ok` is final; of errors the last one counts.
-        if record.data.status != OtelStatus::Ok && status != OtelStatus::Unset {
-            record.data.status = status;
+    /// `Unset` changes nothing: it is how this SDK rings at its own spans.
+    fn set_status(&mut self, status: Status) {
+        if status == Status::Unset {
+            return self.open(door::take());
+        }
+        if let Some(record) = &mut self.record {
+            record.head.set_status(status);
         }
     }
 
@@ -99,25 +87,21 @@ impl OtelSpan for LiveSpan {
         T: Into<Cow<'static, str>>,
     {
         if let Some(record) = &mut self.record {
-            record.data.name = name.into();
+            record.head.set_name(name.into());
         }
     }
 
     fn add_link(&mut self, context: SpanContext, attributes: Vec<KeyValue>) {
         if let Some(record) = &mut self.record {
-            match record.data.links.links.len() < record.limits.events {
-                true => record.data.links.links.push(Link::new(context, attributes, 0)),
-                false => record.data.links.dropped_count += 1,
-            }
+            record.add_link(Link::new(context, attributes, 0), self.buffer.limits());
         }
     }
 
     fn end_with_timestamp(&mut self, time: SystemTime) {
-        self.open = None;
-        if let Some(mut record) = self.record.take() {
+        if let Some(record) = self.record.take() {
             // The clock may have been set back meanwhile.
-            record.data.end_time = time.max(record.data.start_time);
-            self.queue.push_own(record);
+            let end = Nanos::from(time).max(record.head.start);
+            self.buffer.push(&self.context, end, record);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! An expansion is a `static` [`CallSite`], the captured inputs, and one call of [`run`],
 //! [`run_async`], [`run_future`] or [`run_stream`]; everything that decides anything is here.
 
+mod capture;
 mod probe;
 mod stream;
 
@@ -10,6 +11,7 @@ pub use std::boxed::Box;
 pub use std::option::Option::{None, Some};
 pub use std::result::Result::{Err, Ok};
 
+pub use self::capture::{Captured, Name};
 pub use self::probe::{ErrorText, Probe};
 pub use self::stream::{TracedStream, run_stream};
 pub use crate::tracer::pipeline::Pipeline;
@@ -17,9 +19,10 @@ pub use crate::{Bucket, Enricher, EventType, SessionEnricher, Span, Value};
 
 use crate::{
     ConfigError, HoneyHiveTracer, LazyTracer,
-    context::current_tracer,
+    attributes::Attributes,
     diag,
     span::Ending,
+    start::{self, Start},
     tracer::any_records,
     value::{MASK, is_secret},
 };
@@ -27,7 +30,8 @@ use crate::{
 /// The methods of [`Probe`], without names that could hide a user's.
 pub mod prelude {
     pub use super::probe::{
-        SplitPlain as _, SplitResult as _, ViaDebug as _, ViaDisplay as _, ViaSerialize as _, ViaTypeName as _,
+        SplitPlain as _, SplitResult as _, ViaDebug as _, ViaDisplay as _, ViaSerialize as _, ViaText as _,
+        ViaTypeName as _,
     };
 }
 
@@ -94,73 +98,77 @@ impl Call {
 
     /// Starts the span, if there is a tracer, and fills it.
     #[inline]
-    pub fn start(self, fill: impl FnOnce(&Fill<'_>)) -> Span {
+    pub fn start(self, fill: impl FnOnce(&mut Fill)) -> Span {
         match matches!(self.tracer, Choice::Discover) && !any_records() {
             true => Span::off(),
             false => self.start_now(fill),
         }
     }
 
-    fn start_now(self, fill: impl FnOnce(&Fill<'_>)) -> Span {
-        let tracer = match self.tracer {
-            Choice::Given(tracer) => tracer,
-            Choice::Discover => match current_tracer() {
-                Some(tracer) => tracer,
-                None => return Span::off(),
-            },
-            Choice::Broken => return Span::off(),
-        };
-        let mut builder = tracer.span(self.site.name);
-        builder.event_type = self.site.event_type;
-        builder.site = Some(self.site);
-        builder.session = self.session.map(|id| tracer.resume_session(&id));
-        let span = builder.start();
-        if span.is_recording() {
-            fill(&Fill(&span));
+    #[inline(never)]
+    fn start_now(self, fill: impl FnOnce(&mut Fill)) -> Span {
+        let span = self.begin();
+        if !span.is_off() {
+            let mut attributes = Fill(Attributes::default());
+            fill(&mut attributes);
+            span.put(attributes.0);
         }
         span
+    }
+
+    fn begin(self) -> Span {
+        let mut start = Start::of_site(self.site);
+        match self.tracer {
+            Choice::Broken => Span::off(),
+            Choice::Discover => match self.session {
+                None => start::discovered(start),
+                Some(id) => crate::current_tracer().map_or(Span::off(), |tracer| {
+                    start.session = Some(tracer.resume_session(&id).tag().clone());
+                    start::discovered(start)
+                }),
+            },
+            Choice::Given(tracer) => {
+                start.session = self.session.map(|id| tracer.resume_session(&id).tag().clone());
+                opentelemetry::Context::map_current(|parent| start::given(&tracer, start, parent))
+            }
+        }
     }
 }
 
 /// Writes what a call starts with.
 #[derive(Debug)]
-pub struct Fill<'a>(&'a Span);
+pub struct Fill(Attributes);
 
-impl Fill<'_> {
-    /// Records an argument; one whose name marks a secret is masked.
-    pub fn input(&self, name: &'static str, value: Value) {
-        self.put(Bucket::Inputs, name, value);
-    }
-
-    /// Records a value in a bucket; one whose name marks a secret is masked.
-    pub fn put(&self, bucket: Bucket, name: &str, value: Value) {
-        self.0.enrich(bucket, name, if is_secret(name) { Value::from(MASK) } else { value });
+impl Fill {
+    /// Records a value; one whose name marks a secret is masked.
+    pub fn put(&mut self, name: Name, value: Captured<'_>) {
+        name.write(value, &mut self.0);
     }
 }
 
 /// What a call ended with.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Outcome<'a> {
     /// Nothing is recorded.
     Silent,
     /// A result.
-    Good(Value),
+    Good(Captured<'a>),
     /// An error.
     Bad(ErrorText),
 }
 
 /// A result.
-pub fn good(value: Value) -> Outcome {
+pub fn good(value: Captured<'_>) -> Outcome<'_> {
     Outcome::Good(value)
 }
 
 /// An error.
-pub fn bad(error: ErrorText) -> Outcome {
+pub fn bad<'a>(error: ErrorText) -> Outcome<'a> {
     Outcome::Bad(error)
 }
 
 /// Nothing to record.
-pub fn silent() -> Outcome {
+pub fn silent<'a>() -> Outcome<'a> {
     Outcome::Silent
 }
 
@@ -171,33 +179,35 @@ pub fn never<T>() -> T {
     }
 }
 
-impl Outcome {
+impl Outcome<'_> {
     fn write(self, span: &Span) {
         match self {
             Self::Silent => {}
-            Self::Good(value) => span.enrich(Bucket::Outputs, "result", value),
+            Self::Good(value) => {
+                let mut attributes = Attributes::default();
+                const { Name::new(Bucket::Outputs, "result") }.write(value, &mut attributes);
+                span.put(attributes);
+            }
             Self::Bad(error) => span.fail(error.kind, &error.message),
         }
     }
 }
 
-fn conclude<T>(ending: &mut Ending, out: &T, outcome: impl FnOnce(&T) -> Outcome) {
-    if ending.span().is_recording() {
-        outcome(out).write(ending.span());
-    }
+fn conclude<T>(ending: &mut Ending, out: &T, outcome: impl FnOnce(&T) -> Outcome<'_>) {
+    outcome(out).write(ending.span());
     ending.finish();
 }
 
 /// Runs a function in its span.
 #[inline]
-pub fn run<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome) -> T {
+pub fn run<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
     match span.is_off() {
         true => body(),
         false => run_in(span, body, outcome),
     }
 }
 
-fn run_in<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome) -> T {
+fn run_in<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
     let mut ending = Ending::new(span);
     let out = ending.step(body);
     conclude(&mut ending, &out, outcome);
@@ -208,7 +218,7 @@ fn run_in<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> O
 pub fn run_async<F, O>(span: Span, body: F, outcome: O) -> Traced<F, O>
 where
     F: Future,
-    O: FnOnce(&F::Output) -> Outcome,
+    O: FnOnce(&F::Output) -> Outcome<'_>,
 {
     Traced::new(span, body, outcome)
 }
@@ -217,7 +227,7 @@ where
 pub fn run_future<F, O>(span: Span, make: impl FnOnce() -> F, outcome: O) -> Traced<F, O>
 where
     F: Future,
-    O: FnOnce(&F::Output) -> Outcome,
+    O: FnOnce(&F::Output) -> Outcome<'_>,
 {
     let mut ending = Ending::new(span);
     let body = ending.step(make);
@@ -245,7 +255,7 @@ impl<F, O> Traced<F, O> {
 impl<F, O> Future for Traced<F, O>
 where
     F: Future,
-    O: FnOnce(&F::Output) -> Outcome,
+    O: FnOnce(&F::Output) -> Outcome<'_>,
 {
     type Output = F::Output;
 
@@ -302,15 +312,16 @@ impl<T: AsTracer + ?Sized> AsTracer for std::sync::Arc<T> {
 }
 
 /// Builds a map from captured entries.
-pub fn map<const N: usize>(entries: [(&'static str, Value); N]) -> Value {
-    let masked = |(key, value): (&'static str, Value)| match is_secret(key) {
+pub fn map<'a, const N: usize>(entries: [(&'static str, Captured<'_>); N]) -> Captured<'a> {
+    let masked = |(key, value): (&'static str, Captured<'_>)| match is_secret(key) {
         true => (key.into(), Value::from(MASK)),
-        false => (key.into(), value),
+        false => (key.into(), value.into_value()),
     };
-    Value::Map(entries.into_iter().map(masked).filter(|(_, value)| !value.is_null()).collect())
+    let entries = entries.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Map(entries.map(masked).collect()).into()
 }
 
 /// Builds a list from captured items.
-pub fn list<const N: usize>(items: [Value; N]) -> Value {
-    Value::List(items.into())
+pub fn list<'a, const N: usize>(items: [Captured<'_>; N]) -> Captured<'a> {
+    Value::List(items.map(Captured::into_value).into()).into()
 }

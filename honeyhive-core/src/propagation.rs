@@ -73,7 +73,7 @@ pub fn inject_with_session(carrier: &mut impl Carrier) {
         let config = tracer.config();
         let mut baggage: Vec<KeyValue> =
             cx.baggage().iter().map(|(key, (value, _))| KeyValue::new(key.clone(), value.clone())).collect();
-        baggage.push(KeyValue::new("session_id", session.id));
+        baggage.push(KeyValue::new("session_id", session.id()));
         baggage.push(KeyValue::new("source", config.source.clone()));
         baggage.extend(config.project.clone().map(|project| KeyValue::new("project", project)));
         write(&cx.with_baggage(baggage), carrier);

@@ -26,18 +26,37 @@ pub(crate) fn id_of(text: &str) -> Uuid {
     Uuid::try_parse(text.trim()).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()))
 }
 
-/// The part of a session that every span of it carries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SessionTag {
-    pub(crate) id: Arc<str>,
-    pub(crate) name: Option<Arc<str>>,
+/// The part of a session that every span of it carries; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionTag(Arc<Tag>);
+
+#[derive(Debug)]
+struct Tag {
+    id: Arc<str>,
+    name: Option<Arc<str>>,
 }
 
 impl SessionTag {
     pub(crate) fn new(id: Uuid, name: Option<&str>) -> Self {
-        Self { id: id.to_string().into(), name: name.map(Arc::from) }
+        Self(Arc::new(Tag { id: id.to_string().into(), name: name.map(Arc::from) }))
+    }
+
+    pub(crate) fn id(&self) -> Arc<str> {
+        Arc::clone(&self.0.id)
+    }
+
+    pub(crate) fn name(&self) -> Option<Arc<str>> {
+        self.0.name.clone()
     }
 }
+
+impl PartialEq for SessionTag {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || (self.0.id == other.0.id && self.0.name == other.0.name)
+    }
+}
+
+impl Eq for SessionTag {}
 
 /// A session of its own, for one request or one conversation.
 ///
@@ -71,7 +90,7 @@ impl Session {
 
     /// Returns the session id, a UUID in lower case.
     pub fn id(&self) -> &str {
-        &self.tag.id
+        &self.tag.0.id
     }
 
     /// Makes this the session of spans started on this thread until the guard is dropped.
@@ -104,7 +123,7 @@ impl Session {
     }
 
     pub(crate) fn update(&self, update: Update) {
-        self.tracer.call(Call::UpdateEvent(update.of(&self.tag.id)));
+        self.tracer.call(Call::UpdateEvent(update.of(self.id())));
     }
 
     fn context(&self) -> Context {

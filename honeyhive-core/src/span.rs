@@ -10,7 +10,6 @@ use std::{
     ops::Deref,
     panic::{self, AssertUnwindSafe},
     pin::Pin,
-    sync::Arc,
     task::{self, Poll},
     time::SystemTime,
 };
@@ -23,8 +22,11 @@ use pin_project_lite::pin_project;
 
 use crate::{
     Bucket, EventType, HoneyHiveTracer, Session, Value, attr,
-    context::{ContextGuard, Scope},
-    value::flatten,
+    attributes::Attributes,
+    context::ContextGuard,
+    door,
+    start::{self, Start},
+    wire::Key,
 };
 
 /// Outcome of a span.
@@ -110,7 +112,13 @@ impl SpanBuilder<'_> {
 
     /// Starts the span.
     pub fn start(self) -> Span {
-        self.tracer.clone().begin(self)
+        let Self { tracer, name, kind, event_type, parent, session, start_time, site } = self;
+        let session = session.map(|session| session.tag().clone());
+        let start = Start { name, kind: kind.into(), event_type, site, time: start_time, session };
+        match parent {
+            Some(parent) => start::given(tracer, start, &parent),
+            None => Context::map_current(|parent| start::given(tracer, start, parent)),
+        }
     }
 }
 
@@ -155,12 +163,12 @@ impl Span {
 
     /// Sets an attribute. The last value of a key wins; a null is ignored.
     pub fn set_attribute(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
-        self.write(key.into(), value.into());
+        self.write(Key::whole(&key.into()), &value.into());
     }
 
     /// Sets a value in a part of the event, under `honeyhive_<bucket>.<key>`.
     pub fn enrich(&self, bucket: Bucket, key: &str, value: impl Into<Value>) {
-        self.write([bucket.prefix(), ".", key].concat().into(), value.into());
+        self.write(Key(bucket.prefix(), ".", key), &value.into());
     }
 
     /// Sets the outcome. An error after [`Status::Ok`] is ignored, as in OpenTelemetry.
@@ -255,8 +263,19 @@ impl Span {
         self.fail("panic", &message);
     }
 
-    pub(crate) fn write(&self, key: Cow<'static, str>, value: Value) {
-        self.with(|span| flatten(key, value, &mut |kv| span.set_attribute(kv)));
+    fn write(&self, key: Key<'_>, value: &Value) {
+        if !self.is_off() {
+            let mut attributes = Attributes::default();
+            attributes.put_value(key, value);
+            self.put(attributes);
+        }
+    }
+
+    pub(crate) fn put(&self, attributes: Attributes) {
+        match &self.context {
+            Some(context) => door::write(&context.span(), attributes),
+            None => attributes.recycle(),
+        }
     }
 
     fn span_context(&self) -> Option<SpanContext> {
@@ -385,42 +404,6 @@ impl<F: Future> Future for Instrumented<F> {
 /// The handle does not end the span. Returns `None` where nothing is recorded.
 pub(crate) fn current() -> Option<Context> {
     Context::map_current(|cx| cx.span().is_recording().then(|| cx.clone()))
-}
-
-impl HoneyHiveTracer {
-    /// Starts a span as the builder says, under the current or the given parent.
-    pub(crate) fn begin(&self, builder: SpanBuilder<'_>) -> Span {
-        match builder.parent.clone() {
-            Some(parent) => self.begin_in(builder, &parent),
-            None => Context::map_current(|parent| self.begin_in(builder, parent)),
-        }
-    }
-
-    fn begin_in(&self, builder: SpanBuilder<'_>, parent: &Context) -> Span {
-        if !self.is_enabled() || parent.is_telemetry_suppressed() {
-            return Span::off();
-        }
-        let parent_span = parent.span().span_context().clone();
-        if parent_span.is_valid() && !parent_span.is_sampled() {
-            return Span::off();
-        }
-        let Some(open) = self.open_spans().enter() else {
-            self.queue().too_many_open();
-            return Span::off();
-        };
-        let scope = parent.get::<Scope>();
-        let explicit = builder.session.as_ref().map(|session| session.tag().clone());
-        let session = explicit.or_else(|| self.session_in(parent));
-        let record = self.open_record(&builder, &parent_span, session.clone());
-        let live = crate::live::LiveSpan::new(record, Arc::clone(self.queue()), open);
-        let context = parent.with_span(live);
-        let known =
-            scope.is_some_and(|scope| scope.tracer().same_as(self) && scope.session_of(self) == session.as_ref());
-        Span::live(match known {
-            true => context,
-            false => context.with_value(Scope::of(self, session, scope)),
-        })
-    }
 }
 
 impl From<SpanKind> for OtelKind {

@@ -5,6 +5,7 @@
 pub(crate) mod builder;
 mod ids;
 mod lazy;
+pub(crate) mod local;
 pub(crate) mod pipeline;
 mod processor;
 
@@ -12,28 +13,26 @@ use std::{
     borrow::Cow,
     future::Future,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use opentelemetry::{
-    Context, InstrumentationScope,
-    trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState},
-};
-use opentelemetry_sdk::trace::{IdGenerator, SdkTracerProvider, SpanData};
+use once_cell::sync::OnceCell;
+use opentelemetry::Context;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 
+pub(crate) use self::ids::Ids;
 pub use self::lazy::LazyTracer;
-use self::{ids::Ids, pipeline::Ticket};
+use self::pipeline::Ticket;
 use crate::{
     ConfigError, Report, Session, Span, SpanBuilder, SpanKind, TracerBuilder, Value,
     api::Call,
     config::{Config, parse_key},
     context::session_in,
     export::{Health, http::KeySlot, queue::Queue},
-    live::OpenSpans,
-    record::{Core, Identity, Limits, OpenRecord},
+    record::{Limits, Origin},
     session::{self, SessionTag},
 };
 
@@ -61,19 +60,57 @@ pub struct HoneyHiveTracer {
     shared: Arc<Shared>,
 }
 
+/// What ends with the last handle.
 #[derive(Debug)]
 struct Shared {
-    config: Config,
-    session: SessionTag,
-    identity: Arc<Identity>,
-    limits: Limits,
-    scope: InstrumentationScope,
-    queue: Arc<Queue>,
-    open: OpenSpans,
+    core: Arc<Core>,
     /// The key that is sent, where there is one.
     key: Option<Arc<KeySlot>>,
     ticket: Ticket,
     provider: SdkTracerProvider,
+}
+
+/// What a span needs of its tracer. Threads remember it; the tracer ends without them.
+#[derive(Debug)]
+pub(crate) struct Core {
+    config: Config,
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) limits: Limits,
+    pub(crate) max_open: u64,
+    queue: Arc<Queue>,
+    shared: OnceCell<Weak<Shared>>,
+}
+
+impl Core {
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        !self.config.disabled
+    }
+
+    /// Returns the tracer, if it still exists.
+    pub(crate) fn tracer(&self) -> Option<HoneyHiveTracer> {
+        Some(HoneyHiveTracer { shared: self.shared.get()?.upgrade()? })
+    }
+
+    /// Returns the session in a context, if it is not the tracer's own.
+    pub(crate) fn session_in(&self, context: &Context) -> Option<SessionTag> {
+        session_in(context, &self.queue, self.config.trust_inbound_session)
+    }
+
+    pub(crate) fn trusts_inbound_session(&self) -> bool {
+        self.config.trust_inbound_session
+    }
+
+    /// Returns the same with another queue.
+    #[cfg(test)]
+    pub(crate) fn with_queue(&self, queue: Arc<Queue>) -> Arc<Self> {
+        let Self { config, origin, limits, max_open, .. } = self;
+        let (config, origin, shared) = (config.clone(), Arc::clone(origin), OnceCell::new());
+        Arc::new(Self { config, origin, limits: *limits, max_open: *max_open, queue, shared })
+    }
 }
 
 /// How many tracers record. Where none does, a traced function has nothing to look for.
@@ -87,10 +124,10 @@ pub(crate) fn any_records() -> bool {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if !self.config.disabled {
+        if self.core.is_enabled() {
             RECORDING.fetch_sub(1, Ordering::Relaxed);
         }
-        self.queue.close();
+        self.core.queue.close();
     }
 }
 
@@ -150,7 +187,7 @@ impl HoneyHiveTracer {
 
     /// Returns the session that spans belong to unless another one is in scope.
     pub fn session(&self) -> Session {
-        Session::of(self, self.shared.session.clone())
+        Session::of(self, self.session_tag().clone())
     }
 
     /// Starts a session of its own, for one request or conversation.
@@ -174,12 +211,12 @@ impl HoneyHiveTracer {
     ///
     /// Blocks the calling thread; in async code use [`flush_async`](Self::flush_async).
     pub fn flush(&self, limit: Duration) -> Report {
-        self.shared.queue.flush(limit)
+        self.core().queue.flush(limit)
     }
 
     /// Sends everything that has ended, without blocking the thread.
     pub fn flush_async(&self, limit: Duration) -> impl Future<Output = Report> + Send + use<> {
-        let queue = Arc::clone(&self.shared.queue);
+        let queue = Arc::clone(&self.core().queue);
         async move { queue.flush_async(limit, false).await }
     }
 
@@ -187,12 +224,12 @@ impl HoneyHiveTracer {
     ///
     /// Blocks the calling thread. Calling it again returns the same accounts.
     pub fn shutdown(&self, limit: Duration) -> Report {
-        self.shared.queue.shutdown(limit)
+        self.core().queue.shutdown(limit)
     }
 
     /// Flushes and stops, without blocking the thread.
     pub fn shutdown_async(&self, limit: Duration) -> impl Future<Output = Report> + Send + use<> {
-        let queue = Arc::clone(&self.shared.queue);
+        let queue = Arc::clone(&self.core().queue);
         async move { queue.flush_async(limit, true).await }
     }
 
@@ -207,7 +244,7 @@ impl HoneyHiveTracer {
         };
         let key = parse_key(key.into())?;
         slot.set(key.clone());
-        self.shared.queue.change_key(key);
+        self.core().queue.change_key(key);
         Ok(())
     }
 
@@ -218,46 +255,48 @@ impl HoneyHiveTracer {
     /// assert!(tracer.health().is_ok());
     /// ```
     pub fn health(&self) -> Health {
-        self.shared.queue.health()
+        self.core().queue.health()
     }
 
     /// Returns what became of all spans so far, without waiting.
     pub fn stats(&self) -> Report {
-        self.shared.queue.report()
+        self.core().queue.report()
     }
 
     /// Returns whether spans are recorded.
     pub fn is_enabled(&self) -> bool {
-        !self.shared.config.disabled
+        self.core().is_enabled()
     }
 
     /// Says in words where spans go, such as `HoneyHive at https://…` or `./.honeyhive`.
     pub fn destination(&self) -> &str {
-        self.shared.queue.destination()
+        self.core().queue.destination()
     }
 
     /// Makes a tracer of its parts.
     fn of(shared: Shared) -> Self {
-        if !shared.config.disabled {
+        if shared.core.is_enabled() {
             RECORDING.fetch_add(1, Ordering::Relaxed);
         }
-        Self { shared: Arc::new(shared) }
+        let shared = Arc::new(shared);
+        let _ = shared.core.shared.set(Arc::downgrade(&shared));
+        Self { shared }
     }
 
     pub(crate) fn same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.shared.core
+    }
+
     pub(crate) fn config(&self) -> &Config {
-        &self.shared.config
+        &self.core().config
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue> {
-        &self.shared.queue
-    }
-
-    pub(crate) fn open_spans(&self) -> &OpenSpans {
-        &self.shared.open
+        &self.core().queue
     }
 
     fn ticket(&self) -> &Ticket {
@@ -266,70 +305,16 @@ impl HoneyHiveTracer {
 
     pub(crate) fn call(&self, call: Call) {
         if self.is_enabled() {
-            self.shared.queue.push_call(call);
+            self.core().queue.push_call(call);
         }
     }
 
     /// Returns the session of this tracer in a context, if it is not the tracer's own.
     pub(crate) fn session_in(&self, context: &Context) -> Option<SessionTag> {
-        session_in(context, self.queue(), self.config().trust_inbound_session)
+        self.core().session_in(context)
     }
 
     pub(crate) fn session_tag(&self) -> &SessionTag {
-        &self.shared.session
-    }
-
-    pub(crate) fn open_record(
-        &self,
-        builder: &SpanBuilder<'_>,
-        parent: &SpanContext,
-        session: Option<SessionTag>,
-    ) -> OpenRecord {
-        let shared = &self.shared;
-        let trace_id = match parent.is_valid() {
-            true => parent.trace_id(),
-            false => Ids.new_trace_id(),
-        };
-        let start_time = builder.start_time.unwrap_or_else(std::time::SystemTime::now);
-        OpenRecord {
-            data: self.span_data(builder, parent, trace_id, start_time),
-            core: Core::new(
-                Arc::clone(&shared.identity),
-                session.unwrap_or_else(|| shared.session.clone()),
-                builder.event_type,
-                builder.site,
-            ),
-            limits: shared.limits,
-            crowded: false,
-        }
-    }
-
-    fn span_data(
-        &self,
-        builder: &SpanBuilder<'_>,
-        parent: &SpanContext,
-        trace_id: TraceId,
-        start_time: std::time::SystemTime,
-    ) -> SpanData {
-        let state = match parent.is_valid() {
-            true => parent.trace_state().clone(),
-            false => TraceState::NONE,
-        };
-        let span_id = Ids.new_span_id();
-        SpanData {
-            span_context: SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, false, state),
-            parent_span_id: if parent.is_valid() { parent.span_id() } else { SpanId::INVALID },
-            parent_span_is_remote: parent.is_valid() && parent.is_remote(),
-            span_kind: builder.kind.into(),
-            name: builder.name.clone(),
-            start_time,
-            end_time: start_time,
-            attributes: Vec::new(),
-            dropped_attributes_count: 0,
-            events: Default::default(),
-            links: Default::default(),
-            status: Default::default(),
-            instrumentation_scope: self.shared.scope.clone(),
-        }
+        &self.core().origin.session
     }
 }

@@ -114,16 +114,21 @@ pub(crate) fn float_text(float: f64) -> &'static str {
     }
 }
 
-/// Cuts `text` to at most `max` bytes on a character boundary and says how long it was.
+/// Cuts `text` to at most `max` bytes if it is longer.
 pub(crate) fn truncate(text: Cow<'static, str>, max: usize) -> Cow<'static, str> {
-    if text.len() <= max {
-        return text;
+    match text.len() <= max {
+        true => text,
+        false => Cow::Owned(cut(&text, max)),
     }
+}
+
+/// Cuts `text`, which is longer, to at most `max` bytes on a character boundary and says how long it was.
+pub(crate) fn cut(text: &str, max: usize) -> String {
     let mut end = max;
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    Cow::Owned(format!("{}… [truncated, {} bytes]", &text[..end], text.len()))
+    format!("{}… [truncated, {} bytes]", &text[..end], text.len())
 }
 
 macro_rules! from_integer {

@@ -144,17 +144,17 @@ fn quote_part(hh: &TokenStream, to: &Ident, name: &Ident, part: &Part) -> TokenS
         }
         Part::Map(map) if name == "error" => {
             let value = Value::quote_map(map, hh);
-            quote!(#to.error(#value);)
+            quote!(#to.error(#value.into_value());)
         }
         Part::Expr(expr) => {
-            quote_spanned!(expr.span()=> #to.put_all(#hh::Bucket::#bucket, (&&&#hh::Probe(&(#expr))).capture());)
+            quote_spanned!(expr.span()=> #to.put_all(#hh::Bucket::#bucket, (&&&&#hh::Probe(&(#expr))).capture().into_value());)
         }
         Part::Map(map) => map
             .0
             .iter()
             .map(|(key, value)| {
                 let value = value.quote(hh);
-                quote!(#to.put(#hh::Bucket::#bucket, #key, #value);)
+                quote!(#to.record(const { #hh::Name::new(#hh::Bucket::#bucket, #key) }, #value);)
             })
             .collect(),
     }

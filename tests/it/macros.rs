@@ -253,9 +253,9 @@ fn every_shape_of_sync_function() {
           outputs.result.0 = 1
           outputs.result.1 = 2
         infers
+          inputs.words = "x"
           error = "invalid digit found in string"
           error_type = "alloc::boxed::Box<dyn core::error::Error>"
-          inputs.words = "x"
         secrets
           inputs.api_key = "[masked]"
           inputs.password = "[masked]"
@@ -562,7 +562,6 @@ fn enrichment_covers_every_namespace_and_masks_secrets() {
     drop(span);
     expect![[r#"
         work
-          error = "MyError(\"soft\")"
           metadata.plain = 1
           metrics.score = 0.5
           metrics.nested.p = 1
@@ -572,6 +571,7 @@ fn enrichment_covers_every_namespace_and_masks_secrets() {
           config.temperature = 0.2
           user_properties.id = "u1"
           user_properties.token = "[masked]"
+          error = "MyError(\"soft\")"
     "#]]
     .assert_eq(&details(&recorder));
     assert_eq!(recorder.span("work").unwrap().status().0, "UNSET", "a soft error leaves the status");

@@ -31,6 +31,16 @@ pub(crate) fn records(request: &[u8]) -> Vec<SpanRecord> {
     scopes.flat_map(of_scope).collect()
 }
 
+/// Reads one span that has no request around it; none where it is no span.
+pub(crate) fn span(bytes: &[u8], scope: &InstrumentationScope) -> Option<SpanRecord> {
+    Some(SpanRecord { data: data(Span::decode(bytes).ok()?, scope) })
+}
+
+/// Reads attributes as fields of a span.
+pub(crate) fn attributes(bytes: &[u8]) -> Vec<KeyValue> {
+    pairs(Span::decode(bytes).unwrap_or_default().attributes)
+}
+
 /// Reads the resource of a request.
 pub(crate) fn resource(request: &[u8]) -> Resource {
     let request = ExportTraceServiceRequest::decode(request).unwrap_or_default();

@@ -6,66 +6,99 @@
 //! Field numbers: `opentelemetry/proto/trace/v1/trace.proto` and `common/v1/common.proto`.
 
 use opentelemetry::{
-    Array, InstrumentationScope, KeyValue, Value,
-    trace::{Event, Link, SpanContext, SpanId, SpanKind, Status},
+    InstrumentationScope, KeyValue,
+    trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceId, TraceState},
 };
 use opentelemetry_sdk::{Resource, trace::SpanData};
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use crate::{
+    record::Nanos,
+    wire::{
+        ATTRIBUTES, bytes, field_len, fixed32, fixed64, fixed64_len, message, number, number_len, pairs, pairs_len,
+        text, text_len,
+    },
+};
 
 /// Says whether bit 9 of a span's flags, "the parent is remote", is known.
 const FLAG_REMOTE_KNOWN: u32 = 0x100;
 const FLAG_REMOTE: u32 = 0x200;
 
-/// Field of a span's attributes.
-const ATTRIBUTES: u32 = 9;
+/// What is written of a span beside its attributes.
+#[derive(Debug)]
+pub(crate) struct Fields<'a> {
+    pub(crate) trace: TraceId,
+    pub(crate) id: SpanId,
+    pub(crate) flags: u8,
+    pub(crate) state: &'a TraceState,
+    pub(crate) parent: SpanId,
+    pub(crate) parent_is_remote: bool,
+    pub(crate) name: &'a str,
+    pub(crate) kind: &'a SpanKind,
+    pub(crate) start: Nanos,
+    pub(crate) end: Nanos,
+    pub(crate) dropped_attributes: u32,
+    pub(crate) events: &'a [Event],
+    pub(crate) dropped_events: u32,
+    pub(crate) links: &'a [Link],
+    pub(crate) dropped_links: u32,
+    pub(crate) status: Status,
+}
 
-const VARINT: u32 = 0;
-const FIXED64: u32 = 1;
-const BYTES: u32 = 2;
-const FIXED32: u32 = 5;
+impl<'a> From<&'a SpanData> for Fields<'a> {
+    fn from(data: &'a SpanData) -> Self {
+        Self {
+            trace: data.span_context.trace_id(),
+            id: data.span_context.span_id(),
+            flags: data.span_context.trace_flags().to_u8(),
+            state: data.span_context.trace_state(),
+            parent: data.parent_span_id,
+            parent_is_remote: data.parent_span_is_remote,
+            name: &data.name,
+            kind: &data.span_kind,
+            start: data.start_time.into(),
+            end: data.end_time.into(),
+            dropped_attributes: data.dropped_attributes_count,
+            events: &data.events.events,
+            dropped_events: data.events.dropped_count,
+            links: &data.links.links,
+            dropped_links: data.links.dropped_count,
+            status: data.status.clone(),
+        }
+    }
+}
 
 /// Appends a `Span` message, without its tag and length.
 pub(crate) fn span(out: &mut Vec<u8>, data: &SpanData) {
-    span_with(out, data, &[], &[]);
+    span_with(out, &data.into(), |out| pairs(out, ATTRIBUTES, &data.attributes));
 }
 
-/// Returns attributes as fields of a `Span`.
-pub(crate) fn attributes(attributes: &[KeyValue]) -> Vec<u8> {
-    let mut out = vec![];
-    pairs(&mut out, ATTRIBUTES, attributes);
-    out
-}
-
-/// Appends a `Span` message with further attributes before its own: some that are encoded, and some.
-pub(crate) fn span_with(out: &mut Vec<u8>, data: &SpanData, encoded: &[u8], head: &[KeyValue]) {
-    bytes(out, 1, &data.span_context.trace_id().to_bytes());
-    bytes(out, 2, &data.span_context.span_id().to_bytes());
-    trace_state(out, 3, &data.span_context);
-    if data.parent_span_id != SpanId::INVALID {
-        bytes(out, 4, &data.parent_span_id.to_bytes());
+/// Appends a `Span` message whose attributes are written by `attributes`.
+pub(crate) fn span_with(out: &mut Vec<u8>, fields: &Fields<'_>, attributes: impl FnOnce(&mut Vec<u8>)) {
+    bytes(out, 1, &fields.trace.to_bytes());
+    bytes(out, 2, &fields.id.to_bytes());
+    trace_state(out, 3, fields.state);
+    if fields.parent != SpanId::INVALID {
+        bytes(out, 4, &fields.parent.to_bytes());
     }
-    text(out, 5, &data.name);
-    number(out, 6, kind(&data.span_kind));
-    fixed64(out, 7, nanos(data.start_time));
-    fixed64(out, 8, nanos(data.end_time));
-    out.extend_from_slice(encoded);
-    pairs(out, ATTRIBUTES, head);
-    pairs(out, ATTRIBUTES, &data.attributes);
-    number(out, 10, data.dropped_attributes_count.into());
-    for event in data.events.iter() {
+    text(out, 5, fields.name);
+    number(out, 6, kind(fields.kind));
+    fixed64(out, 7, fields.start.0);
+    fixed64(out, 8, fields.end.0);
+    attributes(out);
+    number(out, 10, fields.dropped_attributes.into());
+    for event in fields.events {
         message(out, 11, event_len(event));
         write_event(out, event);
     }
-    number(out, 12, data.events.dropped_count.into());
-    for link in data.links.iter() {
+    number(out, 12, fields.dropped_events.into());
+    for link in fields.links {
         message(out, 13, link_len(link));
         write_link(out, link);
     }
-    number(out, 14, data.links.dropped_count.into());
-    message(out, 15, status_len(&data.status));
-    write_status(out, &data.status);
-    fixed32(out, 16, flags(&data.span_context, data.parent_span_is_remote));
+    number(out, 14, fields.dropped_links.into());
+    message(out, 15, status_len(&fields.status));
+    write_status(out, &fields.status);
+    fixed32(out, 16, flags(fields.flags, fields.parent_is_remote));
 }
 
 /// Returns the fields of `ScopeSpans` that tell whose spans they are: the scope and its schema.
@@ -143,26 +176,20 @@ fn kind(kind: &SpanKind) -> u64 {
     }
 }
 
-fn flags(context: &SpanContext, remote: bool) -> u32 {
+fn flags(own: u8, remote: bool) -> u32 {
     let remote = if remote { FLAG_REMOTE } else { 0 };
-    u32::from(context.trace_flags().to_u8()) | FLAG_REMOTE_KNOWN | remote
-}
-
-/// Times before 1970 are 1970; the wire knows no others.
-fn nanos(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    u32::from(own) | FLAG_REMOTE_KNOWN | remote
 }
 
 fn write_event(out: &mut Vec<u8>, event: &Event) {
-    fixed64(out, 1, nanos(event.timestamp));
+    fixed64(out, 1, Nanos::from(event.timestamp).0);
     text(out, 2, &event.name);
     pairs(out, 3, &event.attributes);
     number(out, 4, event.dropped_attributes_count.into());
 }
 
 fn event_len(event: &Event) -> usize {
-    fixed64_len(nanos(event.timestamp))
+    fixed64_len(Nanos::from(event.timestamp).0)
         + text_len(2, &event.name)
         + pairs_len(3, &event.attributes)
         + number_len(4, event.dropped_attributes_count.into())
@@ -171,10 +198,10 @@ fn event_len(event: &Event) -> usize {
 fn write_link(out: &mut Vec<u8>, link: &Link) {
     bytes(out, 1, &link.span_context.trace_id().to_bytes());
     bytes(out, 2, &link.span_context.span_id().to_bytes());
-    trace_state(out, 3, &link.span_context);
+    trace_state(out, 3, link.span_context.trace_state());
     pairs(out, 4, &link.attributes);
     number(out, 5, link.dropped_attributes_count.into());
-    fixed32(out, 6, flags(&link.span_context, link.span_context.is_remote()));
+    fixed32(out, 6, link_flags(&link.span_context));
 }
 
 fn link_len(link: &Link) -> usize {
@@ -205,163 +232,14 @@ fn status_len(status: &Status) -> usize {
     }
 }
 
-fn trace_state(out: &mut Vec<u8>, field: u32, context: &SpanContext) {
-    if *context.trace_state() != opentelemetry::trace::TraceState::NONE {
-        text(out, field, &context.trace_state().header());
+fn link_flags(context: &SpanContext) -> u32 {
+    flags(context.trace_flags().to_u8(), context.is_remote())
+}
+
+fn trace_state(out: &mut Vec<u8>, field: u32, state: &TraceState) {
+    if *state != TraceState::NONE {
+        text(out, field, &state.header());
     }
-}
-
-fn pairs(out: &mut Vec<u8>, field: u32, pairs: &[KeyValue]) {
-    for pair in pairs {
-        let value = value_len(&pair.value);
-        message(out, field, pair_len(pair, value));
-        text(out, 1, pair.key.as_str());
-        message(out, 2, value);
-        write_value(out, &pair.value);
-    }
-}
-
-fn pairs_len(field: u32, pairs: &[KeyValue]) -> usize {
-    pairs.iter().map(|pair| field_len(field, pair_len(pair, value_len(&pair.value)))).sum()
-}
-
-fn pair_len(pair: &KeyValue, value: usize) -> usize {
-    text_len(1, pair.key.as_str()) + field_len(2, value)
-}
-
-/// Writes an `AnyValue`. Its fields are a choice, so a zero is written too.
-fn write_value(out: &mut Vec<u8>, value: &Value) {
-    match value {
-        Value::String(value) => bytes(out, 1, value.as_str().as_bytes()),
-        Value::Bool(value) => always(out, 2, (*value).into()),
-        Value::I64(value) => always(out, 3, value.cast_unsigned()),
-        Value::F64(value) => double(out, 4, *value),
-        Value::Array(array) => {
-            message(out, 5, array_len(array));
-            write_array(out, array);
-        }
-        other => bytes(out, 1, other.as_str().as_bytes()),
-    }
-}
-
-fn value_len(value: &Value) -> usize {
-    match value {
-        Value::String(value) => field_len(1, value.as_str().len()),
-        Value::Bool(_) => 2,
-        Value::I64(value) => 1 + varint_len(value.cast_unsigned()),
-        Value::F64(_) => 9,
-        Value::Array(array) => field_len(5, array_len(array)),
-        other => field_len(1, other.as_str().len()),
-    }
-}
-
-fn write_array(out: &mut Vec<u8>, array: &Array) {
-    match array {
-        Array::Bool(items) => items.iter().for_each(|item| write_item(out, &Value::Bool(*item))),
-        Array::I64(items) => items.iter().for_each(|item| write_item(out, &Value::I64(*item))),
-        Array::F64(items) => items.iter().for_each(|item| write_item(out, &Value::F64(*item))),
-        Array::String(items) => items.iter().for_each(|item| write_item(out, &Value::String(item.clone()))),
-        _ => {}
-    }
-}
-
-fn write_item(out: &mut Vec<u8>, item: &Value) {
-    message(out, 1, value_len(item));
-    write_value(out, item);
-}
-
-fn array_len(array: &Array) -> usize {
-    let item = |value: &Value| field_len(1, value_len(value));
-    match array {
-        Array::Bool(items) => items.len() * field_len(1, 2),
-        Array::I64(items) => items.iter().map(|value| item(&Value::I64(*value))).sum(),
-        Array::F64(items) => items.len() * field_len(1, 9),
-        Array::String(items) => items.iter().map(|text| field_len(1, field_len(1, text.as_str().len()))).sum(),
-        _ => 0,
-    }
-}
-
-fn tag(out: &mut Vec<u8>, field: u32, wire: u32) {
-    varint(out, u64::from(field << 3 | wire));
-}
-
-/// Writes the head of a message whose fields follow.
-fn message(out: &mut Vec<u8>, field: u32, len: usize) {
-    tag(out, field, BYTES);
-    varint(out, len as u64);
-}
-
-fn bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
-    message(out, field, bytes.len());
-    out.extend_from_slice(bytes);
-}
-
-/// Writes text; empty text is the default and is left out.
-fn text(out: &mut Vec<u8>, field: u32, text: &str) {
-    if !text.is_empty() {
-        bytes(out, field, text.as_bytes());
-    }
-}
-
-fn always(out: &mut Vec<u8>, field: u32, value: u64) {
-    tag(out, field, VARINT);
-    varint(out, value);
-}
-
-fn number(out: &mut Vec<u8>, field: u32, value: u64) {
-    if value != 0 {
-        always(out, field, value);
-    }
-}
-
-fn double(out: &mut Vec<u8>, field: u32, value: f64) {
-    tag(out, field, FIXED64);
-    out.extend_from_slice(&value.to_le_bytes());
-}
-
-fn fixed64(out: &mut Vec<u8>, field: u32, value: u64) {
-    if value != 0 {
-        tag(out, field, FIXED64);
-        out.extend_from_slice(&value.to_le_bytes());
-    }
-}
-
-fn fixed32(out: &mut Vec<u8>, field: u32, value: u32) {
-    tag(out, field, FIXED32);
-    out.extend_from_slice(&value.to_le_bytes());
-}
-
-fn fixed64_len(value: u64) -> usize {
-    if value == 0 { 0 } else { 9 }
-}
-
-fn number_len(field: u32, value: u64) -> usize {
-    if value == 0 { 0 } else { tag_len(field) + varint_len(value) }
-}
-
-fn text_len(field: u32, text: &str) -> usize {
-    if text.is_empty() { 0 } else { field_len(field, text.len()) }
-}
-
-fn field_len(field: u32, len: usize) -> usize {
-    tag_len(field) + varint_len(len as u64) + len
-}
-
-fn tag_len(field: u32) -> usize {
-    if field < 16 { 1 } else { 2 }
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn varint_len(value: u64) -> usize {
-    let bits = 64 - (value | 1).leading_zeros() as usize;
-    bits.div_ceil(7)
 }
 
 #[cfg(test)]

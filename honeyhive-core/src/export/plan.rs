@@ -21,11 +21,13 @@ use super::{
     rest::Rest,
     spool::{Bounds, Identity, Spool},
 };
-use crate::{Console, Durability, console::Printer};
+use crate::{Console, Durability, console::Printer, record::Origin};
 
 /// How spans leave.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// Where the spans of the tracer come from.
+    pub(crate) origin: Arc<Origin>,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) calls: Calls,
     pub(crate) resource: Resource,

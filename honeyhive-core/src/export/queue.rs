@@ -1,32 +1,35 @@
 //! The entrance of the pipeline: bounded in bytes, never blocks, counts what it drops.
-//! One mutex guards it all; it is held for a push or a swap, never while anything is sent. The
-//! worker starts at the first push, of a span or of a call such as the start of a session. A process
-//! that was forked gets a queue of its own at its first use: what its parent has waiting is the parent's.
+//! Spans wait in the basket of the thread that made them (`buffer.rs`); here is what all threads share: how
+//! much memory is granted, calls, flushes, accounts. Its mutex is held for a moment, never while anything is
+//! sent, and a thread that ends spans comes here once for many of them. The worker starts at the first push,
+//! of a span or of a call such as the start of a session. A process that was forked gets a queue of its own
+//! at its first use: what its parent has waiting is the parent's.
+//!
+//! Locks are taken in this order: the list of baskets, a basket, the state.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use once_cell::sync::OnceCell;
-use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::{Notify, oneshot};
 
 use super::{
-    Health, Report, exit,
+    Health, Report,
+    buffer::{Basket, Chunk},
+    exit,
     plan::Plan,
     report::{Account, Entrance},
+    request::{Answer, Flush, Made, WaitingCall},
     worker,
 };
-use crate::{
-    Durability,
-    api::Call,
-    diag,
-    record::{OpenRecord, Sealed, Sealer, data_bytes, is_error, is_local_root},
-    secret::Secret,
-};
+use crate::{Durability, api::Call, diag, secret::Secret};
 
 /// Most session and event calls that wait.
 const MAX_CALLS: usize = 10_000;
@@ -36,73 +39,17 @@ const CALLS_SHARE: usize = 4;
 const MAX_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// How much later than its deadline a flush is given up by who waits for it.
 const GRACE: Duration = Duration::from_millis(250);
+/// Memory is granted to a thread in parts of the whole of this size.
+const GRANTS: usize = 512;
+/// How long the worker of a tracer that is gone goes on for what is left.
+const LAST_FLUSH: Duration = Duration::from_secs(30);
 /// Longest that the end of a span waits for the disk in [`Durability::Sync`].
 const MAX_SYNC_WAIT: Duration = Duration::from_secs(1);
-
-/// An ended span, of ours or of the OpenTelemetry SDK.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    Own(Box<OpenRecord>),
-    Foreign(Box<SpanData>),
-}
-
-impl Ended {
-    pub(crate) fn seal<'a>(&'a mut self, sealer: &'a mut Sealer) -> Sealed<'a> {
-        match self {
-            Self::Own(record) => sealer.seal(record),
-            Self::Foreign(data) => Sealer::seal_foreign(data),
-        }
-    }
-}
-
-/// A flush that somebody waits for.
-#[derive(Debug)]
-pub(crate) struct Flush {
-    pub(crate) deadline: Instant,
-    pub(crate) reply: Arc<Answer>,
-    pub(crate) last: bool,
-}
-
-/// Where the answer to a flush is put. Waiting for it needs no thread-local, so it works at exit.
-#[derive(Debug, Default)]
-pub(crate) struct Answer {
-    report: Mutex<Option<Report>>,
-    there: Condvar,
-}
-
-impl Answer {
-    pub(crate) fn give(&self, report: Report) {
-        *self.report.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
-        self.there.notify_all();
-    }
-
-    fn wait(&self, limit: Duration) -> Option<Report> {
-        let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.there.wait_timeout_while(report, limit, |report| report.is_none());
-        waited.unwrap_or_else(PoisonError::into_inner).0.take()
-    }
-}
-
-/// A session or event call, and its size.
-#[derive(Debug)]
-pub(crate) struct WaitingCall {
-    pub(crate) call: Call,
-    pub(crate) bytes: usize,
-}
-
-/// What became of a call.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Made {
-    pub(crate) arrived: bool,
-    pub(crate) bytes: usize,
-}
 
 /// What the worker takes out in one go.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    pub(crate) spans: Vec<Ended>,
-    /// Spent spans that nobody has freed.
-    pub(crate) spent: Vec<Ended>,
+    pub(crate) chunks: Vec<Chunk>,
     pub(crate) calls: VecDeque<WaitingCall>,
     pub(crate) flushes: Vec<Flush>,
     pub(crate) new_key: Option<Secret>,
@@ -110,36 +57,46 @@ pub(crate) struct Taken {
 
 #[derive(Debug, Default)]
 struct State {
-    spans: Vec<Ended>,
-    /// Spans that are encoded. Whoever ends a span frees two of them: memory that goes back to the thread
-    /// it came from costs a tenth of what it costs elsewhere, and the caller needs it next.
-    spent: Vec<Ended>,
-    /// Size of the spans that wait here, and of those that destinations hold in memory.
-    bytes: usize,
+    /// Memory that is granted to threads, and what destinations hold.
+    granted: usize,
     held_bytes: usize,
-    /// Spans that the worker took and has not given to the destinations.
-    in_hand: u64,
-    /// Spans that were let in, and those that are as durable as they will get.
-    admitted: u64,
+    /// Spans that are as durable as they will get, and the round of the worker that made them so.
     committed: u64,
+    round: u64,
     calls: VecDeque<WaitingCall>,
     /// Calls that wait, here or with the worker, and their size.
     open_calls: usize,
     call_bytes: usize,
     flushes: Vec<Flush>,
     new_key: Option<Secret>,
-    closing: bool,
+    /// Whether the tracer is gone, and only its open spans are waited for.
+    abandoned: bool,
     /// Whether the worker has answered its last flush.
     finished: bool,
-    /// Whether the worker sleeps until it is woken.
-    asleep: bool,
     entrance: Entrance,
     accounts: Vec<Account>,
+}
+
+/// The baskets of all threads.
+#[derive(Debug, Default)]
+struct Baskets {
+    list: Vec<Arc<Basket>>,
+    /// How many spans were let in by those that are gone.
+    admitted: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
+    baskets: Mutex<Baskets>,
+    /// How many there are.
+    threads: AtomicUsize,
+    /// Whether spans that end now are too late.
+    closed: AtomicBool,
+    /// Whether the worker sleeps until it is woken.
+    asleep: AtomicBool,
+    /// Counts the times that the worker has emptied the baskets.
+    rounds: AtomicU64,
     wake: Notify,
     committed: Condvar,
     plan: Arc<Plan>,
@@ -158,6 +115,11 @@ impl Queue {
         let accounts = vec![Account::default(); plan.destinations.len()];
         Arc::new(Self {
             state: Mutex::new(State { accounts, ..State::default() }),
+            baskets: Mutex::default(),
+            threads: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            rounds: AtomicU64::new(0),
             wake: Notify::new(),
             committed: Condvar::new(),
             watched: plan.printer().is_some(),
@@ -171,7 +133,7 @@ impl Queue {
 
     /// Returns the queue of this process. In a fork the other one may be locked by a thread that does not
     /// exist here, so it is not touched.
-    fn here(self: &Arc<Self>) -> &Arc<Self> {
+    pub(super) fn here(self: &Arc<Self>) -> &Arc<Self> {
         match self.forks == exit::forks() {
             true => self,
             false => self.child.get_or_init(|| Self::new(Arc::clone(&self.plan))).here(),
@@ -186,59 +148,104 @@ impl Queue {
         &self.plan
     }
 
-    pub(crate) fn push_own(self: &Arc<Self>, record: Box<OpenRecord>) {
-        let bytes = record.bytes();
-        let (root, error) = (is_local_root(&record.data), is_error(&record.data));
-        self.here().push(Ended::Own(record), bytes, root, error);
+    /// Makes the basket of a thread.
+    pub(super) fn basket(&self) -> Arc<Basket> {
+        let basket = Arc::<Basket>::default();
+        let mut baskets = self.baskets();
+        baskets.list.push(Arc::clone(&basket));
+        self.threads.store(baskets.list.len(), Ordering::Relaxed);
+        basket
     }
 
-    pub(crate) fn push_foreign(self: &Arc<Self>, data: SpanData) {
-        let bytes = data_bytes(&data);
-        let (root, error) = (is_local_root(&data), is_error(&data));
-        self.here().push(Ended::Foreign(Box::new(data)), bytes, root, error);
+    /// Returns whether another span may start on a thread that has `open` ones, and counts it where not.
+    #[inline]
+    pub(super) fn may_open(&self, open: u64, most: u64) -> bool {
+        // If no thread has more than its share there are not too many in all.
+        let share = most / self.threads.load(Ordering::Relaxed).max(1) as u64;
+        open < share || self.open() < most || self.too_many_open()
     }
 
-    fn push(self: &Arc<Self>, ended: Ended, bytes: usize, root: bool, error: bool) {
-        let sync = self.plan.durability == Durability::Sync;
-        let (wake, place, _spent) = {
-            let mut state = self.lock();
-            state.entrance.ended += 1;
-            if state.closing {
-                state.entrance.after_shutdown += 1;
-                return;
-            }
-            // The last eighth is for roots and errors: without its root a trace is nothing.
-            // Where destinations have shares, what they hold is theirs.
-            let (limit, held) = match self.plan.share() {
-                Some(_) => (self.plan.queue_bytes / 2, 0),
-                None => (self.plan.queue_bytes, state.held_bytes),
-            };
-            let limit = if root || error { limit } else { limit - limit / 8 };
-            if state.bytes.saturating_add(held).saturating_add(bytes) > limit {
-                state.entrance.queue_full += 1;
-                drop(state);
-                return diag::warn("queue full", "the queue is full; spans are being dropped (raise HH_QUEUE_BYTES)");
-            }
-            state.bytes += bytes;
-            state.admitted += 1;
-            state.spans.push(ended);
-            let asleep = std::mem::take(&mut state.asleep);
-            let spent = (state.spent.pop(), state.spent.pop());
-            (asleep || sync || (root && self.watched), state.admitted, spent)
+    fn open(&self) -> u64 {
+        self.baskets().list.iter().map(|basket| basket.open()).sum()
+    }
+
+    fn too_many_open(&self) -> bool {
+        self.lock().entrance.too_many_open += 1;
+        diag::warn("too many open", "too many spans are open; new ones are not recorded until some end");
+        false
+    }
+
+    /// Grants memory for a span of this size and, where there is enough, for those after it.
+    pub(super) fn grant(&self, size: usize, important: bool) -> Option<usize> {
+        let mut state = self.lock();
+        // The last eighth is for roots and errors: without its root a trace is nothing.
+        // Where destinations have shares, what they hold is theirs.
+        let (limit, held) = match self.plan.share() {
+            Some(_) => (self.plan.queue_bytes / 2, 0),
+            None => (self.plan.queue_bytes, state.held_bytes),
         };
-        self.ensure_worker();
-        if wake {
+        let taken = state.granted.saturating_add(held);
+        let common = limit - limit / 8;
+        let granted = [size.max(limit / GRANTS), size].into_iter().find(|size| taken.saturating_add(*size) <= common);
+        let granted = granted.or_else(|| (important && taken.saturating_add(size) <= limit).then_some(size))?;
+        state.granted += granted;
+        Some(granted)
+    }
+
+    /// Counts a span for which there is no room.
+    #[cold]
+    pub(super) fn full(&self) {
+        let mut state = self.lock();
+        state.entrance.ended += 1;
+        state.entrance.queue_full += 1;
+        drop(state);
+        diag::warn("queue full", "the queue is full; spans are being dropped (raise HH_QUEUE_BYTES)");
+    }
+
+    /// Counts a span that ended after the end.
+    #[cold]
+    pub(super) fn too_late(&self) {
+        let mut state = self.lock();
+        state.entrance.ended += 1;
+        state.entrance.after_shutdown += 1;
+    }
+
+    #[inline]
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Returns whether nothing will be sent any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_closed() && (self.started.get().is_none() || self.lock().finished)
+    }
+
+    /// Lets the worker know, if it has to, that a span came.
+    #[inline]
+    pub(super) fn wake_for(self: &Arc<Self>, root: bool) {
+        if self.started.get().is_none() {
+            self.ensure_worker();
+        }
+        let sync = self.plan.durability == Durability::Sync;
+        // The worker says that it sleeps before it looks into the baskets for the last time.
+        let asleep = self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed);
+        if asleep || sync || (root && self.watched) {
             self.wake.notify_one();
         }
         if sync && self.started.get().is_some() {
-            self.wait_for_commit(place);
+            self.wait_for_commit();
         }
     }
 
-    /// Waits until the spans up to this one are on disk.
-    fn wait_for_commit(&self, place: u64) {
+    /// Waits until the spans of this thread are on disk. The round that is under way may have begun without
+    /// them; the next one has them.
+    fn wait_for_commit(&self) {
+        let round = self.rounds.load(Ordering::Relaxed) + 1;
         let state = self.lock();
-        let waited = self.committed.wait_timeout_while(state, MAX_SYNC_WAIT, |state| state.committed < place);
+        let waited = self.committed.wait_timeout_while(state, MAX_SYNC_WAIT, |state| {
+            self.wake.notify_one();
+            state.round < round && !state.finished
+        });
         if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
             diag::warn("slow disk", "the disk took too long for a span; the program goes on");
         }
@@ -250,7 +257,7 @@ impl Queue {
         {
             let mut state = this.lock();
             let full = state.call_bytes.saturating_add(bytes) > this.plan.queue_bytes / CALLS_SHARE;
-            if state.closing || full || state.open_calls >= MAX_CALLS {
+            if this.is_closed() || full || state.open_calls >= MAX_CALLS {
                 state.entrance.calls_failed += 1;
                 return;
             }
@@ -262,12 +269,6 @@ impl Queue {
         this.wake.notify_one();
     }
 
-    /// Counts a span that was not recorded, since too many are open.
-    pub(crate) fn too_many_open(self: &Arc<Self>) {
-        self.here().lock().entrance.too_many_open += 1;
-        diag::warn("too many open", "too many spans are open; new ones are not recorded until some end");
-    }
-
     /// Lets the worker send with another key.
     pub(crate) fn change_key(self: &Arc<Self>, key: Secret) {
         let this = self.here();
@@ -275,16 +276,40 @@ impl Queue {
         this.wake.notify_one();
     }
 
-    /// Takes everything that waits. `spare` is an empty list whose memory is used again; `spent` are spans
-    /// that are done with.
-    pub(super) fn take(&self, spare: Vec<Ended>, spent: Vec<Ended>) -> Taken {
+    /// Takes everything that waits. Chunks that are used up go back to the threads.
+    pub(super) fn take(&self, used_up: &mut Vec<Chunk>) -> Taken {
+        let mut taken = self.take_requests();
+        self.rounds.fetch_add(1, Ordering::Relaxed);
+        let (mut size, mut credit) = (0, 0);
+        let mut baskets = self.baskets();
+        let Baskets { list, admitted } = &mut *baskets;
+        list.retain(|basket| {
+            let found = basket.take(&mut taken.chunks, used_up);
+            size += found.size;
+            credit += found.credit;
+            // Where nobody else has it, nothing comes any more.
+            let gone = Arc::strong_count(basket) == 1 && basket.is_empty();
+            *admitted += if gone { basket.admitted() } else { 0 };
+            !gone
+        });
+        self.threads.store(list.len(), Ordering::Relaxed);
+        drop(baskets);
         let mut state = self.lock();
-        state.in_hand += state.spans.len() as u64;
+        state.granted = state.granted.saturating_sub(size + credit);
         // What the worker holds is counted when it is encoded.
-        state.held_bytes += std::mem::take(&mut state.bytes);
+        state.held_bytes += size;
+        taken
+    }
+
+    /// Takes what is asked for. Comes before the baskets: what ended before a flush is part of it.
+    fn take_requests(&self) -> Taken {
+        let abandoned = self.lock().abandoned && self.open() == 0;
+        let mut state = self.lock();
+        if abandoned && !self.closed.swap(true, Ordering::AcqRel) {
+            state.flushes.push(Flush { deadline: Instant::now() + LAST_FLUSH, reply: Arc::default(), last: true });
+        }
         Taken {
-            spans: std::mem::replace(&mut state.spans, spare),
-            spent: std::mem::replace(&mut state.spent, spent),
+            chunks: vec![],
             calls: std::mem::take(&mut state.calls),
             flushes: std::mem::take(&mut state.flushes),
             new_key: state.new_key.take(),
@@ -293,18 +318,24 @@ impl Queue {
 
     /// Returns whether the worker may sleep until it is woken: nothing waits.
     pub(super) fn fall_asleep(&self) -> bool {
-        let mut state = self.lock();
-        let nothing = state.spans.is_empty() && state.calls.is_empty() && state.flushes.is_empty();
-        state.asleep = nothing && state.new_key.is_none();
-        state.asleep
+        self.asleep.store(true, Ordering::Relaxed);
+        let nothing = {
+            let baskets = self.baskets();
+            let state = self.lock();
+            let requests = state.calls.is_empty() && state.flushes.is_empty() && state.new_key.is_none();
+            drop(state);
+            requests && baskets.list.iter().all(|basket| basket.is_empty())
+        };
+        self.asleep.store(nothing, Ordering::Relaxed);
+        nothing
     }
 
     /// Books how things stand with the destinations: `given` spans were given to them in all, and `unfit`
     /// ones could not be encoded.
     pub(super) fn post(&self, accounts: Vec<Account>, given: u64, unfit: u64) {
         let mut state = self.lock();
-        state.in_hand = state.in_hand.saturating_sub(given + unfit - state.committed);
         state.committed = given + unfit;
+        state.round = self.rounds.load(Ordering::Relaxed);
         state.entrance.unfit = unfit;
         state.held_bytes = accounts.iter().map(|account| account.held.bytes).sum();
         state.accounts = accounts;
@@ -316,8 +347,9 @@ impl Queue {
 
     /// Notes that the worker is at its end; returns who still waits.
     pub(super) fn finish(&self) -> Vec<Flush> {
+        self.closed.store(true, Ordering::Release);
         let mut state = self.lock();
-        (state.closing, state.finished) = (true, true);
+        state.finished = true;
         std::mem::take(&mut state.flushes)
     }
 
@@ -347,14 +379,19 @@ impl Queue {
 
     pub(crate) fn report(self: &Arc<Self>) -> Report {
         let this = self.here();
-        let state = this.lock();
-        let waiting = state.in_hand + state.spans.len() as u64;
-        let entrance = Entrance { waiting, ..state.entrance.clone() };
-        let mut reports = this.plan.destinations.iter().zip(&state.accounts).map(|(destination, account)| Report {
+        let (committed, dropped, accounts) = {
+            let state = this.lock();
+            (state.committed, state.entrance.clone(), state.accounts.clone())
+        };
+        // Counted after what is committed, so there are at least as many.
+        let admitted = this.admitted();
+        let ended = dropped.ended + admitted;
+        let entrance = Entrance { ended, waiting: admitted.saturating_sub(committed), ..dropped };
+        let mut reports = this.plan.destinations.iter().zip(accounts).map(|(destination, account)| Report {
             destination: destination.name(),
             local: destination.is_local(),
             entrance: entrance.clone(),
-            account: account.clone(),
+            account,
             others: vec![],
         });
         let first = reports.next().unwrap_or_default();
@@ -366,7 +403,7 @@ impl Queue {
     }
 
     pub(crate) fn is_closing(self: &Arc<Self>) -> bool {
-        self.here().lock().closing
+        self.here().is_closed()
     }
 
     pub(crate) fn flush(self: &Arc<Self>, limit: Duration) -> Report {
@@ -377,13 +414,14 @@ impl Queue {
         self.here().wait(limit, true)
     }
 
-    /// Lets the worker finish by itself; nobody waits.
+    /// Lets the worker finish by itself, once the spans that are open have ended; nobody waits.
     pub(crate) fn close(self: &Arc<Self>) {
         let this = self.here();
-        if this.started.get().is_some() {
-            this.request(Duration::from_secs(30), true, Arc::default());
+        let open = this.open() > 0;
+        this.lock().abandoned = open;
+        if !open {
+            this.request(LAST_FLUSH, true, Arc::default());
         }
-        this.lock().closing = true;
     }
 
     /// Waits on a thread of its own, so that the limit holds on any runtime and whatever the exporter does.
@@ -411,11 +449,12 @@ impl Queue {
     fn request(self: &Arc<Self>, limit: Duration, last: bool, reply: Arc<Answer>) -> bool {
         {
             let mut state = self.lock();
-            state.closing |= last;
+            if last {
+                self.closed.store(true, Ordering::Release);
+            }
             if state.finished || self.started.get().is_none() {
                 return false;
             }
-            state.asleep = false;
             state.flushes.push(Flush { deadline: Instant::now() + limit, reply, last });
         }
         self.wake.notify_one();
@@ -432,6 +471,15 @@ impl Queue {
         if started.is_err() {
             diag::warn("no thread", "no thread can be started for sending; spans wait in the queue");
         }
+    }
+
+    fn admitted(&self) -> u64 {
+        let baskets = self.baskets();
+        baskets.admitted + baskets.list.iter().map(|basket| basket.admitted()).sum::<u64>()
+    }
+
+    fn baskets(&self) -> MutexGuard<'_, Baskets> {
+        self.baskets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

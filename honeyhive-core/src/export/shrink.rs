@@ -69,9 +69,10 @@ mod tests {
 
     #[test]
     fn the_longest_texts_are_cut_and_say_so_and_the_rest_stays() {
-        let tracer = crate::testing::Recorder::new().tracer();
-        let mut record = tracer.open_record(&tracer.span("work"), &opentelemetry::trace::SpanContext::NONE, None);
-        let mut data = crate::record::Sealer::default().seal(&mut record).record().data;
+        let recorder = crate::testing::Recorder::new();
+        let tracer = recorder.tracer();
+        tracer.start_span("work").end();
+        let mut data = recorder.span("work").unwrap().data;
         data.attributes.push(KeyValue::new("long", "é".repeat(3_000_000)));
         data.attributes.push(KeyValue::new("short", "stays"));
         assert!(shrink(&mut data, 4 << 20).unwrap().len() <= 4 << 20);

@@ -13,14 +13,17 @@ use std::{
 };
 
 use opentelemetry::{Context, InstrumentationScope};
+use opentelemetry_sdk::trace::SpanData;
 use tokio::{runtime::Runtime, sync::Semaphore, task::JoinSet, time};
 
 use super::{
     backlog::SYNC_EVERY,
-    encode,
+    buffer::{Chunk, Ended},
+    decode, encode,
     lane::{Landing, Lane, unix_ms},
-    queue::{Ended, Flush, Made, Queue, WaitingCall},
+    queue::Queue,
     report::Account,
+    request::{Flush, Made, WaitingCall},
     rest::Rest,
     shrink::shrink,
 };
@@ -28,7 +31,8 @@ use crate::{
     SpanRecord,
     console::Printer,
     diag,
-    record::{Sealed, Sealer},
+    record::{Finished, Origin},
+    seal::{Sealer, seal_foreign},
     secret::Secret,
 };
 
@@ -36,8 +40,8 @@ use crate::{
 const MAX_CALLS_AT_ONCE: usize = 4;
 /// Largest span; what is larger has its texts cut.
 const MAX_SPAN_BYTES: usize = 4 << 20;
-/// Most bytes of spent spans that are kept for callers to free.
-const MAX_SPENT_BYTES: usize = 1 << 20;
+/// Most chunks that are kept to be filled again.
+const MAX_USED_UP: usize = 16;
 /// How often dead processes are looked for, and old files.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// After so many looks at an empty queue the worker sleeps until it is woken.
@@ -114,26 +118,49 @@ impl Way {
 }
 
 /// A span as it is encoded, and its scope.
-#[derive(Default)]
 struct Encoded {
+    sealer: Sealer,
     of: InstrumentationScope,
     scope: Vec<u8>,
     span: Vec<u8>,
 }
 
 impl Encoded {
-    fn take(&mut self, sealed: &Sealed<'_>) {
-        if self.scope.is_empty() || self.of != *sealed.scope() {
-            self.of = sealed.scope().clone();
-            self.scope = encode::scope(&self.of);
+    fn new(origin: &Arc<Origin>) -> Self {
+        let of = origin.scope.clone();
+        Self { sealer: Sealer::new(Arc::clone(origin)), scope: encode::scope(&of), of, span: vec![] }
+    }
+
+    fn own(&mut self, scope: &InstrumentationScope, span: &Finished, attributes: &[u8]) {
+        self.begin(scope);
+        self.sealer.seal(span, attributes, &mut self.span);
+        self.fit();
+    }
+
+    fn foreign(&mut self, data: &mut SpanData) {
+        self.begin(&data.instrumentation_scope);
+        seal_foreign(data, &mut self.span);
+        self.fit();
+    }
+
+    fn begin(&mut self, scope: &InstrumentationScope) {
+        if self.of != *scope {
+            self.of = scope.clone();
+            self.scope = encode::scope(scope);
         }
         self.span.clear();
-        sealed.encode(&mut self.span);
+    }
+
+    /// Cuts what is too large. What cannot be made smaller goes as it is.
+    fn fit(&mut self) {
         if self.span.len() > MAX_SPAN_BYTES {
-            // What cannot be made smaller goes as it is.
-            self.span =
-                shrink(&mut sealed.record().data, MAX_SPAN_BYTES).unwrap_or_else(|| std::mem::take(&mut self.span));
+            let smaller = self.record().and_then(|mut record| shrink(&mut record.data, MAX_SPAN_BYTES));
+            self.span = smaller.unwrap_or_else(|| std::mem::take(&mut self.span));
         }
+    }
+
+    fn record(&self) -> Option<SpanRecord> {
+        decode::span(&self.span, &self.of)
     }
 }
 
@@ -149,10 +176,8 @@ struct Line {
     flushes: Vec<Waiter>,
     calls: JoinSet<Made>,
     slots: Arc<Semaphore>,
-    sealer: Sealer,
     encoded: Encoded,
-    spare: Vec<Ended>,
-    spent: Vec<Ended>,
+    used_up: Vec<Chunk>,
     quiet_looks: u32,
     housekeeping: Instant,
     done: bool,
@@ -174,10 +199,8 @@ impl Line {
             flushes: vec![],
             calls: JoinSet::new(),
             slots: Arc::new(Semaphore::new(MAX_CALLS_AT_ONCE)),
-            sealer: Sealer::default(),
-            encoded: Encoded::default(),
-            spare: vec![],
-            spent: vec![],
+            encoded: Encoded::new(&plan.origin),
+            used_up: vec![],
             quiet_looks: 0,
             housekeeping: Instant::now(),
             done: false,
@@ -261,11 +284,10 @@ impl Line {
 
     /// Empties the queue into lanes, calls and flushes.
     fn take_in(&mut self, now: Instant) {
-        let mut taken = self.queue.take(std::mem::take(&mut self.spare), std::mem::take(&mut self.spent));
-        self.taken += taken.spans.len() as u64;
-        taken.spent.clear();
-        self.spare = taken.spent;
-        self.quiet_looks = if taken.spans.is_empty() { self.quiet_looks.saturating_add(1) } else { 0 };
+        let taken = self.queue.take(&mut self.used_up);
+        self.used_up.truncate(MAX_USED_UP);
+        self.taken += taken.chunks.iter().map(|chunk| chunk.ended.len() as u64).sum::<u64>();
+        self.quiet_looks = if taken.chunks.is_empty() { self.quiet_looks.saturating_add(1) } else { 0 };
         // Before anything that may panic: who waits is answered, and what was asked for is done.
         taken.new_key.into_iter().for_each(|key| self.change_key(&key, now));
         taken.calls.into_iter().for_each(|call| self.spawn_call(call));
@@ -273,7 +295,7 @@ impl Line {
             self.lanes().for_each(|lane| lane.hurry(now));
             self.flushes.push(Waiter { flush, mark: self.taken });
         }
-        self.take_spans(taken.spans, now);
+        self.take_spans(taken.chunks, now);
         let plan = self.queue.plan();
         let memory = plan.share().unwrap_or(plan.queue_bytes / 2);
         for lane in self.lanes() {
@@ -284,32 +306,41 @@ impl Line {
     }
 
     /// Encodes spans, gives them to every destination and shows them.
-    fn take_spans(&mut self, mut spans: Vec<Ended>, now: Instant) {
+    fn take_spans(&mut self, chunks: Vec<Chunk>, now: Instant) {
         let mut shown = vec![];
-        let mut bytes = 0;
         let now_ms = unix_ms();
-        for ended in &mut spans {
-            self.take_span(ended, &mut shown, now_ms, now);
-            bytes += self.encoded.span.len();
+        for mut chunk in chunks {
+            let mut rest = chunk.bytes.as_slice();
+            for ended in &mut chunk.ended {
+                self.take_span(ended, &mut rest, &mut shown, now_ms, now);
+            }
+            self.used_up.push(chunk);
         }
-        // A few are left to the callers to free; the rest would be memory that nobody counts.
-        if bytes > MAX_SPENT_BYTES {
-            let average = bytes / spans.len().max(1);
-            spans.truncate(MAX_SPENT_BYTES / average.max(1));
-        }
-        self.spent = spans;
         self.print(&shown);
     }
 
-    /// Encodes a span and gives it to every destination.
-    fn take_span(&mut self, ended: &mut Ended, shown: &mut Vec<SpanRecord>, now_ms: u64, now: Instant) {
-        let Self { sealer, encoded, console, .. } = self;
+    /// Encodes a span, whose attributes may be the first of `rest`, and gives it to every destination.
+    fn take_span(
+        &mut self,
+        ended: &mut Ended,
+        rest: &mut &[u8],
+        shown: &mut Vec<SpanRecord>,
+        now_ms: u64,
+        now: Instant,
+    ) {
+        let Self { encoded, console, queue, .. } = self;
+        let scope = &queue.plan().origin.scope;
         let sealed = catch_unwind(AssertUnwindSafe(|| {
-            let sealed = ended.seal(sealer);
-            encoded.take(&sealed);
-            if console.is_some() {
-                shown.push(sealed.record());
+            match ended {
+                Ended::Own(span, len) => {
+                    let (attributes, after) = rest.split_at(*len);
+                    *rest = after;
+                    encoded.own(scope, span, attributes);
+                }
+                Ended::Large(span, attributes) => encoded.own(scope, span, attributes),
+                Ended::Foreign(data) => encoded.foreign(data),
             }
+            shown.extend(console.as_ref().and_then(|_| encoded.record()));
         }));
         if sealed.is_err() {
             self.unfit += 1;

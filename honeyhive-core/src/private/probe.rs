@@ -1,44 +1,64 @@
 //! Picks the best that a type offers, without asking the user for a bound: methods of the same name on
-//! `&&Probe`, `&Probe` and `Probe`, of which method resolution takes the first that applies.
+//! `&&&Probe`, `&&Probe`, `&Probe` and `Probe`, of which method resolution takes the first that applies.
 //! In a generic function it sees only the bounds that are written there.
 
 use std::{
     any::type_name,
+    borrow::Cow,
     convert::Infallible,
     fmt::{self, Debug, Display, Write},
+    sync::Arc,
 };
 
 use serde::Serialize;
 
+use super::Captured;
 use crate::value::{MAX_TEXT_BYTES, Value, contain, mask_debug};
 
 /// Wraps a reference so that capture methods can be found on it.
 #[derive(Debug)]
 pub struct Probe<'a, T: ?Sized>(pub &'a T);
 
-/// First choice of `capture`: `Serialize`.
-pub trait ViaSerialize {
-    /// Captures the value.
-    fn capture(&self) -> Value;
+/// First choice of `capture`: text, which is borrowed.
+pub trait ViaText<'a> {
+    /// Captures the text.
+    fn capture(&self) -> Captured<'a>;
 }
 
-impl<T: Serialize + ?Sized> ViaSerialize for &&Probe<'_, T> {
-    fn capture(&self) -> Value {
-        Value::capture(self.0)
+macro_rules! text {
+    ($($text:ty),*) => {$(
+        impl<'a> ViaText<'a> for &&&Probe<'a, $text> {
+            fn capture(&self) -> Captured<'a> {
+                Captured::Text(self.0)
+            }
+        }
+    )*};
+}
+text!(str, &str, String, &String, &mut String, Box<str>, Arc<str>, Cow<'_, str>);
+
+/// Second choice of `capture`: `Serialize`.
+pub trait ViaSerialize<'a> {
+    /// Captures the value.
+    fn capture(&self) -> Captured<'a>;
+}
+
+impl<'a, T: Serialize + ?Sized> ViaSerialize<'a> for &&Probe<'a, T> {
+    fn capture(&self) -> Captured<'a> {
+        Value::capture(self.0).into()
     }
 }
 
-/// Second choice of `capture`: `Debug`. Last but one of `error`.
-pub trait ViaDebug {
+/// Third choice of `capture`: `Debug`. Last but one of `error`.
+pub trait ViaDebug<'a> {
     /// Captures the value.
-    fn capture(&self) -> Value;
+    fn capture(&self) -> Captured<'a>;
     /// Names the error.
     fn error(&self) -> ErrorText;
 }
 
-impl<T: Debug + ?Sized> ViaDebug for &Probe<'_, T> {
-    fn capture(&self) -> Value {
-        contain::<T>(|| Value::text(mask_debug(&bounded(format_args!("{:?}", self.0)))))
+impl<'a, T: Debug + ?Sized> ViaDebug<'a> for &Probe<'a, T> {
+    fn capture(&self) -> Captured<'a> {
+        contain::<T>(|| Value::text(mask_debug(&bounded(format_args!("{:?}", self.0))))).into()
     }
 
     fn error(&self) -> ErrorText {
@@ -59,16 +79,16 @@ impl<T: Display + ?Sized> ViaDisplay for &&Probe<'_, T> {
 }
 
 /// Last choice: the name of the type.
-pub trait ViaTypeName {
+pub trait ViaTypeName<'a> {
     /// Captures the value.
-    fn capture(&self) -> Value;
+    fn capture(&self) -> Captured<'a>;
     /// Names the error.
     fn error(&self) -> ErrorText;
 }
 
-impl<T: ?Sized> ViaTypeName for Probe<'_, T> {
-    fn capture(&self) -> Value {
-        Value::text(format!("<{}>", type_name::<T>()))
+impl<'a, T: ?Sized> ViaTypeName<'a> for Probe<'a, T> {
+    fn capture(&self) -> Captured<'a> {
+        Value::text(format!("<{}>", type_name::<T>())).into()
     }
 
     fn error(&self) -> ErrorText {

@@ -2,11 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use once_cell::sync::OnceCell;
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use serde::Serialize;
 
-use super::{HoneyHiveTracer, SCOPE_NAME, Shared, ids::Ids, pipeline::Ticket, processor::Intake};
+use super::{Core, HoneyHiveTracer, SCOPE_NAME, Shared, ids::Ids, pipeline::Ticket, processor::Intake};
 use crate::{
     Compression, ConfigError, Console, Durability, Exporter, Otlp, Protocol, Value,
     api::{Call, SessionStart},
@@ -18,8 +19,7 @@ use crate::{
         plan::{Calls, Destination, Plan},
         queue::Queue,
     },
-    live::OpenSpans,
-    record::{Identity, Limits},
+    record::{Limits, Origin},
     secret::Secret,
     session::SessionTag,
 };
@@ -331,8 +331,9 @@ impl Destinations {
     }
 }
 
-fn plan(config: &Config, destinations: Destinations, resource: Resource) -> Plan {
+fn plan(config: &Config, origin: &Arc<Origin>, destinations: Destinations, resource: Resource) -> Plan {
     Plan {
+        origin: Arc::clone(origin),
         destinations: destinations.list,
         calls: destinations.calls,
         resource,
@@ -359,47 +360,36 @@ fn assemble(config: Config, destinations: Destinations) -> HoneyHiveTracer {
         .build();
     let key = destinations.key.clone();
     exit::watch();
-    let queue = Queue::new(Arc::new(plan(&config, destinations, resource.clone())));
-    let identity =
-        Arc::new(Identity { project: config.project.as_deref().map(Arc::from), source: config.source.as_str().into() });
-    let session = SessionTag::new(config.session_id, Some(&config.session_name));
-    let ticket = Ticket::new();
-    let provider = provider(
-        &config,
-        &ticket,
-        resource,
-        Intake {
-            queue: Arc::clone(&queue),
-            identity: Arc::clone(&identity),
-            session: session.clone(),
-            trust_inbound: config.trust_inbound_session,
-        },
-    );
-    HoneyHiveTracer::of(Shared {
-        limits: Limits { attributes: config.max_attributes as usize, events: config.max_events as usize },
-        open: OpenSpans::new(config.max_open_spans),
+    let origin = Arc::new(Origin {
+        project: config.project.as_deref().map(Arc::from),
+        source: config.source.as_str().into(),
+        session: SessionTag::new(config.session_id, Some(&config.session_name)),
         scope: InstrumentationScope::builder(SCOPE_NAME).with_version(env!("CARGO_PKG_VERSION")).build(),
+    });
+    let core = Arc::new(Core {
+        limits: Limits { attributes: config.max_attributes as usize, events: config.max_events as usize },
+        max_open: config.max_open_spans,
+        queue: Queue::new(Arc::new(plan(&config, &origin, destinations, resource.clone()))),
+        origin,
         config,
-        session,
-        identity,
-        queue,
-        key,
-        ticket,
-        provider,
-    })
+        shared: OnceCell::new(),
+    });
+    let ticket = Ticket::new();
+    let provider = provider(&core, &ticket, resource);
+    HoneyHiveTracer::of(Shared { core, key, ticket, provider })
 }
 
-fn provider(config: &Config, ticket: &Ticket, resource: Resource, intake: Intake) -> SdkTracerProvider {
-    if config.disabled {
+fn provider(core: &Arc<Core>, ticket: &Ticket, resource: Resource) -> SdkTracerProvider {
+    if !core.is_enabled() {
         return SdkTracerProvider::builder().with_sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff).build();
     }
     SdkTracerProvider::builder()
         .with_sampler(ticket.sampler())
         .with_id_generator(Ids)
         .with_resource(resource)
-        .with_max_attributes_per_span(config.max_attributes)
-        .with_max_events_per_span(config.max_events)
-        .with_span_processor(intake)
+        .with_max_attributes_per_span(core.config.max_attributes)
+        .with_max_events_per_span(core.config.max_events)
+        .with_span_processor(Intake { core: Arc::clone(core) })
         .build()
 }
 

@@ -10,19 +10,18 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use crate::export::exit;
 
 thread_local! {
-    static GENERATOR: RefCell<(u32, SmallRng)> = RefCell::new((exit::forks(), SmallRng::from_os_rng()));
+    static GENERATOR: RefCell<Option<(u32, SmallRng)>> = const { RefCell::new(None) };
 }
 
 /// Makes ids.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ids;
 
+#[inline]
 fn random<T>(draw: impl FnOnce(&mut SmallRng) -> T) -> T {
-    GENERATOR.with_borrow_mut(|(forks, generator)| {
-        if *forks != exit::forks() {
-            (*forks, *generator) = (exit::forks(), SmallRng::from_os_rng());
-        }
-        draw(generator)
+    GENERATOR.with_borrow_mut(|generator| match generator {
+        Some((forks, generator)) if *forks == exit::forks() => draw(generator),
+        _ => draw(&mut generator.insert((exit::forks(), SmallRng::from_os_rng())).1),
     })
 }
 

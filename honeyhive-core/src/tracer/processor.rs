@@ -9,42 +9,36 @@ use opentelemetry_sdk::{
     trace::{Span, SpanData, SpanProcessor},
 };
 
-use crate::{
-    context::session_in,
-    export::queue::Queue,
-    record::{Identity, core_attributes},
-    session::SessionTag,
-};
+use super::{Core, local};
+use crate::seal::placing;
 
 #[derive(Debug)]
 pub(super) struct Intake {
-    pub(super) queue: Arc<Queue>,
-    pub(super) identity: Arc<Identity>,
-    pub(super) session: SessionTag,
-    pub(super) trust_inbound: bool,
+    pub(super) core: Arc<Core>,
 }
 
 impl SpanProcessor for Intake {
     fn on_start(&self, span: &mut Span, context: &Context) {
-        let scoped = session_in(context, &self.queue, self.trust_inbound);
-        for kv in core_attributes(&self.identity, scoped.as_ref().unwrap_or(&self.session)) {
+        let origin = &self.core.origin;
+        let scoped = self.core.session_in(context);
+        for kv in placing(origin, scoped.as_ref().unwrap_or(&origin.session)) {
             span.set_attribute(kv);
         }
     }
 
     fn on_end(&self, span: SpanData) {
-        self.queue.push_foreign(span);
+        local::buffer(&self.core).push_foreign(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.queue.flush(Duration::from_secs(5)).into_sdk_result()
+        self.core.queue().flush(Duration::from_secs(5)).into_sdk_result()
     }
 
     /// Sends what there is. The queue outlives the provider: the tracer's own spans go on.
     fn shutdown_with_timeout(&self, limit: Duration) -> OTelSdkResult {
-        match self.queue.is_closing() {
+        match self.core.queue().is_closing() {
             true => Ok(()),
-            false => self.queue.flush(limit).into_sdk_result(),
+            false => self.core.queue().flush(limit).into_sdk_result(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::ser::{self, Serialize};
 
-use super::{MASK, MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUE_BYTES, MAX_WIDTH, Value, is_secret, truncate};
+use super::{MASK, MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUE_BYTES, MAX_WIDTH, Value, cut, is_secret, truncate};
 
 /// Most bytes of a map's key.
 const MAX_KEY_BYTES: usize = 256;
@@ -54,7 +54,7 @@ impl<'a> Encoder<'a> {
         self.spend(text.len().min(max) + 8);
         match text.len() <= max {
             true => Value::Text(Cow::Owned(text.to_owned())),
-            false => Value::Text(cut(text, max)),
+            false => Value::Text(Cow::Owned(cut(text, max))),
         }
     }
 
@@ -62,15 +62,6 @@ impl<'a> Encoder<'a> {
         let open = self.depth < MAX_DEPTH && self.spend(16);
         Compound { depth: self.depth + 1, left: self.left, open, tag, skipped: 0, key: None, list: vec![], map: vec![] }
     }
-}
-
-/// Truncates without copying more than what is kept.
-fn cut(text: &str, max: usize) -> Cow<'static, str> {
-    let mut end = max;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    Cow::Owned(format!("{}… [truncated, {} bytes]", &text[..end], text.len()))
 }
 
 macro_rules! scalars {

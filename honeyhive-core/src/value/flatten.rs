@@ -3,44 +3,54 @@
 //! they have at most [`MAX_LEAVES`] leaves; a larger one, and a list with a hole, becomes one JSON
 //! text. A null is omitted.
 
-use opentelemetry::{Key, KeyValue, Value as OtelValue};
-
 use super::{MAX_TEXT_BYTES, Value, float_text, truncate};
+use crate::wire::{Key, Scalar};
 
 /// Most leaves of one container that become attributes of their own.
 const MAX_LEAVES: usize = 64;
 
-/// Appends the attributes of `value` under `key`.
-pub(crate) fn flatten(key: impl Into<Key>, value: Value, out: &mut impl FnMut(KeyValue)) {
-    let key = key.into();
+/// Gives the attributes of `value` under `key` to `out`.
+pub(crate) fn flatten(key: Key<'_>, value: &Value, out: &mut impl FnMut(Key<'_>, Scalar<'_>)) {
     match value {
-        Value::Null => {}
-        Value::Bool(b) => out(KeyValue::new(key, b)),
-        Value::Int(i) => out(KeyValue::new(key, i)),
-        Value::Float(f) if f.is_finite() => out(KeyValue::new(key, f)),
-        Value::Float(f) => out(KeyValue::new(key, float_text(f))),
-        Value::Text(text) => out(KeyValue::new(key, text)),
-        container => match splittable(&container) {
-            true => split(&key, container, out),
-            false => out(KeyValue::new(key, json(&container))),
-        },
+        Value::List(_) | Value::Map(_) if !splittable(value) => out(key, Scalar::Text(&json(value))),
+        Value::List(_) | Value::Map(_) => split(&mut [key.0, key.1, key.2].concat(), value, out),
+        value => leaf(key, value, out),
     }
 }
 
-fn split(key: &Key, container: Value, out: &mut impl FnMut(KeyValue)) {
-    match container {
-        Value::Map(entries) => {
-            for (name, value) in entries {
-                flatten(format!("{key}.{name}"), value, out);
-            }
-        }
-        Value::List(items) => {
-            for (index, value) in items.into_iter().enumerate() {
-                flatten(format!("{key}.{index}"), value, out);
-            }
-        }
-        _ => {}
+fn leaf(key: Key<'_>, value: &Value, out: &mut impl FnMut(Key<'_>, Scalar<'_>)) {
+    match value {
+        Value::Bool(b) => out(key, Scalar::Bool(*b)),
+        Value::Int(i) => out(key, Scalar::Int(*i)),
+        Value::Float(f) if f.is_finite() => out(key, Scalar::Float(*f)),
+        Value::Float(f) => out(key, Scalar::Text(float_text(*f))),
+        Value::Text(text) => out(key, Scalar::Text(text)),
+        Value::Null | Value::List(_) | Value::Map(_) => {}
     }
+}
+
+/// Goes down a container; `path` is the key, and is so again afterwards.
+fn split(path: &mut String, value: &Value, out: &mut impl FnMut(Key<'_>, Scalar<'_>)) {
+    match value {
+        Value::Map(entries) => entries.iter().for_each(|(name, value)| below(path, name, value, out)),
+        Value::List(items) => {
+            for (index, value) in items.iter().enumerate() {
+                below(path, &index.to_string(), value, out);
+            }
+        }
+        leaf => self::leaf(Key::whole(path), leaf, out),
+    }
+}
+
+fn below(path: &mut String, name: &str, value: &Value, out: &mut impl FnMut(Key<'_>, Scalar<'_>)) {
+    let len = path.len();
+    path.push('.');
+    path.push_str(name);
+    match value {
+        Value::List(_) | Value::Map(_) if !splittable(value) => out(Key::whole(path), Scalar::Text(&json(value))),
+        value => split(path, value, out),
+    }
+    path.truncate(len);
 }
 
 fn splittable(container: &Value) -> bool {
@@ -60,6 +70,6 @@ fn leaves(value: &Value) -> usize {
     }
 }
 
-fn json(container: &Value) -> OtelValue {
-    truncate(container.to_json().into(), MAX_TEXT_BYTES).into_owned().into()
+fn json(container: &Value) -> String {
+    truncate(container.to_json().into(), MAX_TEXT_BYTES).into_owned()
 }

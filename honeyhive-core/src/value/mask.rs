@@ -15,44 +15,56 @@ const ANYWHERE: [&str; 10] = [
     "bearer",
 ];
 
-/// Returns whether a parameter, field or header of this name holds a secret.
-pub(crate) fn is_secret(name: &str) -> bool {
-    let (mut previous, mut last) = ("", "");
-    for word in words(name) {
-        let marks = ANYWHERE.iter().any(|secret| secret.eq_ignore_ascii_case(word));
-        if marks || (owns_keys(last) && word.eq_ignore_ascii_case("key")) {
+/// Returns whether a parameter, field or header of this name holds a secret. Names that are known when a
+/// program is compiled are judged then.
+pub(crate) const fn is_secret(name: &str) -> bool {
+    let name = name.as_bytes();
+    let (mut previous, mut last): (&[u8], &[u8]) = (&[], &[]);
+    let mut rest = name;
+    loop {
+        let (word, after) = next_word(rest);
+        if word.is_empty() {
+            return last.eq_ignore_ascii_case(b"token") && !is_any(previous, &["per", "each", "first", "next", "last"]);
+        }
+        if is_any(word, &ANYWHERE) || (owns_keys(last) && word.eq_ignore_ascii_case(b"key")) {
             return true;
         }
-        (previous, last) = (last, word);
+        (previous, last, rest) = (last, word, after);
     }
-    last.eq_ignore_ascii_case("token") && !is_any(previous, &["per", "each", "first", "next", "last"])
 }
 
-fn owns_keys(word: &str) -> bool {
+const fn owns_keys(word: &[u8]) -> bool {
     is_any(word, &["api", "secret", "private", "access", "signing", "encryption"])
 }
 
-fn is_any(word: &str, of: &[&str]) -> bool {
-    of.iter().any(|other| other.eq_ignore_ascii_case(word))
+const fn is_any(word: &[u8], of: &[&str]) -> bool {
+    let mut at = 0;
+    while at < of.len() {
+        if of[at].as_bytes().eq_ignore_ascii_case(word) {
+            return true;
+        }
+        at += 1;
+    }
+    false
 }
 
-/// Splits `snake_case`, `kebab-case` and `camelCase` into words. Allocates nothing: it is asked for every key.
-fn words(name: &str) -> impl Iterator<Item = &str> {
-    let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
-    parts.flat_map(|part| {
-        let mut rest = part;
-        std::iter::from_fn(move || {
-            let (word, after) = rest.split_at(hump(rest));
-            rest = after;
-            (!word.is_empty()).then_some(word)
-        })
-    })
+/// Takes the first word of `snake_case`, `kebab-case` or `camelCase`; empty at the end.
+const fn next_word(name: &[u8]) -> (&[u8], &[u8]) {
+    let mut start = 0;
+    while start < name.len() && !name[start].is_ascii_alphanumeric() {
+        start += 1;
+    }
+    let mut end = start;
+    while end < name.len() && name[end].is_ascii_alphanumeric() && (end == start || !is_hump(name, end)) {
+        end += 1;
+    }
+    let (word, after) = name.split_at(end);
+    (word.split_at(start).1, after)
 }
 
-/// Returns where the first word of `camelCase` ends.
-fn hump(part: &str) -> usize {
-    let begins = |pair: &[u8]| !pair[0].is_ascii_uppercase() && pair[1].is_ascii_uppercase();
-    part.as_bytes().windows(2).position(begins).map_or(part.len(), |at| at + 1)
+/// Returns whether a new word of `camelCase` begins here.
+const fn is_hump(name: &[u8], at: usize) -> bool {
+    name[at].is_ascii_uppercase() && !name[at - 1].is_ascii_uppercase()
 }
 
 /// Masks the values of secret fields in `Debug` output, as in `Client { api_key: Some("…") }`.

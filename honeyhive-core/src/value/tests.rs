@@ -4,11 +4,20 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{MAX_TEXT_BYTES, Value, flatten, is_secret, mask_debug};
+use crate::wire::{Key, Scalar};
 
 #[track_caller]
 fn check(value: impl Serialize, expected: &[(&str, &str)]) {
     let mut got = vec![];
-    flatten("k", Value::capture(&value), &mut |kv| got.push((kv.key.to_string(), kv.value.to_string())));
+    flatten(Key::whole("k"), &Value::capture(&value), &mut |key, value| {
+        let value = match value {
+            Scalar::Text(text) => text.to_owned(),
+            Scalar::Bool(bool) => bool.to_string(),
+            Scalar::Int(int) => int.to_string(),
+            Scalar::Float(float) => float.to_string(),
+        };
+        got.push(([key.0, key.1, key.2].concat(), value));
+    });
     let expected: Vec<_> = expected.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     assert_eq!(got, expected);
 }

@@ -81,7 +81,7 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     let inputs = traced.captures.iter().map(|Capture { ident, cfgs }| {
         let key = ident.to_string();
         let key = key.trim_start_matches("r#");
-        quote!(#(#cfgs)* #fill.input(#key, (&&&#hh::Probe(&#ident)).capture());)
+        quote!(#(#cfgs)* #fill.put(const { #hh::Name::new(#hh::Bucket::Inputs, #key) }, (&&&&#hh::Probe(&#ident)).capture());)
     });
     let runtime = quote!(#hh);
     let entries = traced.maps.iter().flat_map(|(bucket, map)| {
@@ -89,7 +89,7 @@ fn start(traced: &Traced<'_>) -> TokenStream {
         let (runtime, hh, fill) = (runtime.clone(), hh.clone(), fill.clone());
         map.0.iter().map(move |(key, value): &(syn::LitStr, Value)| {
             let value = value.quote(&runtime);
-            quote!(#fill.put(#hh::Bucket::#bucket, #key, #value);)
+            quote!(#fill.put(const { #hh::Name::new(#hh::Bucket::#bucket, #key) }, #value);)
         })
     });
     let body: TokenStream = inputs.chain(entries).collect();
@@ -122,7 +122,7 @@ fn edge(traced: &Traced<'_>) -> TokenStream {
 fn outcome(traced: &Traced<'_>) -> TokenStream {
     let (hh, out, good, bad) = (hh(), local("out"), local("good"), local("bad"));
     let keep = match traced.outputs {
-        true => quote!(#hh::good((&&&#hh::Probe(#good)).capture())),
+        true => quote!(#hh::good((&&&&#hh::Probe(#good)).capture())),
         false => quote!(#hh::silent()),
     };
     let fail = match traced.err {

@@ -6,18 +6,16 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use opentelemetry::trace::SpanContext;
-
 use super::*;
 use crate::{
-    Durability, Health, HoneyHiveTracer,
+    Durability, Health,
     export::{
         Bounds, RealDisk, Rules, Waits,
+        buffer::Buffer,
         disk::{Disk, Entry, Lock},
         http::Otlp,
         plan::{Calls, Destination, Plan},
     },
-    record::Sealer,
     testing::{LoopbackServer, Recorder, Reply},
 };
 
@@ -89,51 +87,67 @@ impl Drop for Place {
     }
 }
 
-/// A queue whose worker panics so many times, and the server that it sends to.
-fn queue(panics: u32) -> (Arc<Queue>, LoopbackServer, Place) {
-    let server = LoopbackServer::start(|_| Reply::status(200)).unwrap();
-    let place = Place(std::env::temp_dir().join(format!("honeyhive-watchdog-{}-{panics}", std::process::id())));
-    let second = Duration::from_secs(1);
-    let plan = Plan {
-        destinations: vec![Destination::http("OTLP", Otlp::to(&server.url()).unwrap().server())],
-        calls: Calls::Nowhere,
-        resource: opentelemetry_sdk::Resource::builder_empty().build(),
-        durability: Durability::Journal,
-        disk: Arc::new(Panics(AtomicU32::new(panics))),
-        spool_root: Some(place.0.clone()),
-        bounds: Bounds { bytes: 1 << 30, age: second * 3600, free_percent: 0 },
-        rules: Rules { batch_size: 10, interval: second, waits: Waits { first: second, most: second }, bisect: false },
-        console: crate::Console::Off,
-        ascii: true,
-        queue_bytes: 32 << 20,
-    };
-    (Queue::new(Arc::new(plan)), server, place)
+/// A pipeline whose worker panics so many times.
+struct Panicking {
+    queue: Arc<Queue>,
+    buffer: Arc<Buffer>,
+    span: SpanData,
+    _server: LoopbackServer,
+    _place: Place,
 }
 
-fn end(queue: &Arc<Queue>, tracer: &HoneyHiveTracer, count: usize) {
-    for _ in 0..count {
-        let mut record = tracer.open_record(&tracer.span("work"), &SpanContext::NONE, None);
-        queue.push_foreign(Sealer::default().seal(&mut record).record().data);
+impl Panicking {
+    fn new(panics: u32) -> Self {
+        let recorder = Recorder::new();
+        let tracer = recorder.tracer();
+        tracer.start_span("work").end();
+        let span = recorder.span("work").unwrap().data;
+        let server = LoopbackServer::start(|_| Reply::status(200)).unwrap();
+        let place = Place(std::env::temp_dir().join(format!("honeyhive-watchdog-{}-{panics}", std::process::id())));
+        let second = Duration::from_secs(1);
+        let rules =
+            Rules { batch_size: 10, interval: second, waits: Waits { first: second, most: second }, bisect: false };
+        let plan = Plan {
+            origin: Arc::clone(&tracer.core().origin),
+            destinations: vec![Destination::http("OTLP", Otlp::to(&server.url()).unwrap().server())],
+            calls: Calls::Nowhere,
+            resource: opentelemetry_sdk::Resource::builder_empty().build(),
+            durability: Durability::Journal,
+            disk: Arc::new(Panics(AtomicU32::new(panics))),
+            spool_root: Some(place.0.clone()),
+            bounds: Bounds { bytes: 1 << 30, age: second * 3600, free_percent: 0 },
+            rules,
+            console: crate::Console::Off,
+            ascii: true,
+            queue_bytes: 32 << 20,
+        };
+        let queue = Queue::new(Arc::new(plan));
+        let buffer = Buffer::new(&tracer.core().with_queue(Arc::clone(&queue)));
+        Self { queue, buffer, span, _server: server, _place: place }
+    }
+
+    fn end(&self, count: usize) {
+        (0..count).for_each(|_| self.buffer.push_foreign(self.span.clone()));
     }
 }
 
 #[test]
 fn a_worker_that_panics_twice_loses_nothing() {
-    let ((queue, _server, _place), tracer) = (queue(2), Recorder::new().tracer());
-    end(&queue, &tracer, 25);
-    let report = queue.flush(Duration::from_secs(10));
+    let panicking = Panicking::new(2);
+    panicking.end(25);
+    let report = panicking.queue.flush(Duration::from_secs(10));
     assert!(report.is_complete() && report.ended() == 25, "{report}");
-    assert_eq!((queue.health(), report.entrance.worker_panics), (Health::Ok, 2));
+    assert_eq!((panicking.queue.health(), report.entrance.worker_panics), (Health::Ok, 2));
 }
 
 #[test]
 fn a_worker_that_panics_for_ever_gives_up_and_says_so() {
-    let ((queue, _server, _place), tracer) = (queue(u32::MAX), Recorder::new().tracer());
-    end(&queue, &tracer, 25);
-    let report = queue.shutdown(Duration::from_secs(10));
+    let panicking = Panicking::new(u32::MAX);
+    panicking.end(25);
+    let report = panicking.queue.shutdown(Duration::from_secs(10));
     assert_eq!(report.ended(), report.delivered() + report.dropped() + report.pending(), "{report}");
     assert_eq!((report.delivered(), report.entrance.worker_panics), (0, PANICS_TO_RUN.into()));
-    assert!(matches!(queue.health(), Health::Failed(_)), "{:?}", queue.health());
-    end(&queue, &tracer, 1);
-    assert_eq!(queue.report().entrance.after_shutdown, 1, "and the host goes on");
+    assert!(matches!(panicking.queue.health(), Health::Failed(_)), "{:?}", panicking.queue.health());
+    panicking.end(1);
+    assert_eq!(panicking.queue.report().entrance.after_shutdown, 1, "and the host goes on");
 }

@@ -1,0 +1,275 @@
+//! What a thread has ended and the worker has not taken yet.
+//!
+//! Each thread writes to a basket of its own, so threads share nothing as they end spans: its lock is met
+//! by the worker only, for the moment in which it takes the full chunk and leaves an empty one. Memory is
+//! granted in advance, some for many spans; the basket outlives its thread until it is empty.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use opentelemetry::trace::SpanContext;
+use opentelemetry_sdk::trace::SpanData;
+
+use super::{exit, queue::Queue};
+use crate::{
+    attributes::{self, Attributes},
+    record::{Finished, Limits, Nanos, Outcome, Record, data_bytes, is_error, is_local_root},
+    tracer::Core,
+};
+
+/// A chunk with so many spans or bytes is full.
+const CHUNK_SPANS: usize = 256;
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Attributes from this size on are handed over as they are, not copied.
+const LARGE: usize = 16 * 1024;
+/// Most empty chunks and large buffers that a basket keeps.
+const MAX_SPARE: usize = 4;
+
+/// An ended span, of ours or of the OpenTelemetry SDK.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// Its attributes are the next so many bytes of the chunk.
+    Own(Finished, usize),
+    /// Its attributes are apart.
+    Large(Finished, Vec<u8>),
+    Foreign(Box<SpanData>),
+}
+
+/// Ended spans in order, and the attributes of ours.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pub(crate) ended: Vec<Ended>,
+    pub(crate) bytes: Vec<u8>,
+    /// Roughly how much memory they take.
+    pub(crate) size: usize,
+}
+
+impl Chunk {
+    fn is_full(&self) -> bool {
+        self.ended.len() >= CHUNK_SPANS || self.bytes.len() >= CHUNK_BYTES
+    }
+
+    /// Empties it for another use; the buffers of large spans go to `large`.
+    fn clear(&mut self, large: &mut Vec<Vec<u8>>) {
+        for ended in self.ended.drain(..) {
+            if let Ended::Large(_, bytes) = ended
+                && large.len() < MAX_SPARE
+            {
+                large.push(bytes);
+            }
+        }
+        self.bytes.clear();
+        self.size = 0;
+    }
+}
+
+/// Where the spans of one thread wait. It knows nothing of the queue, which holds it.
+#[derive(Debug, Default)]
+pub(crate) struct Basket {
+    content: Mutex<Content>,
+    /// Written by the thread only.
+    opened: AtomicU64,
+    /// Written under the lock only: spans may end on any thread.
+    closed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    chunk: Chunk,
+    full: Vec<Chunk>,
+    spare: Vec<Chunk>,
+    large: Vec<Vec<u8>>,
+    /// Memory that is granted and not used.
+    credit: usize,
+    admitted: u64,
+    /// Whether a span has come since the worker looked last.
+    used: bool,
+}
+
+/// What the worker found in a basket.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Size of the spans, and memory that is given back.
+    pub(crate) size: usize,
+    pub(crate) credit: usize,
+}
+
+impl Basket {
+    fn lock(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how many spans were let in.
+    pub(super) fn admitted(&self) -> u64 {
+        self.lock().admitted
+    }
+
+    /// Returns how many spans are open that started here.
+    pub(super) fn open(&self) -> u64 {
+        let closed = self.closed.load(Ordering::Acquire);
+        self.opened.load(Ordering::Relaxed).saturating_sub(closed)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let content = self.lock();
+        content.full.is_empty() && content.chunk.ended.is_empty()
+    }
+
+    /// Moves everything that waits to `out`, and leaves chunks that are used up for another use.
+    pub(super) fn take(&self, out: &mut Vec<Chunk>, used_up: &mut Vec<Chunk>) -> Found {
+        let mut content = self.lock();
+        let Content { chunk, full, spare, large, credit, used, .. } = &mut *content;
+        let mut found = Found::default();
+        if !std::mem::take(used) {
+            found.credit = std::mem::take(credit);
+            return found;
+        }
+        while spare.len() < MAX_SPARE
+            && let Some(mut empty) = used_up.pop()
+        {
+            empty.clear(large);
+            spare.push(empty);
+        }
+        full.push(std::mem::replace(chunk, spare.pop().unwrap_or_default()));
+        found.size = full.iter().map(|chunk| chunk.size).sum();
+        out.append(full);
+        found
+    }
+}
+
+impl Content {
+    #[inline]
+    fn add(&mut self, span: Finished, attributes: Attributes, size: usize) {
+        match attributes.bytes().len() {
+            len if len < LARGE => {
+                self.chunk.bytes.extend_from_slice(attributes.bytes());
+                self.chunk.ended.push(Ended::Own(span, len));
+                attributes.recycle();
+            }
+            _ => {
+                self.chunk.ended.push(Ended::Large(span, attributes.into_bytes()));
+                self.large.pop().into_iter().for_each(attributes::recycle);
+            }
+        }
+        self.added(size);
+    }
+
+    fn added(&mut self, size: usize) {
+        self.chunk.size += size;
+        self.admitted += 1;
+        self.used = true;
+        if self.chunk.is_full() {
+            let next = self.spare.pop().unwrap_or_default();
+            self.full.push(std::mem::replace(&mut self.chunk, next));
+        }
+    }
+}
+
+/// The entrance of one thread to the pipeline of one tracer.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    core: Arc<Core>,
+    queue: Arc<Queue>,
+    basket: Arc<Basket>,
+    forks: u32,
+}
+
+impl Buffer {
+    pub(crate) fn new(core: &Arc<Core>) -> Arc<Self> {
+        let queue = Arc::clone(core.queue().here());
+        let basket = queue.basket();
+        Arc::new(Self { core: Arc::clone(core), queue, basket, forks: exit::forks() })
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.core.limits
+    }
+
+    /// Returns whether it is of this process. That of a parent process may be locked for ever.
+    #[inline]
+    pub(crate) fn is_here(&self) -> bool {
+        self.forks == exit::forks()
+    }
+
+    /// Returns whether its tracer is gone, and all of its spans.
+    pub(crate) fn is_over(&self) -> bool {
+        !self.is_here() || self.queue.is_over()
+    }
+
+    /// Counts a span that starts on this thread; false where too many are open.
+    #[inline]
+    pub(crate) fn enter(&self) -> bool {
+        let opened = self.basket.opened.load(Ordering::Relaxed);
+        let open = opened.saturating_sub(self.basket.closed.load(Ordering::Relaxed));
+        if !self.queue.may_open(open, self.core.max_open) {
+            return false;
+        }
+        // Only this thread writes here.
+        self.basket.opened.store(opened + 1, Ordering::Relaxed);
+        true
+    }
+
+    /// Takes an ended span in, or counts it as dropped. Any thread may call it.
+    pub(crate) fn push(&self, context: &SpanContext, end: Nanos, record: Record) {
+        if !self.is_here() {
+            return Self::new(&self.core).push(context, end, record);
+        }
+        let Record { head, attributes } = record;
+        let root = head.is_local_root();
+        let important = root || head.outcome == Outcome::Error;
+        let size = size_of::<Ended>() + head.bytes() + attributes.bytes().len();
+        let span = Finished { trace: context.trace_id(), id: context.span_id(), end, head };
+        let mut content = self.basket.lock();
+        let closed = self.basket.closed.load(Ordering::Relaxed);
+        self.basket.closed.store(closed + 1, Ordering::Release);
+        match self.admit(&mut content, size, important) {
+            Ok(()) => content.add(span, attributes, size),
+            Err(refused) => {
+                drop(content);
+                return refused(&self.queue);
+            }
+        }
+        drop(content);
+        self.queue.wake_for(root);
+    }
+
+    /// Takes a span in that the OpenTelemetry SDK made.
+    pub(crate) fn push_foreign(&self, data: SpanData) {
+        let root = is_local_root(&data);
+        let size = size_of::<Ended>() + data_bytes(&data);
+        let important = root || is_error(&data);
+        let mut content = self.basket.lock();
+        match self.admit(&mut content, size, important) {
+            Ok(()) => {
+                content.chunk.ended.push(Ended::Foreign(Box::new(data)));
+                content.added(size);
+            }
+            Err(refused) => {
+                drop(content);
+                return refused(&self.queue);
+            }
+        }
+        drop(content);
+        self.queue.wake_for(root);
+    }
+
+    /// Books memory for a span; where that cannot be, tells how it is counted.
+    #[inline]
+    fn admit(&self, content: &mut Content, size: usize, important: bool) -> Result<(), fn(&Queue)> {
+        if self.queue.is_closed() {
+            return Err(Queue::too_late);
+        }
+        if content.credit < size {
+            let granted = self.queue.grant(size - content.credit, important);
+            content.credit += granted.ok_or(Queue::full as fn(&Queue))?;
+        }
+        content.credit -= size;
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+//! Settles an ended span and encodes it, on the worker: of several values of a key the last one counts;
+//! session, project, source, type and duration come first.
+
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
+
+use opentelemetry::{KeyValue, trace::Status};
+use opentelemetry_sdk::trace::SpanData;
+
+use crate::{
+    EventType, attr,
+    attributes::{self, Pair},
+    export::encode::{self, Fields},
+    private::CallSite,
+    record::{Finished, Head, More, Nanos, Origin, Outcome},
+    session::SessionTag,
+    wire::{self, Key, Scalar},
+};
+
+/// Where an attribute lies among those of its span.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: usize,
+    len: usize,
+}
+
+/// Encodes the spans of one tracer, and remembers what those of one session have in common.
+#[derive(Debug)]
+pub(crate) struct Sealer {
+    origin: Arc<Origin>,
+    common: Common,
+    function: Option<(&'static CallSite, String)>,
+    places: Vec<Place>,
+}
+
+impl Sealer {
+    pub(crate) fn new(origin: Arc<Origin>) -> Self {
+        let common = Common::new(&origin, &origin.session);
+        Self { origin, common, function: None, places: vec![] }
+    }
+
+    /// Appends a span as it goes over the wire. `own` are its attributes.
+    pub(crate) fn seal(&mut self, span: &Finished, own: &[u8], out: &mut Vec<u8>) {
+        let head = &span.head;
+        let session = head.session.as_ref().unwrap_or(&self.origin.session);
+        if *session != self.common.session {
+            self.common = Common::new(&self.origin, session);
+        }
+        self.settle(own);
+        let event_type = self.event_type(head, own);
+        let Self { common, function, places, .. } = self;
+        encode::span_with(out, &fields(span), |out| {
+            out.extend_from_slice(&common.encoded);
+            wire::attribute(out, Key::whole(attr::EVENT_TYPE), Scalar::Text(event_type.as_str()));
+            wire::attribute(out, Key::whole(attr::DURATION_MS), Scalar::Float(millis(head.start, span.end)));
+            if let Some(site) = head.site {
+                wire::attribute(out, Key::whole(attr::CODE_FUNCTION), Scalar::Text(name(function, site)));
+                wire::attribute(out, Key::whole(attr::CODE_LINE), Scalar::Int(site.line.into()));
+            }
+            pairs(places, own).for_each(|pair| common.write(&pair, head, out));
+        });
+    }
+
+    /// Notes where the attributes are that count.
+    fn settle(&mut self, own: &[u8]) {
+        self.places.clear();
+        let mut start = 0;
+        for pair in attributes::read(own) {
+            let len = pair.whole.len();
+            self.places.push(Place { start, len });
+            start += len;
+        }
+        if has_repeated(&self.places, own) {
+            let mut seen = HashSet::with_capacity(self.places.len());
+            let mut keep: Vec<bool> = pairs(&self.places, own).rev().map(|pair| seen.insert(pair.key)).collect();
+            self.places.retain(|_| keep.pop().unwrap_or(true));
+        }
+    }
+
+    fn event_type(&self, head: &Head, own: &[u8]) -> EventType {
+        let text = |key: &str| pairs(&self.places, own).find(|pair| pair.key == key.as_bytes()).map(|pair| pair.text());
+        let set = text(attr::EVENT_TYPE).and_then(|word| word.parse().ok());
+        set.or(head.event_type).unwrap_or_else(|| EventType::detect(text))
+    }
+}
+
+/// What the spans of one session have in common.
+#[derive(Debug)]
+struct Common {
+    session: SessionTag,
+    encoded: Vec<u8>,
+    /// Keys that are not the user's; whatever else has them is left out.
+    keys: Vec<opentelemetry::Key>,
+}
+
+impl Common {
+    fn new(origin: &Origin, session: &SessionTag) -> Self {
+        let pairs = placing(origin, session);
+        let mut encoded = vec![];
+        wire::pairs(&mut encoded, wire::ATTRIBUTES, &pairs);
+        let own = [attr::EVENT_TYPE, attr::DURATION_MS].map(opentelemetry::Key::from_static_str);
+        let keys = pairs.into_iter().map(|kv| kv.key).chain(own).collect();
+        Self { session: session.clone(), encoded, keys }
+    }
+
+    /// Writes an attribute of the user's, unless its key is not the user's.
+    fn write(&self, pair: &Pair<'_>, head: &Head, out: &mut Vec<u8>) {
+        let is = |key: &&str| key.as_bytes() == pair.key;
+        if is(&attr::EVENT_TYPE) && pair.text().parse::<EventType>().is_err() {
+            let text = pair.text();
+            wire::attribute(out, Key::whole("honeyhive_metadata.event_type"), Scalar::Text(&text));
+        }
+        let code = head.site.is_some() && [attr::CODE_FUNCTION, attr::CODE_LINE].iter().any(is);
+        if !code && !self.keys.iter().any(|key| is(&key.as_str())) {
+            out.extend_from_slice(pair.whole);
+        }
+    }
+}
+
+/// Lists up to this long are compared pair by pair, which is quicker than to hash them.
+const SHORT: usize = 16;
+
+fn has_repeated(places: &[Place], own: &[u8]) -> bool {
+    if places.len() > SHORT {
+        return true;
+    }
+    let mut rest = places;
+    std::iter::from_fn(|| {
+        let (first, after) = rest.split_first()?;
+        rest = after;
+        pairs(std::slice::from_ref(first), own).next().map(|first| (first, after))
+    })
+    .any(|(first, after)| pairs(after, own).any(|later| later.key == first.key))
+}
+
+fn pairs<'a>(places: &'a [Place], own: &'a [u8]) -> impl DoubleEndedIterator<Item = Pair<'a>> {
+    places.iter().filter_map(|place| attributes::read(&own[place.start..place.start + place.len]).next())
+}
+
+fn name<'a>(known: &'a mut Option<(&'static CallSite, String)>, site: &'static CallSite) -> &'a str {
+    let fresh = |(known, _): &(&'static CallSite, String)| std::ptr::eq(*known, site);
+    if !known.as_ref().is_some_and(fresh) {
+        *known = Some((site, format!("{}::{}", site.module, site.name)));
+    }
+    known.as_ref().map_or("", |(_, function)| function)
+}
+
+fn fields(span: &Finished) -> Fields<'_> {
+    const NOTHING: &More = &More {
+        name: None,
+        error: Cow::Borrowed(""),
+        state: opentelemetry::trace::TraceState::NONE,
+        events: vec![],
+        links: vec![],
+        dropped_attributes: 0,
+        dropped_events: 0,
+        dropped_links: 0,
+    };
+    let head = &span.head;
+    let more = head.more.as_deref().unwrap_or(NOTHING);
+    Fields {
+        trace: span.trace,
+        id: span.id,
+        flags: opentelemetry::trace::TraceFlags::SAMPLED.to_u8(),
+        state: &more.state,
+        parent: head.parent,
+        parent_is_remote: head.parent_is_remote,
+        name: more.name.as_deref().unwrap_or(head.name),
+        kind: &head.kind,
+        start: head.start,
+        end: span.end,
+        dropped_attributes: more.dropped_attributes,
+        events: &more.events,
+        dropped_events: more.dropped_events,
+        links: &more.links,
+        dropped_links: more.dropped_links,
+        status: match head.outcome {
+            Outcome::Unset => Status::Unset,
+            Outcome::Ok => Status::Ok,
+            Outcome::Error => Status::error(more.error.clone()),
+        },
+    }
+}
+
+/// Encodes a span that the OpenTelemetry SDK made on our provider.
+pub(crate) fn seal_foreign(data: &mut SpanData, out: &mut Vec<u8>) {
+    keep_last(&mut data.attributes);
+    let text = |key: &'static str| {
+        let found = data.attributes.iter().find(|kv| kv.key.as_str() == key)?;
+        Some(Cow::Owned(found.value.as_str().into_owned()))
+    };
+    if text(attr::EVENT_TYPE).is_none() {
+        let event_type = EventType::detect(text);
+        data.attributes.push(KeyValue::new(attr::EVENT_TYPE, event_type.as_str()));
+    }
+    data.attributes.push(KeyValue::new(attr::DURATION_MS, millis(data.start_time.into(), data.end_time.into())));
+    encode::span(out, data);
+}
+
+/// Removes all but the last attribute of each key, keeping the order of the last writes.
+fn keep_last(attributes: &mut Vec<KeyValue>) {
+    let mut seen = HashSet::with_capacity(attributes.len());
+    let mut keep: Vec<bool> = attributes.iter().rev().map(|kv| seen.insert(kv.key.clone())).collect();
+    attributes.retain(|_| keep.pop().unwrap_or(true));
+}
+
+/// Attributes that place a span: session, project and source, each with its twin.
+pub(crate) fn placing(origin: &Origin, session: &SessionTag) -> Vec<KeyValue> {
+    let mut out = vec![
+        KeyValue::new(attr::SESSION_ID, session.id()),
+        KeyValue::new(attr::ASSOCIATION_SESSION_ID, session.id()),
+        KeyValue::new(attr::SESSION_AUTO_CREATE, true),
+        KeyValue::new(attr::SOURCE, Arc::clone(&origin.source)),
+        KeyValue::new(attr::ASSOCIATION_SOURCE, Arc::clone(&origin.source)),
+    ];
+    if let Some(name) = session.name() {
+        out.push(KeyValue::new(attr::SESSION_NAME, name));
+    }
+    if let Some(project) = &origin.project {
+        out.push(KeyValue::new(attr::PROJECT, Arc::clone(project)));
+        out.push(KeyValue::new(attr::ASSOCIATION_PROJECT, Arc::clone(project)));
+    }
+    out
+}
+
+fn millis(start: Nanos, end: Nanos) -> f64 {
+    end.0.saturating_sub(start.0) as f64 / 1e6
+}

@@ -1,0 +1,141 @@
+//! An ended span as exporters, the console and tests see it.
+
+use std::{borrow::Cow, time::SystemTime};
+
+use opentelemetry::{
+    KeyValue, Value as OtelValue,
+    trace::{SpanId, SpanKind, Status as OtelStatus},
+};
+use opentelemetry_sdk::trace::SpanData;
+
+use crate::{EventType, attr, record::is_local_root};
+
+/// An ended span as exporters and tests see it.
+#[derive(Clone, Debug)]
+pub struct SpanRecord {
+    pub(crate) data: SpanData,
+}
+
+impl SpanRecord {
+    /// Returns the name of the span.
+    pub fn name(&self) -> &str {
+        &self.data.name
+    }
+
+    /// Returns the trace id, 32 hexadecimal digits.
+    pub fn trace_id(&self) -> String {
+        self.data.span_context.trace_id().to_string()
+    }
+
+    /// Returns the span id, 16 hexadecimal digits.
+    pub fn span_id(&self) -> String {
+        self.data.span_context.span_id().to_string()
+    }
+
+    /// Returns the id of the parent span, if there is one.
+    pub fn parent_span_id(&self) -> Option<String> {
+        let parent = self.data.parent_span_id;
+        (parent != SpanId::INVALID).then(|| parent.to_string())
+    }
+
+    /// Returns whether the parent is in another process, or there is none.
+    pub fn is_local_root(&self) -> bool {
+        is_local_root(&self.data)
+    }
+
+    /// Returns the OpenTelemetry span kind in upper case, such as `CLIENT`.
+    pub fn kind(&self) -> &'static str {
+        match self.data.span_kind {
+            SpanKind::Client => "CLIENT",
+            SpanKind::Server => "SERVER",
+            SpanKind::Producer => "PRODUCER",
+            SpanKind::Consumer => "CONSUMER",
+            SpanKind::Internal => "INTERNAL",
+        }
+    }
+
+    /// Returns the status in upper case (`UNSET`, `OK` or `ERROR`) and the description of an error.
+    pub fn status(&self) -> (&'static str, &str) {
+        match &self.data.status {
+            OtelStatus::Unset => ("UNSET", ""),
+            OtelStatus::Ok => ("OK", ""),
+            OtelStatus::Error { description } => ("ERROR", description),
+        }
+    }
+
+    /// Returns when the span started.
+    pub fn start_time(&self) -> SystemTime {
+        self.data.start_time
+    }
+
+    /// Returns when the span ended.
+    pub fn end_time(&self) -> SystemTime {
+        self.data.end_time
+    }
+
+    /// Returns the name and version of what made the span.
+    pub fn scope(&self) -> (&str, Option<&str>) {
+        (self.data.instrumentation_scope.name(), self.data.instrumentation_scope.version())
+    }
+
+    /// Returns the event type.
+    pub fn event_type(&self) -> EventType {
+        self.text(attr::EVENT_TYPE).and_then(|text| text.parse().ok()).unwrap_or(EventType::Tool)
+    }
+
+    /// Returns an attribute as JSON; integers, floats, booleans and lists keep their type.
+    pub fn attribute(&self, key: &str) -> Option<serde_json::Value> {
+        let found = self.data.attributes.iter().rfind(|kv| kv.key.as_str() == key)?;
+        Some(otel_json(&found.value))
+    }
+
+    /// Returns all attributes as JSON, in order.
+    pub fn attributes(&self) -> Vec<(String, serde_json::Value)> {
+        json_pairs(&self.data.attributes)
+    }
+
+    /// Returns the events: name and attributes.
+    pub fn events(&self) -> Vec<(String, Vec<(String, serde_json::Value)>)> {
+        self.data.events.iter().map(|event| (event.name.to_string(), json_pairs(&event.attributes))).collect()
+    }
+
+    /// Returns how many attributes were dropped over the limit.
+    pub fn dropped_attributes(&self) -> u32 {
+        self.data.dropped_attributes_count
+    }
+
+    /// Returns how long after the start the first event of this name came.
+    pub(crate) fn time_to_event(&self, is_it: impl Fn(&str) -> bool) -> Option<std::time::Duration> {
+        let event = self.data.events.iter().find(|event| is_it(&event.name))?;
+        event.timestamp.duration_since(self.data.start_time).ok()
+    }
+
+    /// Returns a text attribute.
+    pub(crate) fn text(&self, key: &str) -> Option<Cow<'_, str>> {
+        self.data.attributes.iter().rfind(|kv| kv.key.as_str() == key).map(|kv| kv.value.as_str())
+    }
+
+    pub(crate) fn int(&self, key: &str) -> Option<i64> {
+        self.attribute(key)?.as_i64()
+    }
+}
+
+fn json_pairs(attributes: &[KeyValue]) -> Vec<(String, serde_json::Value)> {
+    attributes.iter().map(|kv| (kv.key.to_string(), otel_json(&kv.value))).collect()
+}
+
+fn otel_json(value: &OtelValue) -> serde_json::Value {
+    match value {
+        OtelValue::Bool(b) => (*b).into(),
+        OtelValue::I64(i) => (*i).into(),
+        OtelValue::F64(f) => (*f).into(),
+        OtelValue::String(text) => text.as_str().into(),
+        OtelValue::Array(opentelemetry::Array::Bool(items)) => items.clone().into(),
+        OtelValue::Array(opentelemetry::Array::I64(items)) => items.clone().into(),
+        OtelValue::Array(opentelemetry::Array::F64(items)) => items.clone().into(),
+        OtelValue::Array(opentelemetry::Array::String(items)) => {
+            items.iter().map(|text| text.as_str().to_owned()).collect()
+        }
+        other => other.as_str().into_owned().into(),
+    }
+}

@@ -1,0 +1,252 @@
+//! The protobuf that OTLP is written in: fields, lengths, attributes.
+//! Writing and measuring agree, so a message is written behind its length and nothing is moved.
+//!
+//! Field numbers of attributes: `opentelemetry/proto/common/v1/common.proto`.
+
+use opentelemetry::{Array, KeyValue, Value};
+
+/// Field of a span's attributes.
+pub(crate) const ATTRIBUTES: u32 = 9;
+
+/// A value of an attribute that is not a list.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Scalar<'a> {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(&'a str),
+}
+
+/// A key in pieces, so that it need not be put together before it is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key<'a>(pub(crate) &'a str, pub(crate) &'a str, pub(crate) &'a str);
+
+impl<'a> Key<'a> {
+    pub(crate) const fn whole(key: &'a str) -> Self {
+        Self(key, "", "")
+    }
+
+    fn len(self) -> usize {
+        self.0.len() + self.1.len() + self.2.len()
+    }
+}
+
+const VARINT: u32 = 0;
+const FIXED64: u32 = 1;
+const BYTES: u32 = 2;
+const FIXED32: u32 = 5;
+
+/// Writes an attribute.
+#[inline]
+pub(crate) fn attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>) {
+    let (key_len, value_len) = (key.len(), scalar_len(value));
+    let named = if key_len == 0 { 0 } else { field_len(1, key_len) };
+    message(out, ATTRIBUTES, named + field_len(2, value_len));
+    if key_len > 0 {
+        message(out, 1, key_len);
+        [key.0, key.1, key.2].iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+    }
+    message(out, 2, value_len);
+    match value {
+        Scalar::Text(text) => bytes(out, 1, text.as_bytes()),
+        Scalar::Bool(bool) => always(out, 2, bool.into()),
+        Scalar::Int(int) => always(out, 3, int.cast_unsigned()),
+        Scalar::Float(float) => double(out, 4, float),
+    }
+}
+
+fn scalar_len(value: Scalar<'_>) -> usize {
+    match value {
+        Scalar::Text(text) => field_len(1, text.len()),
+        Scalar::Bool(_) => 2,
+        Scalar::Int(int) => 1 + varint_len(int.cast_unsigned()),
+        Scalar::Float(_) => 9,
+    }
+}
+
+pub(crate) fn pairs(out: &mut Vec<u8>, field: u32, pairs: &[KeyValue]) {
+    for pair in pairs {
+        let value = value_len(&pair.value);
+        message(out, field, pair_len(pair, value));
+        text(out, 1, pair.key.as_str());
+        message(out, 2, value);
+        write_value(out, &pair.value);
+    }
+}
+
+pub(crate) fn pairs_len(field: u32, pairs: &[KeyValue]) -> usize {
+    pairs.iter().map(|pair| field_len(field, pair_len(pair, value_len(&pair.value)))).sum()
+}
+
+fn pair_len(pair: &KeyValue, value: usize) -> usize {
+    text_len(1, pair.key.as_str()) + field_len(2, value)
+}
+
+/// Writes an `AnyValue`. Its fields are a choice, so a zero is written too.
+fn write_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::String(value) => bytes(out, 1, value.as_str().as_bytes()),
+        Value::Bool(value) => always(out, 2, (*value).into()),
+        Value::I64(value) => always(out, 3, value.cast_unsigned()),
+        Value::F64(value) => double(out, 4, *value),
+        Value::Array(array) => {
+            message(out, 5, array_len(array));
+            write_array(out, array);
+        }
+        other => bytes(out, 1, other.as_str().as_bytes()),
+    }
+}
+
+fn value_len(value: &Value) -> usize {
+    match value {
+        Value::String(value) => field_len(1, value.as_str().len()),
+        Value::Bool(_) => 2,
+        Value::I64(value) => 1 + varint_len(value.cast_unsigned()),
+        Value::F64(_) => 9,
+        Value::Array(array) => field_len(5, array_len(array)),
+        other => field_len(1, other.as_str().len()),
+    }
+}
+
+fn write_array(out: &mut Vec<u8>, array: &Array) {
+    match array {
+        Array::Bool(items) => items.iter().for_each(|item| write_item(out, &Value::Bool(*item))),
+        Array::I64(items) => items.iter().for_each(|item| write_item(out, &Value::I64(*item))),
+        Array::F64(items) => items.iter().for_each(|item| write_item(out, &Value::F64(*item))),
+        Array::String(items) => items.iter().for_each(|item| write_item(out, &Value::String(item.clone()))),
+        _ => {}
+    }
+}
+
+fn write_item(out: &mut Vec<u8>, item: &Value) {
+    message(out, 1, value_len(item));
+    write_value(out, item);
+}
+
+fn array_len(array: &Array) -> usize {
+    let item = |value: &Value| field_len(1, value_len(value));
+    match array {
+        Array::Bool(items) => items.len() * field_len(1, 2),
+        Array::I64(items) => items.iter().map(|value| item(&Value::I64(*value))).sum(),
+        Array::F64(items) => items.len() * field_len(1, 9),
+        Array::String(items) => items.iter().map(|text| field_len(1, field_len(1, text.as_str().len()))).sum(),
+        _ => 0,
+    }
+}
+
+fn tag(out: &mut Vec<u8>, field: u32, wire: u32) {
+    varint(out, u64::from(field << 3 | wire));
+}
+
+/// Writes the head of a message whose fields follow.
+pub(crate) fn message(out: &mut Vec<u8>, field: u32, len: usize) {
+    tag(out, field, BYTES);
+    varint(out, len as u64);
+}
+
+pub(crate) fn bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+    message(out, field, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// Writes text; empty text is the default and is left out.
+pub(crate) fn text(out: &mut Vec<u8>, field: u32, text: &str) {
+    if !text.is_empty() {
+        bytes(out, field, text.as_bytes());
+    }
+}
+
+fn always(out: &mut Vec<u8>, field: u32, value: u64) {
+    tag(out, field, VARINT);
+    varint(out, value);
+}
+
+pub(crate) fn number(out: &mut Vec<u8>, field: u32, value: u64) {
+    if value != 0 {
+        always(out, field, value);
+    }
+}
+
+fn double(out: &mut Vec<u8>, field: u32, value: f64) {
+    tag(out, field, FIXED64);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub(crate) fn fixed64(out: &mut Vec<u8>, field: u32, value: u64) {
+    if value != 0 {
+        tag(out, field, FIXED64);
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
+pub(crate) fn fixed32(out: &mut Vec<u8>, field: u32, value: u32) {
+    tag(out, field, FIXED32);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub(crate) fn fixed64_len(value: u64) -> usize {
+    if value == 0 { 0 } else { 9 }
+}
+
+pub(crate) fn number_len(field: u32, value: u64) -> usize {
+    if value == 0 { 0 } else { tag_len(field) + varint_len(value) }
+}
+
+pub(crate) fn text_len(field: u32, text: &str) -> usize {
+    if text.is_empty() { 0 } else { field_len(field, text.len()) }
+}
+
+pub(crate) fn field_len(field: u32, len: usize) -> usize {
+    tag_len(field) + varint_len(len as u64) + len
+}
+
+fn tag_len(field: u32) -> usize {
+    if field < 16 { 1 } else { 2 }
+}
+
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+pub(crate) fn varint_len(value: u64) -> usize {
+    let bits = 64 - (value | 1).leading_zeros() as usize;
+    bits.div_ceil(7)
+}
+
+/// Reads the fields of one number that follow each other: their bytes, with and without head.
+pub(crate) fn read_fields(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    std::iter::from_fn(move || {
+        let (inner, after) = read_field(rest)?;
+        let whole = &rest[..rest.len() - after.len()];
+        rest = after;
+        Some((whole, inner))
+    })
+}
+
+/// Reads a field with a length and a number below 16; returns it and what follows.
+pub(crate) fn read_field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = bytes.get(1..)?;
+    let mut len = 0;
+    let mut shift = 0;
+    loop {
+        let (byte, after) = rest.split_first()?;
+        rest = after;
+        len |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return rest.split_at_checked(len);
+        }
+        shift += 7;
+        if shift > 28 {
+            return None;
+        }
+    }
+}
+
+/// Returns the head of a field with a length.
+pub(crate) const fn head(field: u8) -> u8 {
+    field << 3 | BYTES as u8
+}
