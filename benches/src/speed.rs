@@ -8,12 +8,16 @@
 
 #[path = "speed/allocations.rs"]
 mod allocations;
+#[path = "speed/exchange.rs"]
+mod exchange;
+#[path = "speed/instructions.rs"]
+mod instructions;
 #[path = "speed/peers.rs"]
 mod peers;
 #[path = "speed/table.rs"]
 mod table;
 
-use std::{env, hint::black_box, time::Duration};
+use std::{env, hint::black_box, process::ExitCode, sync::Barrier, thread, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -27,7 +31,7 @@ pub(crate) struct Cost {
     pub(crate) allocations: f64,
 }
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["measure", peer, scenario, samples @ ..] => {
@@ -36,9 +40,12 @@ fn main() {
                 println!("{}\t{}", cost.nanos, cost.allocations);
             }
         }
+        ["count", peer, scenario, times] => instructions::play(peer, scenario, times.parse().unwrap_or(1)),
+        ["check"] => return if instructions::check() { ExitCode::SUCCESS } else { ExitCode::FAILURE },
         [] => table::print(),
-        _ => eprintln!("usage: speed [measure <peer> <scenario> [<samples>]]"),
+        _ => eprintln!("usage: speed [measure <peer> <scenario> [<samples>] | check]"),
     }
+    ExitCode::SUCCESS
 }
 
 /// CPU time of this thread: another process's turn is not ours.
@@ -48,20 +55,37 @@ fn cpu_time() -> Duration {
 }
 
 fn measure(peer: &str, scenario: &str, samples: usize) -> Option<Cost> {
-    let mut peer = peers::find(peer)?;
-    let calls = peers::calls(scenario);
-    peer.run(scenario, calls)?;
+    let peer = peers::find(peer)?;
+    let (body, threads) = match scenario {
+        "two-threads" => ("attributes", 2),
+        other => (other, 1),
+    };
+    peer.run(body, peers::calls(body))?;
     peer.flush();
-    let mut samples: Vec<Cost> = (0..samples)
-        .map(|_| {
-            let (allocations, start) = (allocations::of_thread(), cpu_time());
-            black_box(peer.run(scenario, calls));
-            let (took, allocations) = (cpu_time() - start, allocations::of_thread() - allocations);
-            peer.flush();
-            let per_call = |total: f64| total / calls as f64;
-            Cost { nanos: per_call(took.as_nanos() as f64), allocations: per_call(allocations as f64) }
-        })
-        .collect();
+    let barrier = Barrier::new(threads);
+    let mut samples: Vec<Cost> = thread::scope(|scope| {
+        let sampled = || sample(&*peer, body, samples, &barrier);
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(sampled)).collect();
+        let mut all = sampled();
+        others.into_iter().for_each(|other| all.extend(other.join().unwrap()));
+        all
+    });
     samples.sort_by(|a, b| a.nanos.total_cmp(&b.nanos));
     samples.get(samples.len() / 2).copied()
+}
+
+/// Takes samples on this thread; where there are several, all begin each at once.
+fn sample(peer: &dyn peers::Peer, scenario: &str, samples: usize, barrier: &Barrier) -> Vec<Cost> {
+    let calls = peers::calls(scenario);
+    let sample = |_| {
+        barrier.wait();
+        let (allocations, start) = (allocations::of_thread(), cpu_time());
+        black_box(peer.run(scenario, calls));
+        let (took, allocations) = (cpu_time() - start, allocations::of_thread() - allocations);
+        barrier.wait();
+        peer.flush();
+        let per_call = |total: f64| total / calls as f64;
+        Cost { nanos: per_call(took.as_nanos() as f64), allocations: per_call(allocations as f64) }
+    };
+    (0..samples).map(sample).collect()
 }

@@ -87,14 +87,20 @@ impl Bucket {
     /// assert_eq!(honeyhive_core::Bucket::Metrics.prefix(), "honeyhive_metrics");
     /// ```
     pub const fn prefix(self) -> &'static str {
+        let path = self.path();
+        path.split_at(path.len() - 1).0
+    }
+
+    /// Returns the prefix with the dot that follows it.
+    pub(crate) const fn path(self) -> &'static str {
         match self {
-            Self::Inputs => "honeyhive_inputs",
-            Self::Outputs => "honeyhive_outputs",
-            Self::Metadata => "honeyhive_metadata",
-            Self::Metrics => "honeyhive_metrics",
-            Self::Feedback => "honeyhive_feedback",
-            Self::Config => "honeyhive_config",
-            Self::UserProperties => "honeyhive_user_properties",
+            Self::Inputs => "honeyhive_inputs.",
+            Self::Outputs => "honeyhive_outputs.",
+            Self::Metadata => "honeyhive_metadata.",
+            Self::Metrics => "honeyhive_metrics.",
+            Self::Feedback => "honeyhive_feedback.",
+            Self::Config => "honeyhive_config.",
+            Self::UserProperties => "honeyhive_user_properties.",
         }
     }
 }

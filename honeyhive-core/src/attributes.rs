@@ -28,34 +28,54 @@ pub(crate) struct Attributes {
     count: usize,
 }
 
-/// One attribute: all of it, its key, and its value.
+/// Where an attribute lies in the bytes of all.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pair<'a> {
-    pub(crate) whole: &'a [u8],
-    pub(crate) key: &'a [u8],
-    value: &'a [u8],
+pub(crate) struct Place {
+    start: usize,
+    key: usize,
+    key_end: usize,
+    value: usize,
+    end: usize,
 }
 
-impl<'a> Pair<'a> {
-    /// Returns a text; empty for any other value.
-    pub(crate) fn text(&self) -> Cow<'a, str> {
-        let text = match self.value.first() {
-            Some(head) if *head == wire::head(1) => wire::read_field(self.value).map(|(text, _)| text),
-            _ => None,
+impl Place {
+    #[inline]
+    fn find(bytes: &[u8], start: usize) -> Option<Self> {
+        let body = wire::content(bytes, start)?;
+        // An empty key is left out on the wire.
+        let key = match bytes.get(body.start) {
+            Some(head) if *head == wire::head(1) => wire::content(bytes, body.start)?,
+            _ => body.start..body.start,
         };
-        String::from_utf8_lossy(text.unwrap_or_default())
+        let value = wire::content(bytes, key.end)?.start;
+        Some(Self { start, key: key.start, key_end: key.end, value, end: body.end })
+    }
+
+    #[inline]
+    pub(crate) fn whole<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[self.start..self.end]
+    }
+
+    #[inline]
+    pub(crate) fn key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[self.key..self.key_end]
+    }
+
+    /// Returns a text; empty for any other value.
+    pub(crate) fn text<'a>(&self, bytes: &'a [u8]) -> Cow<'a, str> {
+        let is_text = bytes.get(self.value) == Some(&wire::head(1));
+        let text = is_text.then(|| wire::content(bytes, self.value)).flatten();
+        String::from_utf8_lossy(&bytes[text.unwrap_or_default()])
     }
 }
 
-/// Reads attributes.
-pub(crate) fn read(bytes: &[u8]) -> impl Iterator<Item = Pair<'_>> {
-    wire::read_fields(bytes).filter_map(|(whole, inner)| {
-        // An empty key is left out on the wire.
-        let (key, value) = match inner.first() {
-            Some(head) if *head == wire::head(1) => wire::read_field(inner)?,
-            _ => (&[][..], inner),
-        };
-        Some(Pair { whole, key, value: wire::read_field(value)?.0 })
+/// Finds the attributes in `bytes`.
+pub(crate) fn places(bytes: &[u8]) -> impl Iterator<Item = Place> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let place = Place::find(bytes, at)?;
+        at = place.end;
+        Some(place)
     })
 }
 
@@ -131,7 +151,7 @@ impl Attributes {
         if self.count <= limit {
             *self = self.last_of_each();
         }
-        let dropped = read(&more.bytes).filter(|pair| !self.replace_or_push(pair, limit)).count();
+        let dropped = places(&more.bytes).filter(|new| !self.replace_or_push(new, &more.bytes, limit)).count();
         more.clear();
         // From now on each key is looked for.
         self.count = limit + 1;
@@ -144,29 +164,29 @@ impl Attributes {
     }
 
     fn last_of_each(&self) -> Self {
-        let pairs: Vec<_> = read(&self.bytes).collect();
-        let mut seen = HashSet::with_capacity(pairs.len());
-        let mut kept: Vec<_> = pairs.into_iter().rev().filter(|pair| seen.insert(pair.key)).collect();
+        let bytes = &self.bytes;
+        let places: Vec<_> = places(bytes).collect();
+        let mut seen = HashSet::with_capacity(places.len());
+        let mut kept: Vec<_> = places.into_iter().rev().filter(|place| seen.insert(place.key(bytes))).collect();
         kept.reverse();
-        Self { count: kept.len(), bytes: kept.iter().flat_map(|pair| pair.whole).copied().collect() }
+        Self { count: kept.len(), bytes: kept.iter().flat_map(|place| place.whole(bytes)).copied().collect() }
     }
 
-    /// Returns false where there is no room.
-    fn replace_or_push(&mut self, new: &Pair<'_>, limit: usize) -> bool {
-        let mut end = 0;
+    /// Takes an attribute of `from`; returns false where there is no room.
+    fn replace_or_push(&mut self, new: &Place, from: &[u8], limit: usize) -> bool {
+        let (key, whole) = (new.key(from), new.whole(from));
         let mut others = 0;
-        let old = read(&self.bytes).find_map(|old| {
-            end += old.whole.len();
-            others += usize::from(!attr::is_core(old.key));
-            (old.key == new.key).then(|| end - old.whole.len()..end)
+        let old = places(&self.bytes).find(|old| {
+            others += usize::from(!attr::is_core(old.key(&self.bytes)));
+            old.key(&self.bytes) == key
         });
         if let Some(old) = old {
-            self.bytes.splice(old, new.whole.iter().copied());
+            self.bytes.splice(old.start..old.end, whole.iter().copied());
             return true;
         }
-        let room = others < limit || attr::is_core(new.key);
+        let room = others < limit || attr::is_core(key);
         if room {
-            self.bytes.extend_from_slice(new.whole);
+            self.bytes.extend_from_slice(whole);
         }
         room
     }
@@ -213,7 +233,9 @@ mod tests {
     }
 
     fn texts(attributes: &Attributes) -> Vec<String> {
-        read(&attributes.bytes).map(|pair| format!("{}={}", String::from_utf8_lossy(pair.key), pair.text())).collect()
+        let bytes = &attributes.bytes;
+        let show = |place: Place| format!("{}={}", String::from_utf8_lossy(place.key(bytes)), place.text(bytes));
+        places(bytes).map(show).collect()
     }
 
     #[test]
@@ -230,7 +252,7 @@ mod tests {
     #[test]
     fn keys_in_pieces_and_any_value_read_as_opentelemetry_has_them() {
         let mut all = Attributes::default();
-        all.put(Key("honeyhive_metadata", ".", "n"), Scalar::Int(-1));
+        all.put(Key("honeyhive_metadata.", "n"), Scalar::Int(-1));
         all.put(Key::whole(""), Scalar::Bool(true));
         all.put(Key::whole("f"), Scalar::Float(0.5));
         all.put_otel(&KeyValue::new("t", "text"));

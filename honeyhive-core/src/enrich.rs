@@ -46,7 +46,7 @@ impl Enricher {
 
     /// Sets a value in a part of the event. Values whose name marks a secret are masked.
     pub fn put(&mut self, bucket: Bucket, key: &str, value: impl Into<Value>) {
-        self.attributes.put_value(Key(bucket.prefix(), ".", key), &masked(key, value.into()));
+        self.attributes.put_value(Key(bucket.path(), key), &masked(key, value.into()));
     }
 
     /// Sets a value under a name that is known when the program is compiled.

@@ -30,7 +30,7 @@ use crate::{
 /// The methods of [`Probe`], without names that could hide a user's.
 pub mod prelude {
     pub use super::probe::{
-        SplitPlain as _, SplitResult as _, ViaDebug as _, ViaDisplay as _, ViaSerialize as _, ViaText as _,
+        SplitPlain as _, SplitResult as _, ViaDebug as _, ViaDisplay as _, ViaScalar as _, ViaSerialize as _,
         ViaTypeName as _,
     };
 }

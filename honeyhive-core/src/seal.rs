@@ -8,20 +8,13 @@ use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
     EventType, attr,
-    attributes::{self, Pair},
+    attributes::{self, Place},
     export::encode::{self, Fields},
     private::CallSite,
     record::{Finished, Head, More, Nanos, Origin, Outcome},
     session::SessionTag,
     wire::{self, Key, Scalar},
 };
-
-/// Where an attribute lies among those of its span.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    start: usize,
-    len: usize,
-}
 
 /// Encodes the spans of one tracer, and remembers what those of one session have in common.
 #[derive(Debug)]
@@ -56,28 +49,24 @@ impl Sealer {
                 wire::attribute(out, Key::whole(attr::CODE_FUNCTION), Scalar::Text(name(function, site)));
                 wire::attribute(out, Key::whole(attr::CODE_LINE), Scalar::Int(site.line.into()));
             }
-            pairs(places, own).for_each(|pair| common.write(&pair, head, out));
+            places.iter().for_each(|place| common.write(place, own, head, out));
         });
     }
 
     /// Notes where the attributes are that count.
     fn settle(&mut self, own: &[u8]) {
         self.places.clear();
-        let mut start = 0;
-        for pair in attributes::read(own) {
-            let len = pair.whole.len();
-            self.places.push(Place { start, len });
-            start += len;
-        }
+        self.places.extend(attributes::places(own));
         if has_repeated(&self.places, own) {
             let mut seen = HashSet::with_capacity(self.places.len());
-            let mut keep: Vec<bool> = pairs(&self.places, own).rev().map(|pair| seen.insert(pair.key)).collect();
+            let mut keep: Vec<bool> = self.places.iter().rev().map(|place| seen.insert(place.key(own))).collect();
             self.places.retain(|_| keep.pop().unwrap_or(true));
         }
     }
 
     fn event_type(&self, head: &Head, own: &[u8]) -> EventType {
-        let text = |key: &str| pairs(&self.places, own).find(|pair| pair.key == key.as_bytes()).map(|pair| pair.text());
+        let find = |key: &str| self.places.iter().find(|place| place.key(own) == key.as_bytes());
+        let text = |key: &'static str| find(key).map(|place| place.text(own));
         let set = text(attr::EVENT_TYPE).and_then(|word| word.parse().ok());
         set.or(head.event_type).unwrap_or_else(|| EventType::detect(text))
     }
@@ -103,37 +92,31 @@ impl Common {
     }
 
     /// Writes an attribute of the user's, unless its key is not the user's.
-    fn write(&self, pair: &Pair<'_>, head: &Head, out: &mut Vec<u8>) {
-        let is = |key: &&str| key.as_bytes() == pair.key;
-        if is(&attr::EVENT_TYPE) && pair.text().parse::<EventType>().is_err() {
-            let text = pair.text();
-            wire::attribute(out, Key::whole("honeyhive_metadata.event_type"), Scalar::Text(&text));
+    fn write(&self, place: &Place, own: &[u8], head: &Head, out: &mut Vec<u8>) {
+        let key = place.key(own);
+        let is = |ours: &&str| ours.as_bytes() == key;
+        if is(&attr::EVENT_TYPE) && place.text(own).parse::<EventType>().is_err() {
+            wire::attribute(out, Key::whole(UNKNOWN_TYPE), Scalar::Text(&place.text(own)));
         }
         let code = head.site.is_some() && [attr::CODE_FUNCTION, attr::CODE_LINE].iter().any(is);
         if !code && !self.keys.iter().any(|key| is(&key.as_str())) {
-            out.extend_from_slice(pair.whole);
+            out.extend_from_slice(place.whole(own));
         }
     }
 }
+
+/// Where a type is kept that is none.
+const UNKNOWN_TYPE: &str = "honeyhive_metadata.event_type";
 
 /// Lists up to this long are compared pair by pair, which is quicker than to hash them.
 const SHORT: usize = 16;
 
 fn has_repeated(places: &[Place], own: &[u8]) -> bool {
-    if places.len() > SHORT {
-        return true;
-    }
-    let mut rest = places;
-    std::iter::from_fn(|| {
-        let (first, after) = rest.split_first()?;
-        rest = after;
-        pairs(std::slice::from_ref(first), own).next().map(|first| (first, after))
-    })
-    .any(|(first, after)| pairs(after, own).any(|later| later.key == first.key))
-}
-
-fn pairs<'a>(places: &'a [Place], own: &'a [u8]) -> impl DoubleEndedIterator<Item = Pair<'a>> {
-    places.iter().filter_map(|place| attributes::read(&own[place.start..place.start + place.len]).next())
+    let repeated = |(at, place): (usize, &Place)| {
+        let key = place.key(own);
+        places[at + 1..].iter().any(|later| later.key(own) == key)
+    };
+    places.len() > SHORT || places.iter().enumerate().any(repeated)
 }
 
 fn name<'a>(known: &'a mut Option<(&'static CallSite, String)>, site: &'static CallSite) -> &'a str {

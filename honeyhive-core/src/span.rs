@@ -168,7 +168,7 @@ impl Span {
 
     /// Sets a value in a part of the event, under `honeyhive_<bucket>.<key>`.
     pub fn enrich(&self, bucket: Bucket, key: &str, value: impl Into<Value>) {
-        self.write(Key(bucket.prefix(), ".", key), &value.into());
+        self.write(Key(bucket.path(), key), &value.into());
     }
 
     /// Sets the outcome. An error after [`Status::Ok`] is ignored, as in OpenTelemetry.

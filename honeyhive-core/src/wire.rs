@@ -3,6 +3,8 @@
 //!
 //! Field numbers of attributes: `opentelemetry/proto/common/v1/common.proto`.
 
+use std::ops::Range;
+
 use opentelemetry::{Array, KeyValue, Value};
 
 /// Field of a span's attributes.
@@ -17,17 +19,17 @@ pub(crate) enum Scalar<'a> {
     Text(&'a str),
 }
 
-/// A key in pieces, so that it need not be put together before it is written.
+/// A key in two pieces, so that it need not be put together before it is written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Key<'a>(pub(crate) &'a str, pub(crate) &'a str, pub(crate) &'a str);
+pub(crate) struct Key<'a>(pub(crate) &'a str, pub(crate) &'a str);
 
 impl<'a> Key<'a> {
     pub(crate) const fn whole(key: &'a str) -> Self {
-        Self(key, "", "")
+        Self(key, "")
     }
 
     fn len(self) -> usize {
-        self.0.len() + self.1.len() + self.2.len()
+        self.0.len() + self.1.len()
     }
 }
 
@@ -40,13 +42,48 @@ const FIXED32: u32 = 5;
 #[inline]
 pub(crate) fn attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>) {
     let (key_len, value_len) = (key.len(), scalar_len(value));
+    // Most are short: then each length is one byte, and no field is empty.
+    match key_len > 0 && key_len + value_len + 4 < 0x80 {
+        true => short_attribute(out, key, value, value_len as u8),
+        false => long_attribute(out, key, value, value_len),
+    }
+}
+
+#[inline]
+fn short_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len: u8) {
+    let key_len = key.len() as u8;
+    out.reserve(usize::from(key_len + value_len) + 6);
+    out.extend_from_slice(&[head(ATTRIBUTES as u8), key_len + value_len + 4, head(1), key_len]);
+    out.extend_from_slice(key.0.as_bytes());
+    out.extend_from_slice(key.1.as_bytes());
+    match value {
+        Scalar::Text(text) => {
+            out.extend_from_slice(&[head(2), value_len, head(1), text.len() as u8]);
+            out.extend_from_slice(text.as_bytes());
+        }
+        value => {
+            out.extend_from_slice(&[head(2), value_len]);
+            write_scalar(out, value);
+        }
+    }
+}
+
+fn long_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len: usize) {
+    let key_len = key.len();
     let named = if key_len == 0 { 0 } else { field_len(1, key_len) };
-    message(out, ATTRIBUTES, named + field_len(2, value_len));
+    let inner = named + field_len(2, value_len);
+    out.reserve(field_len(ATTRIBUTES, inner));
+    message(out, ATTRIBUTES, inner);
     if key_len > 0 {
         message(out, 1, key_len);
-        [key.0, key.1, key.2].iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+        out.extend_from_slice(key.0.as_bytes());
+        out.extend_from_slice(key.1.as_bytes());
     }
     message(out, 2, value_len);
+    write_scalar(out, value);
+}
+
+fn write_scalar(out: &mut Vec<u8>, value: Scalar<'_>) {
     match value {
         Scalar::Text(text) => bytes(out, 1, text.as_bytes()),
         Scalar::Bool(bool) => always(out, 2, bool.into()),
@@ -217,33 +254,21 @@ pub(crate) fn varint_len(value: u64) -> usize {
     bits.div_ceil(7)
 }
 
-/// Reads the fields of one number that follow each other: their bytes, with and without head.
-pub(crate) fn read_fields(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    std::iter::from_fn(move || {
-        let (inner, after) = read_field(rest)?;
-        let whole = &rest[..rest.len() - after.len()];
-        rest = after;
-        Some((whole, inner))
-    })
-}
-
-/// Reads a field with a length and a number below 16; returns it and what follows.
-pub(crate) fn read_field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut rest = bytes.get(1..)?;
+/// Finds the content of the field with a length that begins at `at`, whose number is below 16.
+#[inline]
+pub(crate) fn content(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let mut start = at + 1;
     let mut len = 0;
-    let mut shift = 0;
-    loop {
-        let (byte, after) = rest.split_first()?;
-        rest = after;
+    for shift in [0, 7, 14, 21, 28] {
+        let byte = *bytes.get(start)?;
+        start += 1;
         len |= usize::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
-            return rest.split_at_checked(len);
-        }
-        shift += 7;
-        if shift > 28 {
-            return None;
+            let end = start.checked_add(len)?;
+            return (end <= bytes.len()).then_some(start..end);
         }
     }
+    None
 }
 
 /// Returns the head of a field with a length.

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
 mod bench;
+mod build_time;
 mod faults;
 mod msrv;
 mod tidy;
@@ -29,7 +30,7 @@ const TASKS: &[Task] = &[
     Task { name: "msrv", what: "whether all dependencies build with the stated Rust version", run: msrv::run },
     Task {
         name: "bench",
-        what: "what a span costs beside peers, into docs/performance.md; --compare",
+        what: "what a span costs; --compare: beside peers, into docs/performance.md; --check: against its budget",
         run: bench::run,
     },
     Task {
@@ -115,7 +116,8 @@ fn write_page(page: &str, text: &str) -> Outcome {
 
 fn ci() -> Outcome {
     lint()?;
-    test()
+    test()?;
+    bench::check()
 }
 
 fn lint() -> Outcome {

@@ -10,10 +10,12 @@ use std::{
 };
 
 use fastrace::prelude::{LocalSpan, Span as FastSpan, SpanContext as FastContext};
-use honeyhive::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, enrich_span, set_default_tracer};
+use honeyhive::{
+    Batch, Exporter, Exporting, HoneyHiveTracer, Sent, enrich_span, instrument::openinference, set_default_tracer,
+};
 use opentelemetry::{
-    Context, KeyValue,
-    trace::{TraceContextExt, Tracer, TracerProvider},
+    Context, ContextGuard, KeyValue,
+    trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer as _, TracerProvider as _},
 };
 use opentelemetry_sdk::{
     error::OTelSdkResult,
@@ -21,11 +23,13 @@ use opentelemetry_sdk::{
 };
 use tracing_subscriber::layer::SubscriberExt;
 
+use super::exchange;
+
 /// A way to trace.
-pub(crate) trait Peer {
+pub(crate) trait Peer: Sync {
     /// Makes so many calls; none where the scenario means nothing here.
-    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64>;
-    fn flush(&mut self) {}
+    fn run(&self, scenario: &str, calls: usize) -> Option<u64>;
+    fn flush(&self) {}
 }
 
 /// Returns how many calls fit every peer's queue.
@@ -34,6 +38,8 @@ pub(crate) fn calls(scenario: &str) -> usize {
         "nested" => 100,
         "text-1k" => 512,
         "text-100k" => 32,
+        "exchange" => 200,
+        "chunk" => 1_000,
         _ => 1_024,
     }
 }
@@ -46,7 +52,8 @@ pub(crate) fn find(name: &str) -> Option<Box<dyn Peer>> {
         "honeyhive-off" => Box::new(Ours::new(true)),
         "opentelemetry" => Box::new(Otel::new()),
         "tracing-opentelemetry" => Box::new(Tracing::new()),
-        "fastrace" => Box::new(Fast::new()),
+        "fastrace" => Box::new(Fast::new(false)),
+        "fastrace+context" => Box::new(Fast::new(true)),
         _ => return None,
     })
 }
@@ -93,7 +100,7 @@ fn text(scenario: &str) -> String {
 struct Plain;
 
 impl Peer for Plain {
-    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64> {
+    fn run(&self, scenario: &str, calls: usize) -> Option<u64> {
         match scenario {
             "off" | "off-enrich" | "sync" | "attributes" => each(calls, work),
             "nested" => each(calls, |n| (0..10).fold(n, |n, _| work(n))),
@@ -148,7 +155,7 @@ fn nested_floor(depth: u32, n: u64) -> u64 {
 }
 
 impl Peer for Floor {
-    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64> {
+    fn run(&self, scenario: &str, calls: usize) -> Option<u64> {
         match scenario {
             "sync" => each(calls, |n| floor([0; 4], || work(n))),
             "attributes" => each(calls, |n| floor([n, 1, 2, 3], || work(n))),
@@ -157,7 +164,7 @@ impl Peer for Floor {
         }
     }
 
-    fn flush(&mut self) {
+    fn flush(&self) {
         RECORDS.with_borrow_mut(|(_, _, records)| records.clear());
     }
 }
@@ -189,6 +196,7 @@ impl Ours {
     fn new(off: bool) -> Self {
         let tracer = HoneyHiveTracer::init().exporter(Nowhere).disabled(off).build().expect("the defaults are valid");
         set_default_tracer(&tracer);
+        openinference::OpenAIInstrumentor::new().instrument(tracer.provider()).expect("nothing is instrumented yet");
         Self(tracer)
     }
 }
@@ -221,7 +229,7 @@ fn ours_text(text: &str) -> String {
 }
 
 impl Peer for Ours {
-    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64> {
+    fn run(&self, scenario: &str, calls: usize) -> Option<u64> {
         match scenario {
             "off" | "sync" => each(calls, ours),
             "off-enrich" | "attributes" => {
@@ -230,6 +238,8 @@ impl Peer for Ours {
             }
             "nested" => each(calls, |n| ours_nested(10, n)),
             "async" => each_async(calls, ours_async),
+            "exchange" => exchange::plain(calls),
+            "chunk" => exchange::streamed(calls),
             text if text.starts_with("text") => {
                 let text = self::text(text);
                 each(calls, |_| ours_text(&text).len() as u64)
@@ -238,7 +248,7 @@ impl Peer for Ours {
         }
     }
 
-    fn flush(&mut self) {
+    fn flush(&self) {
         let _ = self.0.flush(Duration::from_secs(10));
     }
 }
@@ -258,7 +268,7 @@ impl Otel {
 }
 
 impl Peer for Otel {
-    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64> {
+    fn run(&self, scenario: &str, calls: usize) -> Option<u64> {
         let tracer = &self.1;
         match scenario {
             "sync" => each(calls, |n| tracer.in_span("sync", |_| work(n))),
@@ -302,7 +312,7 @@ impl Peer for Otel {
         }
     }
 
-    fn flush(&mut self) {
+    fn flush(&self) {
         let _ = self.0.force_flush();
     }
 }
@@ -349,7 +359,7 @@ fn traced_text(text: &str) -> String {
 }
 
 impl Peer for Tracing {
-    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64> {
+    fn run(&self, scenario: &str, calls: usize) -> Option<u64> {
         match scenario {
             "sync" => each(calls, traced),
             "attributes" => {
@@ -366,13 +376,16 @@ impl Peer for Tracing {
         }
     }
 
-    fn flush(&mut self) {
+    fn flush(&self) {
         let _ = self.0.force_flush();
     }
 }
 
-/// Bare fastrace: local spans under one root, without an OpenTelemetry context.
-struct Fast;
+/// fastrace: local spans under one root; bare, or each with an OpenTelemetry context that is attached, as its
+/// documentation shows, so that foreign spans nest.
+struct Fast {
+    with_context: bool,
+}
 
 #[derive(Debug)]
 struct Reporter;
@@ -384,24 +397,33 @@ impl fastrace::collector::Reporter for Reporter {
 }
 
 impl Fast {
-    fn new() -> Self {
+    fn new(with_context: bool) -> Self {
         fastrace::set_reporter(Reporter, fastrace::collector::Config::default());
-        Self
+        Self { with_context }
     }
 
-    fn nested(depth: u32, n: u64) -> u64 {
+    fn attached(&self) -> Option<ContextGuard> {
+        let context = self.with_context.then(FastContext::current_local_parent).flatten()?;
+        let (trace, id) = (TraceId::from(context.trace_id.0), SpanId::from(context.span_id.0));
+        let context = SpanContext::new(trace, id, TraceFlags::SAMPLED, false, TraceState::NONE);
+        Some(Context::map_current(|current| current.with_remote_span_context(context)).attach())
+    }
+
+    fn nested(&self, depth: u32, n: u64) -> u64 {
         let _span = LocalSpan::enter_with_local_parent("nested");
-        if depth > 1 { Self::nested(depth - 1, work(n)) } else { work(n) }
+        let _attached = self.attached();
+        if depth > 1 { self.nested(depth - 1, work(n)) } else { work(n) }
     }
 }
 
 impl Peer for Fast {
-    fn run(&mut self, scenario: &str, calls: usize) -> Option<u64> {
+    fn run(&self, scenario: &str, calls: usize) -> Option<u64> {
         let root = FastSpan::root("root", FastContext::random());
         let _parent = root.set_local_parent();
         match scenario {
             "sync" => each(calls, |n| {
                 let _span = LocalSpan::enter_with_local_parent("sync");
+                let _attached = self.attached();
                 work(n)
             }),
             "attributes" => {
@@ -417,10 +439,12 @@ impl Peer for Fast {
                         ]
                     };
                     let _span = LocalSpan::enter_with_local_parent("attributes").with_properties(properties);
+                    let _attached = self.attached();
                     work(n)
                 })
             }
-            "nested" => each(calls, |n| Self::nested(10, n)),
+            "nested" => each(calls, |n| self.nested(10, n)),
+            "async" if self.with_context => None,
             "async" => {
                 use fastrace::future::FutureExt;
                 let span = |_| FastSpan::enter_with_local_parent("async");
@@ -437,6 +461,7 @@ impl Peer for Fast {
                 each(calls, |_| {
                     let input = || ("input", format!("{text:?}"));
                     let _span = LocalSpan::enter_with_local_parent("text").with_property(input);
+                    let _attached = self.attached();
                     let result = black_box(&text).clone();
                     LocalSpan::add_property(|| ("output", format!("{result:?}")));
                     result.len() as u64
@@ -446,7 +471,7 @@ impl Peer for Fast {
         }
     }
 
-    fn flush(&mut self) {
+    fn flush(&self) {
         fastrace::flush();
     }
 }

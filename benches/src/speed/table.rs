@@ -5,8 +5,16 @@ use std::{collections::HashMap, env, process::Command};
 use super::Cost;
 
 const ROUNDS: usize = 5;
-const PEERS: [&str; 7] =
-    ["plain", "floor", "honeyhive-off", "honeyhive", "opentelemetry", "tracing-opentelemetry", "fastrace"];
+const PEERS: [&str; 8] = [
+    "plain",
+    "floor",
+    "honeyhive-off",
+    "honeyhive",
+    "opentelemetry",
+    "tracing-opentelemetry",
+    "fastrace",
+    "fastrace+context",
+];
 
 struct Scenario {
     name: &'static str,
@@ -15,7 +23,7 @@ struct Scenario {
     targets: &'static [(&'static str, f64)],
 }
 
-const SCENARIOS: [Scenario; 8] = [
+const SCENARIOS: [Scenario; 11] = [
     Scenario { name: "off", what: "off, over the plain call", targets: &[] },
     Scenario { name: "off-enrich", what: "off, four attributes", targets: &[] },
     Scenario {
@@ -26,7 +34,7 @@ const SCENARIOS: [Scenario; 8] = [
     Scenario {
         name: "attributes",
         what: "four attributes",
-        targets: &[("floor", 4.4), ("opentelemetry", 0.30), ("tracing-opentelemetry", 0.11)],
+        targets: &[("floor", 4.4), ("opentelemetry", 0.30), ("tracing-opentelemetry", 0.11), ("fastrace+context", 0.7)],
     },
     Scenario { name: "nested", what: "ten nested", targets: &[("opentelemetry", 0.33)] },
     Scenario { name: "async", what: "async, one yield", targets: &[("opentelemetry", 0.35), ("fastrace", 0.4)] },
@@ -40,6 +48,9 @@ const SCENARIOS: [Scenario; 8] = [
         what: "100 KB in, 100 KB out",
         targets: &[("opentelemetry", 0.05), ("tracing-opentelemetry", 0.05), ("fastrace", 0.05)],
     },
+    Scenario { name: "two-threads", what: "four attributes, two threads at once", targets: &[] },
+    Scenario { name: "exchange", what: "a model call read, answer of 2 KB", targets: &[] },
+    Scenario { name: "chunk", what: "a piece of a stream read", targets: &[] },
 ];
 
 type Costs = HashMap<(&'static str, &'static str), Vec<Cost>>;
@@ -62,6 +73,23 @@ pub(crate) fn print() {
     }
     println!("\n| scenario | target | measured | verdict |\n|---|---|---:|---|");
     SCENARIOS.iter().for_each(|scenario| verdicts(&costs, scenario));
+    own_verdicts(&costs);
+    println!();
+    super::instructions::check();
+}
+
+/// Verdicts on figures that have no peer.
+fn own_verdicts(costs: &Costs) {
+    let nanos = |scenario| median(costs, "honeyhive", scenario).map(|cost| cost.nanos);
+    if let (Some(one), Some(two)) = (nanos("attributes"), nanos("two-threads")) {
+        line("two threads", "≤ 1.1 × one", &format!("{:.2}", two / one), two <= 1.1 * one);
+    }
+    for (scenario, what, most) in [("exchange", "a model call read", 25.0), ("chunk", "a piece of a stream read", 2.0)]
+    {
+        if let Some(micros) = nanos(scenario).map(|nanos| nanos / 1e3) {
+            line(what, &format!("≤ {most} µs"), &format!("{micros:.1} µs"), micros <= most);
+        }
+    }
 }
 
 fn shown(cost: &Cost) -> String {

@@ -9,37 +9,46 @@ use crate::{
 
 /// A captured value. Text is copied once, to where it stays.
 #[derive(Debug)]
-pub enum Captured<'a> {
-    /// Text.
-    Text(&'a str),
-    /// Anything else.
+pub struct Captured<'a>(Held<'a>);
+
+#[derive(Debug)]
+enum Held<'a> {
+    Scalar(Scalar<'a>),
     Value(Value),
 }
 
-impl Captured<'_> {
+impl<'a> Captured<'a> {
+    pub(super) fn scalar(scalar: Scalar<'a>) -> Self {
+        Self(Held::Scalar(scalar))
+    }
+
     /// Returns the value.
     pub fn into_value(self) -> Value {
-        match self {
-            Self::Text(text) => text.into(),
-            Self::Value(value) => value,
+        match self.0 {
+            Held::Scalar(Scalar::Text(text)) => text.into(),
+            Held::Scalar(Scalar::Int(int)) => int.into(),
+            Held::Scalar(Scalar::Float(float)) => float.into(),
+            Held::Scalar(Scalar::Bool(bool)) => bool.into(),
+            Held::Value(value) => value,
         }
     }
 
     pub(super) fn is_null(&self) -> bool {
-        matches!(self, Self::Value(Value::Null))
+        matches!(self.0, Held::Value(Value::Null))
     }
 
+    #[inline]
     fn write(&self, key: Key<'_>, to: &mut Attributes) {
-        match self {
-            Self::Text(text) => to.put(key, Scalar::Text(text)),
-            Self::Value(value) => to.put_value(key, value),
+        match &self.0 {
+            Held::Scalar(scalar) => to.put(key, *scalar),
+            Held::Value(value) => to.put_value(key, value),
         }
     }
 }
 
 impl From<Value> for Captured<'_> {
     fn from(value: Value) -> Self {
-        Self::Value(value)
+        Self(Held::Value(value))
     }
 }
 
@@ -48,6 +57,7 @@ impl From<Value> for Captured<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct Name {
     bucket: Bucket,
+    path: &'static str,
     name: &'static str,
     secret: bool,
 }
@@ -55,7 +65,7 @@ pub struct Name {
 impl Name {
     /// Names a value in a part of the event.
     pub const fn new(bucket: Bucket, name: &'static str) -> Self {
-        Self { bucket, name, secret: is_secret(name) }
+        Self { bucket, path: bucket.path(), name, secret: is_secret(name) }
     }
 
     pub(crate) fn parts(self) -> (Bucket, &'static str) {
@@ -64,7 +74,7 @@ impl Name {
 
     /// Writes a value; that of a secret is masked.
     pub(crate) fn write(self, value: Captured<'_>, to: &mut Attributes) {
-        let key = Key(self.bucket.prefix(), ".", self.name);
+        let key = Key(self.path, self.name);
         match self.secret && !value.is_null() {
             true => to.put(key, Scalar::Text(MASK)),
             false => value.write(key, to),

@@ -13,28 +13,37 @@ use std::{
 use serde::Serialize;
 
 use super::Captured;
-use crate::value::{MAX_TEXT_BYTES, Value, contain, mask_debug};
+use crate::{
+    value::{MAX_TEXT_BYTES, Value, contain, mask_debug},
+    wire::Scalar,
+};
 
 /// Wraps a reference so that capture methods can be found on it.
 #[derive(Debug)]
 pub struct Probe<'a, T: ?Sized>(pub &'a T);
 
-/// First choice of `capture`: text, which is borrowed.
-pub trait ViaText<'a> {
-    /// Captures the text.
+/// First choice of `capture`: text, which is borrowed, and numbers.
+pub trait ViaScalar<'a> {
+    /// Captures the value.
     fn capture(&self) -> Captured<'a>;
 }
 
-macro_rules! text {
-    ($($text:ty),*) => {$(
-        impl<'a> ViaText<'a> for &&&Probe<'a, $text> {
+macro_rules! scalars {
+    ($($scalar:ident($value:ident => $as:expr): $($type:ty),*;)*) => {$($(
+        impl<'a> ViaScalar<'a> for &&&Probe<'a, $type> {
+            #[inline]
             fn capture(&self) -> Captured<'a> {
-                Captured::Text(self.0)
+                let $value = self.0;
+                Captured::scalar(Scalar::$scalar($as))
             }
         }
-    )*};
+    )*)*};
 }
-text!(str, &str, String, &String, &mut String, Box<str>, Arc<str>, Cow<'_, str>);
+scalars! {
+    Text(text => text): str, &str, String, &String, &mut String, Box<str>, Arc<str>, Cow<'_, str>;
+    Int(int => (*int).into()): i8, i16, i32, i64, u8, u16, u32;
+    Bool(bool => *bool): bool;
+}
 
 /// Second choice of `capture`: `Serialize`.
 pub trait ViaSerialize<'a> {

@@ -13,7 +13,7 @@ const MAX_LEAVES: usize = 64;
 pub(crate) fn flatten(key: Key<'_>, value: &Value, out: &mut impl FnMut(Key<'_>, Scalar<'_>)) {
     match value {
         Value::List(_) | Value::Map(_) if !splittable(value) => out(key, Scalar::Text(&json(value))),
-        Value::List(_) | Value::Map(_) => split(&mut [key.0, key.1, key.2].concat(), value, out),
+        Value::List(_) | Value::Map(_) => split(&mut [key.0, key.1].concat(), value, out),
         value => leaf(key, value, out),
     }
 }

@@ -16,7 +16,7 @@ fn check(value: impl Serialize, expected: &[(&str, &str)]) {
             Scalar::Int(int) => int.to_string(),
             Scalar::Float(float) => float.to_string(),
         };
-        got.push(([key.0, key.1, key.2].concat(), value));
+        got.push(([key.0, key.1].concat(), value));
     });
     let expected: Vec<_> = expected.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     assert_eq!(got, expected);
