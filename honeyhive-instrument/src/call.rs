@@ -59,7 +59,7 @@ impl CallSpan {
         if registry::is_empty() || context::is_silent(&parent) {
             return None;
         }
-        let active = registry::find(api)?;
+        let active = registry::find(api).filter(|active| !active.is_off())?;
         let mut call = read()?;
         if !active.convention.covers(&call) {
             return None;

@@ -34,9 +34,16 @@ pub(crate) struct Active {
     pub(crate) capture: Capture,
     pub(crate) tracer: SdkTracer,
     owner: Owner,
+    /// Whether the provider records nothing.
+    off: bool,
 }
 
 impl Active {
+    /// Returns whether nothing would come of reading a call.
+    pub(crate) fn is_off(&self) -> bool {
+        self.off && self.meters.is_none()
+    }
+
     /// Returns what a call cost: what the provider states, else what the prices say.
     pub(crate) fn cost(&self, call: &LlmCall) -> Option<Cost> {
         let stated = |total| Cost { total, input: None, output: None, source: "stated by the provider".into() };
@@ -165,7 +172,17 @@ pub(crate) fn add(instrumentor: u64, api: &'static str, way: Way, tracers: &SdkT
             InstrumentationScope::builder(way.convention.scope(api)).with_version(env!("CARGO_PKG_VERSION")).build();
         let tracer = tracers.tracer_with_scope(scope);
         let Way { convention, also, prices, meters, capture } = way;
-        let active = Arc::new(Active { api, convention, also, prices, meters, capture, tracer, owner: owner.clone() });
+        let active = Arc::new(Active {
+            api,
+            convention,
+            also,
+            prices,
+            meters,
+            capture,
+            tracer,
+            owner: owner.clone(),
+            off: Pipeline::is_off(tracers),
+        });
         entries.push(Entry { active, instrumentors: vec![instrumentor] });
         Ok(())
     })

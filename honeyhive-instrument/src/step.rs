@@ -46,7 +46,7 @@ impl StepSpan {
         if registry::is_empty() || context::is_suppressed(parent) {
             return None;
         }
-        let active = registry::find(step.api)?;
+        let active = registry::find(step.api).filter(|active| !active.is_off())?;
         step.context = CallContext::current();
         let (name, kind) = active.convention.step_head(&step);
         let builder = active.tracer.span_builder(name).with_kind(kind);

@@ -37,6 +37,11 @@ impl Pipeline {
         live().iter().find(|pipeline| pipeline.id == id).cloned()
     }
 
+    /// Returns whether a provider records nothing, such as that of a tracer that is disabled.
+    pub fn is_off(provider: &SdkTracerProvider) -> bool {
+        format!("{provider:?}").contains("sampler: AlwaysOff")
+    }
+
     /// Returns the pipeline of a tracer.
     pub fn of_tracer(tracer: &HoneyHiveTracer) -> Self {
         tracer.ticket().pipeline()

@@ -253,3 +253,17 @@ async fn calls_under_way_survive_a_switch_of_instrumentors() {
     assert!(!spans.is_empty() && spans.len() <= 41, "{}", spans.len());
     assert!(spans.iter().all(|span| span.status().0 == "OK"));
 }
+
+#[tokio::test]
+async fn nothing_is_read_for_a_tracer_that_is_disabled() {
+    let _turn = turn().await;
+    let tracer = Recorder::new().tracer_with(|builder| builder.disabled(true));
+    let instrumentor = openinference::OpenAIInstrumentor::new();
+    instrumentor.instrument(tracer.provider()).unwrap();
+    assert!(instrumentor.is_instrumented());
+    let url = "https://api.openai.com/v1/chat/completions".parse().unwrap();
+    let headers = http::HeaderMap::new();
+    let head = honeyhive_instrument::provider::RequestHead { method: "POST", url: &url, headers: &headers };
+    assert!(honeyhive_instrument::Exchange::begin(&head, Some(br#"{"model":"gpt-4o"}"#)).is_none());
+    instrumentor.uninstrument();
+}
