@@ -41,7 +41,8 @@ macro_rules! scalars {
 }
 scalars! {
     Text(text => text): str, &str, String, &String, &mut String, Box<str>, Arc<str>, Cow<'_, str>;
-    Int(int => (*int).into()): i8, i16, i32, i64, u8, u16, u32;
+    Int(int => i64::from(*int)): i8, i16, i32, u8, u16, u32;
+    Int(int => *int): i64;
     Bool(bool => *bool): bool;
 }
 
