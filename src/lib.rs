@@ -22,6 +22,7 @@
 //! | add to the current span or session | [`enrich_span!`], [`enrich_session!`] |
 //! | trace what is not a function | [`HoneyHiveTracer::start_span`], [`HoneyHiveTracer::in_span`], [`Span`] |
 //! | trace calls of model clients | [`instrument`] |
+//! | fall back from one provider to the next, compare providers, watch them | [`route`] |
 //! | group a conversation or a request | [`HoneyHiveTracer::new_session`], [`Session`] |
 //! | go on with a trace in another service | [`propagation`] |
 //! | know what arrived | [`HoneyHiveTracer::flush`], [`Report`] |
@@ -42,6 +43,8 @@
 //! | `adk-core` | adk-core 2 (Rust 1.95) | the hooks for adk-rust's agents, tools and models |
 //! | `async-openai` | async-openai 0.43 | the hook for its client |
 //! | `aws-sdk-bedrockruntime` | aws-smithy-runtime-api 1 | the hook for its client |
+//! | `hdrhistogram` | hdrhistogram 7 | [`route::ProviderMonitor`] |
+//! | `statrs` | statrs 0.19 | [`route::AbTest`] |
 //! | `genai-prices` | genai-prices 0.2 | prices of model calls, [`instrument::pricing`] |
 //! | `reqwest` | reqwest 0.13, reqwest-middleware | the hook for reqwest clients |
 //! | `rmcp` | rmcp 3 | the hooks for its clients and servers |
@@ -54,6 +57,7 @@
 pub use honeyhive_core::*;
 pub use honeyhive_instrument as instrument;
 pub use honeyhive_macros::{enrich_session, enrich_span, trace};
+pub use honeyhive_route as route;
 
 #[doc(hidden)]
 pub use honeyhive_core::private as __private;

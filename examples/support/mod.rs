@@ -1,9 +1,12 @@
 //! What the examples share: the providers to talk to, which are the real ones where their keys are set and
 //! loopback servers with recorded responses where not.
 
+#![allow(dead_code, reason = "each example uses a part")]
+
 use std::{env, error::Error, time::Duration};
 
 use async_openai::{
+    Client,
     config::OpenAIConfig,
     error::OpenAIError,
     types::chat::{
@@ -11,14 +14,68 @@ use async_openai::{
         CreateChatCompletionRequestArgs, CreateChatCompletionResponse,
     },
 };
-use honeyhive::testing::{LoopbackServer, Reply, Request};
+use honeyhive::{
+    instrument::WithHoneyHive,
+    testing::{LoopbackServer, Reply, Request},
+};
 use reqwest::header::{HeaderMap, HeaderValue};
-use serde_json::Value;
+use reqwest_middleware::ClientWithMiddleware;
+use serde_json::{Value, json};
+
+/// Any error, of any client.
+pub(crate) type Trouble = Box<dyn Error + Send + Sync>;
+
+/// What a model said, and what it took.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) text: String,
+    pub(crate) input_tokens: u64,
+    pub(crate) output_tokens: u64,
+}
+
+/// A client of each provider, with honeyhive's hook.
+pub(crate) struct Clients {
+    openai: Client<OpenAIConfig>,
+    anthropic: ClientWithMiddleware,
+    anthropic_url: String,
+    _providers: Providers,
+}
+
+impl Clients {
+    pub(crate) fn from_env() -> Result<Self, Box<dyn Error>> {
+        let providers = Providers::from_env()?;
+        Ok(Self {
+            openai: Client::with_config(providers.openai()).with_honeyhive(),
+            anthropic: providers.anthropic()?.with_honeyhive(),
+            anthropic_url: providers.anthropic_url(),
+            _providers: providers,
+        })
+    }
+
+    pub(crate) async fn openai(&self, model: &str, query: &str) -> Result<Said, Trouble> {
+        let response = self.openai.chat().create(chat(model, "Answer briefly.", query)?).await?;
+        let tokens = response.usage.as_ref().map_or((0, 0), |usage| (usage.prompt_tokens, usage.completion_tokens));
+        Ok(Said { text: answer_of(&response), input_tokens: tokens.0.into(), output_tokens: tokens.1.into() })
+    }
+
+    pub(crate) async fn anthropic(&self, model: &str, query: &str) -> Result<Said, Trouble> {
+        let body = json!({ "model": model, "max_tokens": 1000, "messages": [{ "role": "user", "content": query }] });
+        let response = self.anthropic.post(&self.anthropic_url).json(&body).send().await?.error_for_status()?;
+        let response: Value = response.json().await?;
+        let tokens = |key: &str| response["usage"][key].as_u64().unwrap_or(0);
+        let (input_tokens, output_tokens) = (tokens("input_tokens"), tokens("output_tokens"));
+        let text = response["content"][0]["text"].as_str().unwrap_or_default().to_owned();
+        Ok(Said { text, input_tokens, output_tokens })
+    }
+}
 
 const WORD: &str = include_str!("../../honeyhive-instrument/fixtures/openai/chat_word/response.json");
 const ANALYSIS: &str = include_str!("../../honeyhive-instrument/fixtures/openai/chat/response.json");
 const FACT: &str = include_str!("../../honeyhive-instrument/fixtures/openai/chat_stream/stream.txt");
 const JOKE: &str = include_str!("../../honeyhive-instrument/fixtures/anthropic/messages/response.json");
+
+/// A model that no provider has.
+pub(crate) const NO_MODEL: &str = "gpt-none";
 
 /// Where the providers are.
 pub(crate) struct Providers {
@@ -79,6 +136,14 @@ fn answer(request: &Request) -> Reply {
         "/v1/messages" => Reply::json(200, JOKE).delay(Duration::from_millis(180)),
         "/v1/chat/completions" if body["stream"] == true => {
             Reply::events(Duration::from_millis(15), FACT.split_inclusive("\n\n")).delay(Duration::from_millis(60))
+        }
+        "/v1/chat/completions" if body["model"] == NO_MODEL => {
+            let error = json!({ "message": "the model does not exist", "type": "invalid_request_error" });
+            Reply::json(404, json!({ "error": error }).to_string())
+        }
+        "/v1/chat/completions" if text.contains("Rate the complexity") => {
+            let score = if text.contains("Prove") { "0.9" } else { "0.2" };
+            Reply::json(200, WORD.replace("Argentina", score)).delay(Duration::from_millis(40))
         }
         "/v1/chat/completions" if text.contains("Classify this query") => {
             let word = match &text {

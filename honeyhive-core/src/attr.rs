@@ -112,6 +112,7 @@ pub(crate) const SHOWN_INPUT_TOKENS: [&str; 2] = ["gen_ai.usage.input_tokens", "
 pub(crate) const SHOWN_OUTPUT_TOKENS: [&str; 2] = ["gen_ai.usage.output_tokens", "llm.token_count.completion"];
 pub(crate) const SHOWN_CACHED_TOKENS: [&str; 2] =
     ["gen_ai.usage.cache_read.input_tokens", "llm.token_count.prompt_details.cache_read"];
+pub(crate) const SHOWN_ERROR_TYPE: [&str; 3] = [ERROR_TYPE, "error.type", EXCEPTION_TYPE];
 pub(crate) const SHOWN_COST: &str = "honeyhive_metadata.cost";
 pub(crate) const FIRST_TOKEN_EVENTS: [&str; 2] = ["First Token Stream Event", "gen_ai.content.completion.chunk"];
 pub(crate) const GEN_AI_INPUT: &str = "gen_ai.input.messages";

@@ -1,6 +1,9 @@
 //! An ended span as exporters, the console and tests see it.
 
-use std::{borrow::Cow, time::SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use opentelemetry::{
     KeyValue, Value as OtelValue,
@@ -104,8 +107,55 @@ impl SpanRecord {
         self.data.dropped_attributes_count
     }
 
+    /// Returns how long the span took.
+    pub fn duration(&self) -> Duration {
+        self.data.end_time.duration_since(self.data.start_time).unwrap_or_default()
+    }
+
+    /// Returns the model of a model call, in whatever convention it was traced.
+    pub fn model(&self) -> Option<Cow<'_, str>> {
+        self.first(&attr::SHOWN_MODEL)
+    }
+
+    /// Returns the provider of a model call.
+    pub fn provider(&self) -> Option<Cow<'_, str>> {
+        self.first(&attr::SHOWN_PROVIDER)
+    }
+
+    /// Returns the tokens that went into the model.
+    pub fn input_tokens(&self) -> Option<u64> {
+        self.count(&attr::SHOWN_INPUT_TOKENS)
+    }
+
+    /// Returns the tokens that came out of the model.
+    pub fn output_tokens(&self) -> Option<u64> {
+        self.count(&attr::SHOWN_OUTPUT_TOKENS)
+    }
+
+    /// Returns what a model call cost, in US dollars, where a price is known.
+    pub fn cost_usd(&self) -> Option<f64> {
+        self.attribute(attr::SHOWN_COST)?.as_f64()
+    }
+
+    /// Returns the class of the error of a span that failed.
+    pub fn error_type(&self) -> Option<Cow<'_, str>> {
+        self.first(&attr::SHOWN_ERROR_TYPE)
+    }
+
+    pub(crate) fn cached_tokens(&self) -> Option<u64> {
+        self.count(&attr::SHOWN_CACHED_TOKENS)
+    }
+
+    fn first(&self, keys: &[&str]) -> Option<Cow<'_, str>> {
+        keys.iter().find_map(|key| self.text(key))
+    }
+
+    fn count(&self, keys: &[&str]) -> Option<u64> {
+        keys.iter().find_map(|key| self.attribute(key)?.as_u64())
+    }
+
     /// Returns how long after the start the first event of this name came.
-    pub(crate) fn time_to_event(&self, is_it: impl Fn(&str) -> bool) -> Option<std::time::Duration> {
+    pub(crate) fn time_to_event(&self, is_it: impl Fn(&str) -> bool) -> Option<Duration> {
         let event = self.data.events.iter().find(|event| is_it(&event.name))?;
         event.timestamp.duration_since(self.data.start_time).ok()
     }
@@ -113,10 +163,6 @@ impl SpanRecord {
     /// Returns a text attribute.
     pub(crate) fn text(&self, key: &str) -> Option<Cow<'_, str>> {
         self.data.attributes.iter().rfind(|kv| kv.key.as_str() == key).map(|kv| kv.value.as_str())
-    }
-
-    pub(crate) fn int(&self, key: &str) -> Option<i64> {
-        self.attribute(key)?.as_i64()
     }
 }
 

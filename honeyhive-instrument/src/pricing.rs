@@ -10,7 +10,7 @@ use serde::Serialize;
 
 #[cfg(feature = "genai-prices")]
 pub use self::genai::{GenaiPrices, PricesError};
-use crate::model::LlmCall;
+use crate::model::{LlmCall, Operation};
 
 /// What a call cost, in US dollars.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,4 +44,14 @@ pub struct Cost {
 pub trait Pricing: Debug + Send + Sync {
     /// Returns what a call cost; `None` where that is not known.
     fn price(&self, call: &LlmCall) -> Option<Cost>;
+
+    /// Returns what a chat call of so many tokens costs, for routing by cost and for calls that are not traced.
+    fn estimate(&self, provider: &'static str, model: &str, input_tokens: u64, output_tokens: u64) -> Option<Cost> {
+        let mut call = LlmCall::new(provider, "estimate", Operation::Chat, String::new());
+        call.provider = Some(provider);
+        call.request.model = Some(model.to_owned());
+        call.response.usage.input = Some(input_tokens);
+        call.response.usage.output = Some(output_tokens);
+        self.price(&call)
+    }
 }

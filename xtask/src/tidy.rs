@@ -10,8 +10,15 @@ use crate::{Outcome, root};
 const MOST_LINES: usize = 500;
 const MOST_FUNCTION_LINES: usize = 60;
 const MOST_README_LINES: usize = 150;
-const SOURCES: [&str; 6] =
-    ["src", "honeyhive-core/src", "honeyhive-macros/src", "honeyhive-instrument/src", "honeyhive-cli/src", "xtask/src"];
+const SOURCES: [&str; 7] = [
+    "src",
+    "honeyhive-core/src",
+    "honeyhive-macros/src",
+    "honeyhive-instrument/src",
+    "honeyhive-route/src",
+    "honeyhive-cli/src",
+    "xtask/src",
+];
 
 pub(crate) fn run() -> Outcome {
     let mut faults = vec![];

@@ -4,7 +4,7 @@
 //! error. Glyph and colour both tell the status, so neither alone is needed. Beyond
 //! [`COLLAPSE_FROM`] spans, leaves of one name stand together as one line.
 
-use std::{fmt::Write, time::Duration};
+use std::{borrow::Cow, fmt::Write, time::Duration};
 
 use anstyle::{AnsiColor, Style as Colour};
 
@@ -168,20 +168,18 @@ fn error_text(span: &SpanRecord) -> String {
 
 /// What is worth a glance beside name and duration.
 fn facts(span: &SpanRecord, arrow: &str) -> Vec<String> {
-    let text = |keys: &[&str]| keys.iter().find_map(|key| span.text(key)).map(|text| clean(&text, 60));
-    let int = |keys: &[&str]| keys.iter().find_map(|key| span.int(key));
-    let tokens = match (int(&attr::SHOWN_INPUT_TOKENS), int(&attr::SHOWN_OUTPUT_TOKENS)) {
+    let tokens = match (span.input_tokens(), span.output_tokens()) {
         (None, None) => None,
         (input, output) => {
-            let cached = int(&attr::SHOWN_CACHED_TOKENS).filter(|cached| *cached > 0);
+            let cached = span.cached_tokens().filter(|cached| *cached > 0);
             let cached = cached.map(|cached| format!(" ({cached} cached)")).unwrap_or_default();
             Some(format!("{}{cached}{arrow}{} tok", input.unwrap_or(0), output.unwrap_or(0)))
         }
     };
     let first = span.time_to_event(|name| attr::FIRST_TOKEN_EVENTS.contains(&name));
     let first = first.map(|first| format!("TTFT {}", human(first)));
-    let cost = span.attribute(attr::SHOWN_COST).and_then(|cost| cost.as_f64()).map(dollars);
-    let parts = [tokens, cost, first, text(&attr::SHOWN_MODEL), text(&attr::SHOWN_PROVIDER)];
+    let short = |text: Option<Cow<'_, str>>| text.map(|text| clean(&text, 60));
+    let parts = [tokens, span.cost_usd().map(dollars), first, short(span.model()), short(span.provider())];
     parts.into_iter().flatten().collect()
 }
 

@@ -198,6 +198,15 @@ fn usage(call: &LlmCall) -> Option<Usage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_that_was_not_made_has_a_price_too() {
+        let prices = GenaiPrices::bundled();
+        let small = prices.estimate("openai", "gpt-4o-mini", 1_000, 1_000).unwrap();
+        let large = prices.estimate("openai", "gpt-4o", 1_000, 1_000).unwrap();
+        assert!(0.0 < small.total && small.total < large.total, "{small:?} {large:?}");
+        assert_eq!(prices.estimate("openai", "no-such-model", 1, 1), None);
+    }
     use crate::model::{Operation, Usage as Tokens};
 
     fn call(provider: &'static str, model: &str, usage: Tokens) -> LlmCall {

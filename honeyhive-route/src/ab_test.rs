@@ -1,0 +1,254 @@
+//! Compares providers on live traffic: who gets which variant, what came of it, and whether the difference is
+//! more than chance. The same key always gets the same variant, in every process, as long as the name of the
+//! test and its split stay.
+
+mod report;
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use honeyhive_core::{Span, Status};
+use uuid::Uuid;
+
+pub use self::report::{AbReport, Comparison, Interval, VariantReport, Verdict};
+use crate::{
+    latency::Latency,
+    span::{start, within},
+};
+
+/// A test between variants of a call.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use honeyhive_route::AbTest;
+///
+/// let test = AbTest::new("provider_comparison", [("A_openai", "openai", 0.5), ("B_anthropic", "anthropic", 0.5)])?;
+/// let arm = test.arm("user-17");
+/// let answer: Result<_, std::fmt::Error> = arm.run(async {
+///     let answer = format!("{} answers", arm.provider());
+///     arm.tokens(12);
+///     arm.response(&answer);
+///     Ok(answer)
+/// }).await;
+/// assert_eq!(arm.variant(), test.arm("user-17").variant(), "a user stays with a variant");
+/// println!("{}", test.report());
+/// # Ok::<(), honeyhive_route::SplitError>(()) }).unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// Each run is a span `ab_test.<name>` with `ab_test.variant`, `ab_test.provider`, `ab_test.split_ratio`,
+/// `ab_test.query_hash` (of the key, below 10,000), `ab_test.latency_ms`, `ab_test.success` and, as far as they
+/// are noted, `ab_test.tokens_used`, `ab_test.cost_usd`, `ab_test.response_length`, `ab_test.chars_per_token`.
+#[derive(Clone, Debug)]
+pub struct AbTest {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    name: String,
+    variants: Vec<Variant>,
+    tallies: Mutex<Vec<Tally>>,
+}
+
+#[derive(Debug)]
+struct Variant {
+    name: String,
+    provider: String,
+    share: f64,
+}
+
+#[derive(Clone, Debug)]
+struct Tally {
+    latency: Latency,
+    errors: u64,
+    tokens: u64,
+    cost_usd: f64,
+}
+
+/// A split that is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitError(String);
+
+impl fmt::Display for SplitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SplitError {}
+
+impl AbTest {
+    /// Makes a test of variants: name, provider, and share of the traffic.
+    ///
+    /// # Errors
+    ///
+    /// When there are fewer than two variants, two of one name, a share that is not above 0, or shares that do
+    /// not add up to 1.
+    pub fn new<N: Into<String>, P: Into<String>>(
+        name: impl Into<String>,
+        variants: impl IntoIterator<Item = (N, P, f64)>,
+    ) -> Result<Self, SplitError> {
+        let variants = variants.into_iter();
+        let variants: Vec<_> = variants
+            .map(|(name, provider, share)| Variant { name: name.into(), provider: provider.into(), share })
+            .collect();
+        check(&variants)?;
+        let tallies = Mutex::new(vec![Tally::new(); variants.len()]);
+        Ok(Self { shared: Arc::new(Shared { name: name.into(), variants, tallies }) })
+    }
+
+    /// Returns the variant that belongs to a key, such as a user, a session or a query.
+    pub fn arm(&self, key: &str) -> Arm {
+        let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{}\0{key}", self.shared.name).as_bytes()).as_u128();
+        // 53 bits are what a double holds; the version of the UUID lies in the middle.
+        let at = (hash >> 75) as f64 / (1_u64 << 53) as f64;
+        let mut below = 0.0;
+        let found = self.shared.variants.iter().position(|variant| {
+            below += variant.share;
+            at < below
+        });
+        let index = found.unwrap_or(self.shared.variants.len() - 1);
+        Arm { test: self.clone(), index, key_hash: (hash % 10_000) as u64, noted: Mutex::default() }
+    }
+
+    /// Returns what is known so far.
+    pub fn report(&self) -> AbReport {
+        report::of(&self.shared.name, &self.shared.variants, &self.tallies())
+    }
+
+    fn tallies(&self) -> MutexGuard<'_, Vec<Tally>> {
+        self.shared.tallies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check(variants: &[Variant]) -> Result<(), SplitError> {
+    let wrong = |text: String| Err(SplitError(text));
+    if variants.len() < 2 {
+        return wrong(format!("a test needs at least two variants, here is {}", variants.len()));
+    }
+    if let Some(variant) = variants.iter().find(|variant| !variant.share.is_finite() || variant.share <= 0.0) {
+        return wrong(format!("the share of {:?} is {}; it must be above 0", variant.name, variant.share));
+    }
+    let repeated = |(at, variant): (usize, &Variant)| variants[at + 1..].iter().any(|it| it.name == variant.name);
+    if let Some((_, variant)) = variants.iter().enumerate().find(|it| repeated(*it)) {
+        return wrong(format!("two variants are named {:?}", variant.name));
+    }
+    let sum: f64 = variants.iter().map(|variant| variant.share).sum();
+    match (sum - 1.0).abs() < 1e-9 {
+        true => Ok(()),
+        false => wrong(format!("the shares add up to {sum}; they must add up to 1")),
+    }
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self { latency: Latency::new(), errors: 0, tokens: 0, cost_usd: 0.0 }
+    }
+
+    fn add(&mut self, took: Duration, failed: bool, noted: &Sample) {
+        self.latency.record(took);
+        self.errors += u64::from(failed);
+        self.tokens += noted.tokens.unwrap_or(0);
+        self.cost_usd += noted.cost_usd.unwrap_or(0.0);
+    }
+}
+
+/// What was noted of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Sample {
+    /// Tokens in and out.
+    pub tokens: Option<u64>,
+    /// Cost in US dollars.
+    pub cost_usd: Option<f64>,
+    /// Characters of the response.
+    pub response_length: Option<usize>,
+}
+
+/// The variant that a key got.
+#[derive(Debug)]
+pub struct Arm {
+    test: AbTest,
+    index: usize,
+    key_hash: u64,
+    noted: Mutex<Sample>,
+}
+
+impl Arm {
+    /// Returns the name of the variant.
+    pub fn variant(&self) -> &str {
+        &self.this().name
+    }
+
+    /// Returns the provider of the variant.
+    pub fn provider(&self) -> &str {
+        &self.this().provider
+    }
+
+    /// Notes the tokens of this run.
+    pub fn tokens(&self, count: u64) {
+        self.noted().tokens = Some(count);
+    }
+
+    /// Notes the cost of this run, in US dollars.
+    pub fn cost_usd(&self, cost: f64) {
+        self.noted().cost_usd = Some(cost);
+    }
+
+    /// Notes how long the response of this run is.
+    pub fn response(&self, text: &str) {
+        self.noted().response_length = Some(text.chars().count());
+    }
+
+    /// Runs the call of this variant in a span, and counts what comes of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call.
+    pub async fn run<T, E: fmt::Display>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        *self.noted() = Sample::default();
+        let span = self.begin();
+        let started = Instant::now();
+        let result = within(&span, call).await;
+        let (took, noted) = (started.elapsed(), *self.noted());
+        self.test.tallies()[self.index].add(took, result.is_err(), &noted);
+        note(&span, took, &noted);
+        span.set_attribute("ab_test.success", result.is_ok());
+        if let Err(error) = &result {
+            span.set_status(Status::error(error.to_string()));
+        }
+        result
+    }
+
+    fn begin(&self) -> Span {
+        let span = start(format!("ab_test.{}", self.test.shared.name));
+        span.set_attribute("ab_test.variant", self.variant().to_owned());
+        span.set_attribute("ab_test.provider", self.provider().to_owned());
+        span.set_attribute("ab_test.split_ratio", self.this().share);
+        span.set_attribute("ab_test.query_hash", self.key_hash);
+        span
+    }
+
+    fn this(&self) -> &Variant {
+        &self.test.shared.variants[self.index]
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Sample> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn note(span: &Span, took: Duration, noted: &Sample) {
+    span.set_attribute("ab_test.latency_ms", took.as_secs_f64() * 1e3);
+    span.set_attribute("ab_test.tokens_used", noted.tokens);
+    span.set_attribute("ab_test.cost_usd", noted.cost_usd);
+    span.set_attribute("ab_test.response_length", noted.response_length);
+    if let (Some(length), Some(tokens)) = (noted.response_length, noted.tokens) {
+        span.set_attribute("ab_test.chars_per_token", length as f64 / tokens.max(1) as f64);
+    }
+}

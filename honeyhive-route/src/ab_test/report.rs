@@ -1,0 +1,276 @@
+//! What a test says: each variant with its intervals, and each against the first. Latency is compared by
+//! Welch's t-test, error rates by the z-test of two proportions; with several comparisons each has its share of
+//! the 5 % (Bonferroni). Intervals are of 95 %; that of an error rate is Wilson's.
+
+use std::fmt;
+
+use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+use super::{Tally, Variant};
+
+/// How often chance alone may look like a difference.
+const LEVEL: f64 = 0.05;
+
+/// A range that holds the true value with 95 %.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// How a variant did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct VariantReport {
+    /// Its name.
+    pub variant: String,
+    /// Its provider.
+    pub provider: String,
+    /// Runs that are over.
+    pub n: u64,
+    /// Share of them that failed, from 0 to 1.
+    pub error_rate: f64,
+    /// Where the true share lies.
+    pub error_rate_interval: Option<Interval>,
+    /// Mean latency in milliseconds.
+    pub mean_ms: f64,
+    /// Where the true mean lies; none for fewer than two runs.
+    pub mean_ms_interval: Option<Interval>,
+    /// Half of the runs took at most as long; to two digits.
+    pub p50_ms: f64,
+    /// 95 of 100 runs took at most as long; to two digits.
+    pub p95_ms: f64,
+    /// Mean tokens of a run.
+    pub tokens: f64,
+    /// Mean cost of a run in US dollars.
+    pub cost_usd: f64,
+}
+
+/// Whether two variants differ in something.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// By how much the variant lies above the first.
+    pub difference: f64,
+    /// Where the true difference lies.
+    pub interval: Interval,
+    /// How often chance alone would give so large a difference.
+    pub p_value: f64,
+    /// Whether it is more than chance, at 5 % for all comparisons together.
+    pub is_real: bool,
+}
+
+/// A variant against the first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// The variant.
+    pub variant: String,
+    /// Mean latency in milliseconds; none where there are too few runs to say.
+    pub latency_ms: Option<Verdict>,
+    /// Share of runs that failed; none where there are too few runs to say.
+    pub error_rate: Option<Verdict>,
+}
+
+/// What a test says so far. Shown as a table, and serialisable.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct AbReport {
+    /// Name of the test.
+    pub name: String,
+    /// The variants, in the order in which they were given.
+    pub variants: Vec<VariantReport>,
+    /// Each but the first against the first.
+    pub comparisons: Vec<Comparison>,
+}
+
+pub(super) fn of(name: &str, variants: &[Variant], tallies: &[Tally]) -> AbReport {
+    let level = LEVEL / (variants.len() - 1) as f64;
+    let rest = variants.iter().zip(tallies).skip(1);
+    let comparisons = rest.map(|(variant, tally)| Comparison {
+        variant: variant.name.clone(),
+        latency_ms: welch(&tallies[0], tally, level),
+        error_rate: proportions(&tallies[0], tally, level),
+    });
+    AbReport {
+        name: name.to_owned(),
+        comparisons: comparisons.collect(),
+        variants: variants.iter().zip(tallies).map(|(variant, tally)| one(variant, tally)).collect(),
+    }
+}
+
+fn one(variant: &Variant, tally: &Tally) -> VariantReport {
+    let n = tally.latency.count();
+    let mean = |sum: f64| sum / n.max(1) as f64;
+    VariantReport {
+        variant: variant.name.clone(),
+        provider: variant.provider.clone(),
+        n,
+        error_rate: mean(tally.errors as f64),
+        error_rate_interval: wilson(tally.errors as f64, n as f64),
+        mean_ms: tally.latency.mean(),
+        mean_ms_interval: of_mean(tally),
+        p50_ms: tally.latency.quantile(0.5),
+        p95_ms: tally.latency.quantile(0.95),
+        tokens: mean(tally.tokens as f64),
+        cost_usd: mean(tally.cost_usd),
+    }
+}
+
+fn around(middle: f64, half: f64) -> Interval {
+    Interval { low: middle - half, high: middle + half }
+}
+
+/// Returns how many standard deviations hold 95 %.
+fn two_sided() -> Option<f64> {
+    Some(Normal::standard().inverse_cdf(1.0 - LEVEL / 2.0))
+}
+
+fn wilson(errors: f64, n: f64) -> Option<Interval> {
+    let z = two_sided().filter(|_| n > 0.0)?;
+    let (rate, square) = (errors / n, z * z);
+    let middle = (rate + square / (2.0 * n)) / (1.0 + square / n);
+    let half = z / (1.0 + square / n) * (rate * (1.0 - rate) / n + square / (4.0 * n * n)).sqrt();
+    Some(around(middle, half))
+}
+
+fn of_mean(tally: &Tally) -> Option<Interval> {
+    let n = tally.latency.count() as f64;
+    let t = StudentsT::new(0.0, 1.0, n - 1.0).ok()?.inverse_cdf(1.0 - LEVEL / 2.0);
+    Some(around(tally.latency.mean(), t * (tally.latency.variance() / n).sqrt()))
+}
+
+/// Compares means of samples whose variances differ.
+fn welch(first: &Tally, other: &Tally, level: f64) -> Option<Verdict> {
+    let part = |tally: &Tally| tally.latency.variance() / tally.latency.count() as f64;
+    let freedom = |tally: &Tally| tally.latency.count() as f64 - 1.0;
+    if freedom(first) < 1.0 || freedom(other) < 1.0 {
+        return None;
+    }
+    let (a, b) = (part(first), part(other));
+    let error = (a + b).sqrt();
+    let freedom = (a + b).powi(2) / (a * a / freedom(first) + b * b / freedom(other));
+    let student = StudentsT::new(0.0, 1.0, freedom).ok()?;
+    let difference = other.latency.mean() - first.latency.mean();
+    Some(verdict(difference, error, error, &student, level))
+}
+
+fn proportions(first: &Tally, other: &Tally, level: f64) -> Option<Verdict> {
+    let (n, m) = (first.latency.count() as f64, other.latency.count() as f64);
+    if n < 1.0 || m < 1.0 {
+        return None;
+    }
+    let (p, q) = (first.errors as f64 / n, other.errors as f64 / m);
+    let pooled = (first.errors + other.errors) as f64 / (n + m);
+    let apart = (p * (1.0 - p) / n + q * (1.0 - q) / m).sqrt();
+    let together = (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)).sqrt();
+    Some(verdict(q - p, apart, together, &Normal::standard(), level))
+}
+
+/// Judges a difference by its standard error: `apart` for the interval, `together` for the test.
+fn verdict(difference: f64, apart: f64, together: f64, curve: &impl ContinuousCDF<f64, f64>, level: f64) -> Verdict {
+    let p_value = match together > 0.0 {
+        true => (2.0 * (1.0 - curve.cdf((difference / together).abs()))).clamp(0.0, 1.0),
+        false => 1.0,
+    };
+    let half = curve.inverse_cdf(1.0 - LEVEL / 2.0) * apart;
+    Verdict { difference, interval: around(difference, half), p_value, is_real: p_value < level }
+}
+
+impl fmt::Display for AbReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widest = self.variants.iter().map(|it| it.variant.len()).max().unwrap_or(0).max(self.name.len());
+        writeln!(
+            f,
+            "{:<widest$}       n   p50 ms   p95 ms  mean ms (95 %)      tokens      cost   errors (95 %)",
+            self.name
+        )?;
+        for it in &self.variants {
+            let range = |range: Option<Interval>, scale: f64, digits: usize| {
+                range.map_or("–".to_owned(), |it| format!("{:.digits$}…{:.digits$}", it.low * scale, it.high * scale))
+            };
+            writeln!(
+                f,
+                "{:<widest$}  {:>6}  {:>7.0}  {:>7.0}  {:>7.0} {:<12}  {:>6.0}  {:>8}  {:>5.1}% {}",
+                it.variant,
+                it.n,
+                it.p50_ms,
+                it.p95_ms,
+                it.mean_ms,
+                range(it.mean_ms_interval, 1.0, 0),
+                it.tokens,
+                format!("${:.4}", it.cost_usd),
+                it.error_rate * 100.0,
+                range(it.error_rate_interval, 100.0, 1),
+            )?;
+        }
+        let first = self.variants.first().map_or("", |it| it.variant.as_str());
+        for it in &self.comparisons {
+            write!(f, "{} against {first}: ", it.variant)?;
+            describe(f, "latency", "ms", 1.0, it.latency_ms)?;
+            f.write_str("; ")?;
+            describe(f, "errors", "%", 100.0, it.error_rate)?;
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+fn describe(f: &mut fmt::Formatter<'_>, what: &str, unit: &str, scale: f64, verdict: Option<Verdict>) -> fmt::Result {
+    match verdict {
+        None => write!(f, "{what} cannot be compared yet"),
+        Some(it) => {
+            let real = if it.is_real { "a real difference" } else { "may be chance" };
+            write!(f, "{what} {:+.1} {unit} (p = {:.3}), {real}", it.difference * scale, it.p_value)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::latency::Latency;
+
+    fn tally(millis: &[u64], errors: u64) -> Tally {
+        let mut latency = Latency::new();
+        millis.iter().for_each(|millis| latency.record(Duration::from_millis(*millis)));
+        Tally { latency, errors, tokens: 0, cost_usd: 0.0 }
+    }
+
+    #[track_caller]
+    fn close(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "{a} is not {b}");
+    }
+
+    /// The figures are those of the textbook formulas, worked out apart from this code by numeric integration.
+    #[test]
+    fn tests_and_intervals_are_those_of_the_textbook() {
+        let (a, b) = (tally(&[100, 110, 120, 130, 90], 0), tally(&[150, 160, 170, 140, 155, 149], 0));
+        close(a.latency.variance(), 250.0);
+        let latency = welch(&a, &b, 0.05).unwrap();
+        close(latency.difference, 44.0);
+        close(latency.p_value, 0.001_251_4);
+        assert!(latency.is_real && latency.interval.low > 20.0 && latency.interval.high < 68.0, "{latency:?}");
+        let rate = wilson(3.0, 20.0).unwrap();
+        close(rate.low, 0.052_369);
+        close(rate.high, 0.360_419);
+        let errors = proportions(&tally(&[1; 40], 2), &tally(&[1; 50], 12), 0.05).unwrap();
+        close(errors.p_value, 0.013_463_7);
+        assert!(!proportions(&tally(&[1; 40], 2), &tally(&[1; 50], 12), 0.01).unwrap().is_real);
+    }
+
+    #[test]
+    fn of_nothing_nothing_is_said() {
+        let (none, one) = (tally(&[], 0), tally(&[5], 0));
+        assert!(welch(&none, &one, 0.05).is_none() && proportions(&none, &one, 0.05).is_none());
+        assert!(wilson(0.0, 0.0).is_none() && of_mean(&one).is_none());
+        let same = proportions(&tally(&[1; 9], 0), &tally(&[1; 9], 0), 0.05).unwrap();
+        assert_eq!((same.p_value, same.is_real), (1.0, false));
+    }
+}

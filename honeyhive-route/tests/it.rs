@@ -1,0 +1,366 @@
+//! Recipes as users write them, and the spans and reports that come out.
+#![cfg(feature = "statrs")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use expect_test::expect;
+use honeyhive_core::{EventType, Span, current_tracer, set_default_tracer, testing::Recorder};
+use honeyhive_route::{AbTest, Fallback, ProviderMonitor};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+use serde_json::json;
+
+/// The default tracer is one per process: tests take turns.
+fn recorded() -> (MutexGuard<'static, ()>, Recorder) {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let recorder = Recorder::new();
+    set_default_tracer(&recorder.tracer());
+    (turn, recorder)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Busy(&'static str);
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Busy {}
+
+/// A model call as an instrumentor traces it.
+fn model_call(error: Option<&Busy>) {
+    let span = current_tracer().map_or(Span::off(), |it| it.span("openai.chat").event_type(EventType::Model).start());
+    for (key, value) in [("gen_ai.request.model", "gpt-4"), ("gen_ai.provider.name", "openai")] {
+        span.set_attribute(key, value);
+    }
+    span.set_attribute("gen_ai.usage.input_tokens", 30);
+    span.set_attribute("gen_ai.usage.output_tokens", 12);
+    span.set_attribute("honeyhive_metadata.cost", 0.002);
+    error.into_iter().for_each(|error| span.record_error(error));
+}
+
+#[tokio::test]
+async fn the_next_provider_answers_when_one_fails() {
+    let (_turn, recorder) = recorded();
+    let calls = AtomicU32::new(0);
+    let calls = &calls;
+    let fallback = Fallback::new("agent.resilient_multi_provider")
+        .rounds(3)
+        .provider("openai", "gpt-4", || async { Err(Busy("rate limited")) })
+        .provider("anthropic", "claude-3-sonnet", move || async move {
+            match calls.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(Busy("overloaded")),
+                _ => Ok("hello"),
+            }
+        });
+    let answer = fallback.run().await.unwrap();
+    assert_eq!((answer.value, answer.round, answer.priority, answer.fell_back()), ("hello", 2, 2, true));
+    expect![[r#"
+        chain agent.resilient_multi_provider
+          chain attempt_1.provider_openai ! rate limited
+          chain attempt_1.provider_anthropic ! overloaded
+          chain attempt_2.provider_openai ! rate limited
+          chain attempt_2.provider_anthropic
+    "#]]
+    .assert_eq(&recorder.tree());
+    let outer = recorder.span("agent.resilient_multi_provider").unwrap();
+    for (key, value) in [
+        ("resilience.max_retries", json!(3)),
+        ("resilience.providers_available", json!(2)),
+        ("success.provider", json!("anthropic")),
+        ("success.attempt", json!(2)),
+        ("success.total_attempts", json!(4)),
+    ] {
+        assert_eq!(outer.attribute(key), Some(value), "{key}");
+    }
+    let failed = recorder.span("attempt_1.provider_anthropic").unwrap();
+    for (key, value) in [
+        ("provider.name", json!("anthropic")),
+        ("provider.model", json!("claude-3-sonnet")),
+        ("provider.priority", json!(2)),
+        ("attempt.number", json!(1)),
+        ("provider.success", json!(false)),
+        ("provider.error", json!("overloaded")),
+    ] {
+        assert_eq!(failed.attribute(key), Some(value), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn when_all_fail_every_error_is_told() {
+    let (_turn, recorder) = recorded();
+    let pauses = AtomicU32::new(0);
+    let failed = Fallback::<(), _>::new("agent")
+        .rounds(2)
+        .pause(|round| {
+            pauses.fetch_add(round, Ordering::Relaxed);
+            async {}
+        })
+        .provider("openai", "gpt-4", || async { Err(Busy("down")) })
+        .run()
+        .await
+        .unwrap_err();
+    assert_eq!(failed.to_string(), "all 2 calls failed, the last to openai: down");
+    assert_eq!(failed.failures()[1].error, Busy("down"));
+    assert_eq!((failed.failures().len(), pauses.load(Ordering::Relaxed)), (2, 2));
+    let outer = recorder.span("agent").unwrap();
+    assert_eq!((outer.status().0, outer.attribute("success.provider")), ("ERROR", Some(json!("none"))));
+    let none = Fallback::<(), Busy>::new("agent").run().await.unwrap_err();
+    assert_eq!(none.to_string(), "there is no provider to call: add one with `.provider(…)`");
+}
+
+#[tokio::test]
+async fn an_error_that_no_other_provider_would_mend_ends_it() {
+    let (_turn, recorder) = recorded();
+    let failed = Fallback::<(), _>::new("agent")
+        .rounds(9)
+        .give_up_if(|error| *error == Busy("bad request"))
+        .provider("openai", "gpt-4", || async { Err(Busy("bad request")) })
+        .provider("anthropic", "claude-3-sonnet", || async { Err(Busy("not asked")) })
+        .run()
+        .await
+        .unwrap_err();
+    assert_eq!(failed.into_last(), Some(Busy("bad request")));
+    assert_eq!(recorder.spans().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn towers_retry_and_timeout_go_around_a_providers_call() {
+    use tower::{ServiceBuilder, ServiceExt, retry::Policy, service_fn};
+
+    /// Tries once more.
+    #[derive(Clone)]
+    struct Once(bool);
+
+    impl Policy<(), &'static str, tower::BoxError> for Once {
+        type Future = std::future::Ready<()>;
+
+        fn retry(&mut self, (): &mut (), result: &mut Result<&'static str, tower::BoxError>) -> Option<Self::Future> {
+            (result.is_err() && std::mem::take(&mut self.0)).then(|| std::future::ready(()))
+        }
+
+        fn clone_request(&mut self, (): &()) -> Option<()> {
+            Some(())
+        }
+    }
+
+    let (_turn, recorder) = recorded();
+    let hanging =
+        ServiceBuilder::new().retry(Once(true)).timeout(Duration::from_millis(5)).service(service_fn(|()| async {
+            model_call(None);
+            std::future::pending::<Result<&str, tower::BoxError>>().await
+        }));
+    // In a task of its own: the future can go from thread to thread.
+    let task = tokio::spawn(async move {
+        let fallback = Fallback::new("agent").provider("openai", "gpt-4", || hanging.clone().oneshot(())).provider(
+            "anthropic",
+            "claude-3-sonnet",
+            || async { Ok("hello") },
+        );
+        fallback.run().await.map(|answer| answer.value).map_err(|failed| failed.to_string())
+    });
+    assert_eq!(task.await.unwrap(), Ok("hello"));
+    expect![[r#"
+        chain agent
+          chain attempt_1.provider_openai ! request timed out
+            model openai.chat
+            model openai.chat
+          chain attempt_1.provider_anthropic
+    "#]]
+    .assert_eq(&recorder.tree());
+}
+
+#[tokio::test]
+async fn without_a_tracer_calls_run_all_the_same() {
+    let quiet = opentelemetry::Context::new().with_telemetry_suppressed();
+    let (_turn, recorder) = recorded();
+    let _guard = quiet.attach();
+    let answer = Fallback::new("agent").provider("openai", "gpt-4", || async { Ok::<_, Busy>(7) }).run().await;
+    assert_eq!(answer.unwrap().value, 7);
+    assert!(recorder.spans().is_empty());
+}
+
+#[tokio::test]
+async fn a_monitor_tells_requests_errors_latency_tokens_and_cost() {
+    let (_turn, recorder) = recorded();
+    let monitor = ProviderMonitor::new();
+    let _ = monitor
+        .track("openai", "gpt-4", "why?", async {
+            model_call(None);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok::<_, Busy>(())
+        })
+        .await;
+    let _ = monitor.track("openai", "gpt-4", "why?", async { Err::<(), _>(Busy("rate limited")) }).await;
+    let mut request = monitor.track_request("anthropic", "claude-3-sonnet", "why?");
+    request.span().set_attribute("mine", 1);
+    request.tokens(10, 20);
+    request.cost_usd(0.5);
+    request.succeed();
+    drop(monitor.track_request("anthropic", "claude-3-sonnet", "left by ?"));
+
+    let report = monitor.report();
+    let gpt = report.get("openai", "gpt-4").unwrap();
+    assert_eq!((gpt.requests, gpt.success_rate), (2, 0.5));
+    assert_eq!(gpt.errors, BTreeMap::from([("it::Busy".to_owned(), 1)]));
+    assert!(gpt.min_ms < 20.0 && (20.0..5_000.0).contains(&gpt.max_ms), "{gpt:?}");
+    assert!(gpt.p50_ms <= gpt.p95_ms && gpt.p95_ms <= gpt.p99_ms && gpt.p99_ms >= 19.0, "{gpt:?}");
+    let claude = report.get("anthropic", "claude-3-sonnet").unwrap();
+    assert_eq!((claude.input_tokens, claude.output_tokens, claude.cost_usd), (10, 20, 0.5));
+    assert_eq!(claude.errors, BTreeMap::from([("unfinished".to_owned(), 1)]));
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["models"][0]["provider"], "anthropic");
+    let table = report.to_string();
+    assert!(table.starts_with("provider/model") && table.contains("openai/gpt-4"), "{table}");
+    expect![[r#"
+        chain monitor.openai
+          model openai.chat
+        chain monitor.openai ! rate limited
+        chain monitor.anthropic
+        chain monitor.anthropic
+    "#]]
+    .assert_eq(&recorder.tree());
+    let span = recorder.span("monitor.openai").unwrap();
+    assert_eq!(span.attribute("monitor.query_length"), Some(json!(4)));
+    assert_eq!(span.attribute("monitor.success"), Some(json!(true)));
+}
+
+#[test]
+fn a_monitor_is_fed_by_the_spans_of_model_calls() {
+    let monitor = ProviderMonitor::new();
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer_with(|builder| builder.also(monitor.exporter()));
+    tracer.in_span("agent", |_| {
+        model_call(None);
+        model_call(Some(&Busy("rate limited")));
+    });
+    assert_eq!(recorder.spans().len(), 3);
+    let report = monitor.report();
+    assert_eq!(report.models().len(), 1, "what is no model call is not counted: {report}");
+    let gpt = report.get("openai", "gpt-4").unwrap();
+    assert_eq!((gpt.requests, gpt.success_rate, gpt.input_tokens, gpt.output_tokens), (2, 0.5, 60, 24));
+    assert_eq!((gpt.cost_usd, gpt.errors.get("it::Busy")), (0.004, Some(&1)));
+}
+
+#[tokio::test]
+async fn a_monitor_records_metrics() {
+    let exporter = InMemoryMetricExporter::default();
+    let meters = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+    let monitor = ProviderMonitor::with_metrics(&meters);
+    let mut request = monitor.track_request("openai", "gpt-4", "why?");
+    request.tokens(10, 20);
+    request.cost_usd(0.5);
+    request.succeed();
+    meters.force_flush().unwrap();
+    let metrics = exporter.get_finished_metrics().unwrap();
+    let scopes = metrics.iter().flat_map(|metrics| metrics.scope_metrics());
+    let mut names: Vec<_> = scopes.flat_map(|scope| scope.metrics()).map(|metric| metric.name().to_owned()).collect();
+    names.sort();
+    let expected = ["cost", "duration", "requests", "tokens"].map(|name| format!("honeyhive.provider.{name}"));
+    assert_eq!(names, expected);
+}
+
+fn test() -> AbTest {
+    AbTest::new("split", [("A_openai", "openai", 0.7), ("B_anthropic", "anthropic", 0.3)]).unwrap()
+}
+
+#[test]
+fn a_key_keeps_its_variant_and_the_split_is_kept() {
+    let (first, second) = (test(), test());
+    let keys: Vec<_> = (0..10_000).map(|n| format!("user-{n}")).collect();
+    let of_a = keys.iter().filter(|key| first.arm(key).variant() == "A_openai").count();
+    assert!((6_850..7_150).contains(&of_a), "{of_a}");
+    assert!(keys.iter().all(|key| first.arm(key).variant() == second.arm(key).variant()));
+    let other = AbTest::new("other", [("A_openai", "openai", 0.7), ("B_anthropic", "anthropic", 0.3)]).unwrap();
+    let moved = keys.iter().filter(|key| other.arm(key).variant() != first.arm(key).variant()).count();
+    assert!(moved > 3_000, "tests are independent of each other: {moved}");
+    // As it is in every process and version: who is in a test must not change with a new build.
+    let some: String = keys.iter().take(12).map(|key| first.arm(key).variant().chars().next().unwrap()).collect();
+    expect!["BBAAAAAAAAAB"].assert_eq(&some);
+}
+
+#[test]
+fn a_split_that_is_none_is_an_error_that_says_why() {
+    let error = |variants: &[(&str, f64)]| {
+        let variants = variants.iter().map(|(name, share)| (*name, "provider", *share));
+        AbTest::new("split", variants).unwrap_err().to_string()
+    };
+    assert_eq!(error(&[("a", 1.0)]), "a test needs at least two variants, here is 1");
+    assert_eq!(error(&[("a", 1.2), ("b", -0.2)]), "the share of \"b\" is -0.2; it must be above 0");
+    assert_eq!(error(&[("a", 0.5), ("a", 0.5)]), "two variants are named \"a\"");
+    assert_eq!(error(&[("a", 0.5), ("b", 0.4)]), "the shares add up to 0.9; they must add up to 1");
+}
+
+#[tokio::test]
+async fn a_run_is_a_span_with_what_was_noted() {
+    let (_turn, recorder) = recorded();
+    let arm = test().arm("user-1");
+    let answer: Result<_, Busy> = arm
+        .run(async {
+            model_call(None);
+            arm.tokens(10);
+            arm.cost_usd(0.25);
+            arm.response("forty characters, or nearly so: thirty-9");
+            Ok(1)
+        })
+        .await;
+    assert_eq!(answer, Ok(1));
+    let failed = arm.run(async { Err::<(), _>(Busy("rate limited")) }).await;
+    assert!(failed.is_err());
+    expect![[r#"
+        chain ab_test.split
+          model openai.chat
+        chain ab_test.split ! rate limited
+    "#]]
+    .assert_eq(&recorder.tree());
+    let spans = recorder.spans();
+    let run = spans.iter().find(|span| span.name() == "ab_test.split").unwrap();
+    for (key, value) in [
+        ("ab_test.variant", json!(arm.variant())),
+        ("ab_test.provider", json!(arm.provider())),
+        ("ab_test.tokens_used", json!(10)),
+        ("ab_test.cost_usd", json!(0.25)),
+        ("ab_test.response_length", json!(40)),
+        ("ab_test.chars_per_token", json!(4.0)),
+        ("ab_test.success", json!(true)),
+    ] {
+        assert_eq!(run.attribute(key), Some(value), "{key}");
+    }
+    let failed = spans.iter().rfind(|span| span.name() == "ab_test.split").unwrap();
+    assert_eq!(failed.attribute("ab_test.tokens_used"), None, "what was noted belongs to one run");
+}
+
+/// One in four of the second variant's calls fails.
+#[tokio::test]
+async fn a_report_tells_a_real_difference_from_chance() {
+    let test = test();
+    let mut runs = BTreeMap::<String, u32>::new();
+    for n in 0..400 {
+        let arm = test.arm(&n.to_string());
+        let run = runs.entry(arm.variant().to_owned()).or_default();
+        *run += 1;
+        let fails = arm.variant().starts_with('B') && *run % 4 == 0;
+        let _ = arm.run(async { if fails { Err(Busy("overloaded")) } else { Ok(()) } }).await;
+    }
+    let report = test.report();
+    let b = &report.variants[1];
+    let interval = b.error_rate_interval.unwrap();
+    assert!(interval.low < 0.25 && 0.25 < interval.high + 0.01 && interval.low > 0.15, "{interval:?}");
+    let errors = report.comparisons[0].error_rate.unwrap();
+    assert!(errors.is_real && errors.difference > 0.2 && errors.p_value < 1e-6, "{errors:?}");
+    assert!(report.to_string().contains("a real difference"), "{report}");
+    let fresh = self::test().report();
+    assert!(fresh.comparisons[0].latency_ms.is_none());
+    assert!(fresh.to_string().contains("latency cannot be compared yet"), "{fresh}");
+}
