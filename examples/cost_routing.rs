@@ -27,7 +27,6 @@ async fn cost_optimized_agent(
 ) -> Result<Said, Trouble> {
     let span = tracer.span("agent.cost_optimization").event_type(EventType::Chain).start();
     span.set_attribute("optimization.strategy", "cost_based_routing");
-    let inside = span.context();
     let work = async {
         let score = complexity(clients, query).await?;
         let (decision, provider, model, said) = match score < 0.7 {
@@ -36,8 +35,7 @@ async fn cost_optimized_agent(
         };
         Ok::<_, Trouble>((score, decision, provider, model, said))
     };
-    let (score, decision, provider, model, said) =
-        opentelemetry::context::FutureExt::with_context(work, inside).await?;
+    let (score, decision, provider, model, said) = span.scope(work).await?;
     span.set_attribute("query.complexity_score", score);
     span.set_attribute("routing.decision", decision);
     span.set_attribute("routing.model", model);

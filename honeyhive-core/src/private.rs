@@ -5,7 +5,6 @@
 
 mod capture;
 mod probe;
-mod stream;
 
 pub use std::boxed::Box;
 pub use std::option::Option::{None, Some};
@@ -13,9 +12,10 @@ pub use std::result::Result::{Err, Ok};
 
 pub use self::capture::{Captured, Name};
 pub use self::probe::{ErrorText, Probe};
-pub use self::stream::{TracedStream, run_stream};
 pub use crate::tracer::pipeline::Pipeline;
 pub use crate::{Bucket, Enricher, EventType, SessionEnricher, Span, Value};
+
+use futures_core::Stream;
 
 use crate::{
     ConfigError, HoneyHiveTracer, LazyTracer,
@@ -23,6 +23,7 @@ use crate::{
     diag,
     span::Ending,
     start::{self, Start},
+    stream::{Read, TraceStream},
     tracer::any_records,
     value::{MASK, is_secret},
 };
@@ -180,7 +181,7 @@ pub fn never<T>() -> T {
 }
 
 impl Outcome<'_> {
-    fn write(self, span: &Span) {
+    pub(crate) fn write(self, span: &Span) {
         match self {
             Self::Silent => {}
             Self::Good(value) => {
@@ -232,6 +233,15 @@ where
     let mut ending = Ending::new(span);
     let body = ending.step(make);
     Traced { inner: body, ending, outcome: Some(outcome) }
+}
+
+/// Runs a function that returns a stream; the span ends with the stream.
+pub fn run_stream<S: Stream>(
+    span: Span,
+    make: impl FnOnce() -> S,
+    read: fn(&S::Item) -> Outcome<'_>,
+) -> TraceStream<S> {
+    TraceStream::new(span, make, Read::Outcome(read))
 }
 
 pin_project_lite::pin_project! {

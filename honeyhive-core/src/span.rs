@@ -21,7 +21,7 @@ use opentelemetry::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    Bucket, EventType, HoneyHiveTracer, Session, Value, attr,
+    Bucket, EventType, HoneyHiveTracer, InContext, Session, Value, attr,
     attributes::Attributes,
     context::ContextGuard,
     door,
@@ -229,6 +229,22 @@ impl Span {
     /// cancelled.
     pub fn instrument<F: Future>(self, future: F) -> Instrumented<F> {
         Instrumented { inner: future, span: Ending::new(self) }
+    }
+
+    /// Wraps a future so that the span is current while it runs. The span stays with its holder, who may set
+    /// more afterwards and ends it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+    /// let span = tracer.start_span("agent");
+    /// let answer = span.scope(async { "Paris" }).await;
+    /// span.set_attribute("answer.length", answer.len());
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn scope<F: Future>(&self, future: F) -> InContext<F> {
+        InContext::new(future, self.context())
     }
 
     /// Returns the OpenTelemetry context in which this span is current.

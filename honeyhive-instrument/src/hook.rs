@@ -30,7 +30,7 @@ pub use self::rmcp::{McpClient, McpHandler, McpServer};
 pub(crate) use self::{reqwest::tee, tee::fail};
 
 #[cfg(feature = "tracing-subscriber")]
-pub use self::tracing::GenAiLayer;
+pub use self::tracing::TracingLayer;
 
 /// Builds a client's tracing in: one line where the client is made, none where it is used.
 #[diagnostic::on_unimplemented(

@@ -29,7 +29,7 @@
 //! | `genai-prices` | none: prices of model calls, see [`pricing`] |
 //! | `hyper` | clients that take a base URL only, in any program: [`gateway`] |
 //! | `rmcp` | rmcp clients and servers: [`hook::McpClient`](hook), [`hook::McpServer`](hook) |
-//! | `tracing-subscriber` | crates that emit `gen_ai` spans of their own: [`hook::GenAiLayer`](hook) |
+//! | `tracing-subscriber` | crates that emit `gen_ai` spans of their own: [`hook::TracingLayer`](hook) |
 //! | `reqwest` | reqwest 0.13 clients, as reqwest-middleware |
 #![forbid(unsafe_code)]
 

@@ -15,10 +15,7 @@ use honeyhive_core::{Span, Status};
 use uuid::Uuid;
 
 pub use self::report::{AbReport, Comparison, Interval, VariantReport, Verdict};
-use crate::{
-    latency::Latency,
-    span::{start, within},
-};
+use crate::{latency::Latency, span::start};
 
 /// A test between variants of a call.
 ///
@@ -214,7 +211,7 @@ impl Arm {
         *self.noted() = Sample::default();
         let span = self.begin();
         let started = Instant::now();
-        let result = within(&span, call).await;
+        let result = span.scope(call).await;
         let (took, noted) = (started.elapsed(), *self.noted());
         self.test.tallies()[self.index].add(took, result.is_err(), &noted);
         note(&span, took, &noted);

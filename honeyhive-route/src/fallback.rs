@@ -7,7 +7,7 @@ use std::{borrow::Cow, error::Error, fmt, future::Future, pin::Pin};
 
 use honeyhive_core::{Span, Status};
 
-use crate::span::{start, within};
+use crate::span::start;
 
 type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 type Call<'a, T> = Box<dyn Fn() -> Pending<'a, T> + Send + Sync + 'a>;
@@ -175,7 +175,7 @@ impl<'a, T, E: fmt::Display> Fallback<'a, T, E> {
         span.set_attribute("resilience.max_retries", self.rounds);
         span.set_attribute("resilience.providers_available", self.providers.len());
         let mut failures = vec![];
-        let answer = within(&span, self.all_rounds(&mut failures)).await;
+        let answer = span.scope(self.all_rounds(&mut failures)).await;
         span.set_attribute("success.total_attempts", failures.len() + usize::from(answer.is_some()));
         match answer {
             Some(answer) => {
@@ -223,7 +223,7 @@ impl<T, E: fmt::Display> Provider<'_, T, E> {
         span.set_attribute("provider.model", self.model.clone());
         span.set_attribute("provider.priority", priority);
         span.set_attribute("attempt.number", round);
-        let result = within(&span, (self.call)()).await;
+        let result = span.scope((self.call)()).await;
         note(&span, &result);
         result
     }

@@ -17,10 +17,7 @@ use opentelemetry::{
 };
 use serde::Serialize;
 
-use crate::{
-    latency::Latency,
-    span::{start, within},
-};
+use crate::{latency::Latency, span::start};
 
 /// Most pairs of provider and model that are told apart; those beyond are counted under `other`.
 const MAX_MODELS: usize = 1_000;
@@ -138,7 +135,7 @@ impl ProviderMonitor {
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let request = self.track_request(provider, model, query);
-        let result = within(&request.span, call).await;
+        let result = request.span.scope(call).await;
         match &result {
             Ok(_) => request.succeed(),
             Err(error) => request.fail(error),

@@ -435,11 +435,67 @@ fn futures_and_streams_end_their_span_when_they_end() {
           metrics.time_to_first_item_ms = 0
           metadata.last = 2
           outputs.items = 3
+          outputs.result.0 = 0
+          outputs.result.1 = 1
+          outputs.result.2 = 2
         returns_boxed_stream
           inputs.n = 3
           metrics.time_to_first_item_ms = 0
           outputs.items = 1
+          outputs.result.0 = 0
           metadata.cancelled = true
+    "#]]
+    .assert_eq(&times_free(&details(&recorder)));
+}
+
+#[trace]
+fn words(mend: bool) -> impl Stream<Item = Result<String, std::fmt::Error>> {
+    let broken = (!mend).then_some(Err(std::fmt::Error));
+    stream::iter(["Hel", "lo"].map(|word| Ok(word.to_owned())).into_iter().chain(broken))
+}
+
+#[trace(outputs = false, err = false)]
+fn generic_items<'a, T: Clone + 'a>(items: &'a [T]) -> impl Stream<Item = &'a T> {
+    stream::iter(items)
+}
+
+#[test]
+fn what_the_items_of_a_stream_say_is_put_together() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let root = tracer.start_span("root").enter();
+    futures::executor::block_on(async {
+        assert_eq!(words(true).count().await, 2);
+        assert_eq!(words(false).count().await, 3);
+        assert_eq!(generic_items(&[1, 2]).count().await, 2);
+        let mixed = stream::iter([json!("a"), json!(null), json!({ "b": 1 })]);
+        let mixed = tracer.start_span("by hand").trace_stream(mixed, |item| item.clone().into());
+        assert_eq!(mixed.count().await, 3);
+    });
+    drop(root);
+    expect![[r#"
+        root
+        words
+          inputs.mend = true
+          metrics.time_to_first_item_ms = 0
+          outputs.items = 2
+          outputs.result = "Hello"
+        words
+          inputs.mend = false
+          metrics.time_to_first_item_ms = 0
+          error = "an error occurred when formatting an argument"
+          error_type = "core::fmt::Error"
+          outputs.items = 3
+          outputs.result = "Hello"
+        generic_items
+          inputs.items = "<&[i32]>"
+          metrics.time_to_first_item_ms = 0
+          outputs.items = 2
+        by hand
+          metrics.time_to_first_item_ms = 0
+          outputs.items = 3
+          outputs.result.0 = "a"
+          outputs.result.1.b = 1
     "#]]
     .assert_eq(&times_free(&details(&recorder)));
 }

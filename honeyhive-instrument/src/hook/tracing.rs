@@ -1,12 +1,13 @@
-//! Hook for crates that emit spans of their own with `tracing`: genai, rig, rmcp, adk-rust. Of all spans only
-//! those that speak of models (`gen_ai.…`) or of MCP (`mcp.…`) become spans here, with their fields as they
-//! are. What they enclose is below them, and a model call that a hook sees further down is no second span.
+//! Spans of `tracing` as spans of ours: those that speak of models (`gen_ai.…`) or of MCP (`mcp.…`), as genai,
+//! rig, rmcp and adk-rust emit them, or all. Each is current while it is entered, so `#[trace]`, model calls and
+//! spans of any OpenTelemetry instrumentation nest in it, and it nests in them. A model call that a hook sees
+//! further down is no second span.
 
 use std::{cell::RefCell, fmt};
 
-use honeyhive_core::current_tracer;
+use honeyhive_core::{Bucket, current_tracer};
 use opentelemetry::{
-    Context, ContextGuard, KeyValue, Value,
+    Context, ContextGuard, Key, KeyValue, Value,
     trace::{SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
 };
 use tracing::{
@@ -18,30 +19,59 @@ use tracing_subscriber::{Layer, layer, registry::LookupSpan};
 
 use crate::context;
 
+/// Parts of an event that fields can go to.
+const BUCKETS: [Bucket; 7] = [
+    Bucket::Inputs,
+    Bucket::Outputs,
+    Bucket::Metadata,
+    Bucket::Metrics,
+    Bucket::Feedback,
+    Bucket::Config,
+    Bucket::UserProperties,
+];
 /// Starts of the names of fields that a span is taken for.
 const OURS: [&str; 2] = ["gen_ai.", "mcp."];
 /// Operations that are one call of a model.
 const MODEL_CALLS: [&str; 4] = ["chat", "generate_content", "text_completion", "embeddings"];
 
-/// A layer of `tracing-subscriber` that turns spans about models into spans of the current tracer.
+/// A layer of `tracing-subscriber` that turns spans into spans of the current tracer.
 ///
 /// ```
-/// use honeyhive_instrument::hook::GenAiLayer;
-/// use tracing_subscriber::layer::SubscriberExt;
+/// use honeyhive_instrument::hook::TracingLayer;
+/// use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt};
 ///
-/// let subscriber = tracing_subscriber::registry().with(GenAiLayer::new());
+/// // What crates say about models, as they say it.
+/// let subscriber = tracing_subscriber::registry().with(TracingLayer::model_calls());
+/// # let _ = subscriber;
+/// // Everything from `info` on, for programs that are instrumented with `tracing`.
+/// let subscriber = tracing_subscriber::registry().with(TracingLayer::all().with_filter(LevelFilter::INFO));
 /// # let _ = subscriber;
 /// // In a program: `tracing::subscriber::set_global_default(subscriber)`.
 /// ```
 ///
-/// It records what those crates record; whether that has content is up to them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct GenAiLayer(());
+/// It records the fields that are there; whether those have content is up to who wrote them. The fields
+/// `otel.name`, `otel.kind`, `otel.status_code` and `otel.status_description` mean what they mean to
+/// tracing-opentelemetry; `event_type` is the type of the event, and fields that begin with `inputs.`,
+/// `outputs.`, `metadata.`, `metrics.`, `feedback.`, `config.` or `user_properties.` go to that part of it.
+#[derive(Clone, Copy, Debug)]
+pub struct TracingLayer {
+    all: bool,
+}
 
-impl GenAiLayer {
-    /// Makes the layer.
-    pub fn new() -> Self {
-        Self::default()
+impl TracingLayer {
+    /// Takes spans about models and MCP only.
+    pub fn model_calls() -> Self {
+        Self { all: false }
+    }
+
+    /// Takes all spans that reach it; a filter of `tracing-subscriber` says which do.
+    pub fn all() -> Self {
+        Self { all: true }
+    }
+
+    fn takes(self, metadata: &Metadata<'_>) -> bool {
+        let speaks_of = |start: &&str| metadata.fields().iter().any(|field| field.name().starts_with(start));
+        metadata.is_span() && (self.all || OURS.iter().any(|start| speaks_of(start)))
     }
 }
 
@@ -53,13 +83,9 @@ thread_local! {
     static ENTERED: RefCell<Vec<(Id, ContextGuard)>> = const { RefCell::new(Vec::new()) };
 }
 
-fn is_ours(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && metadata.fields().iter().any(|field| OURS.iter().any(|start| field.name().starts_with(start)))
-}
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for GenAiLayer {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TracingLayer {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, subscriber: layer::Context<'_, S>) {
-        let (true, Some(span)) = (is_ours(attributes.metadata()), subscriber.span(id)) else { return };
+        let (true, Some(span)) = (self.takes(attributes.metadata()), subscriber.span(id)) else { return };
         let above =
             span.scope().skip(1).find_map(|span| span.extensions().get::<Bridged>().map(|known| known.0.clone()));
         // What encloses it here may be nearer than what encloses it in `tracing`.
@@ -149,7 +175,16 @@ impl Fields {
     }
 
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.attributes.push(KeyValue::new(field.name(), value));
+        let name = field.name();
+        let part = BUCKETS.iter().find(|bucket| {
+            name.strip_prefix(&bucket.prefix()["honeyhive_".len()..]).is_some_and(|rest| rest.starts_with('.'))
+        });
+        let key = match (part, name) {
+            (Some(_), _) => Key::new(format!("honeyhive_{name}")),
+            (None, "event_type") => Key::from_static_str("honeyhive_event_type"),
+            (None, name) => Key::from_static_str(name),
+        };
+        self.attributes.push(KeyValue::new(key, value));
     }
 
     /// The fields that tracing-opentelemetry gives a meaning have it here too.

@@ -1,7 +1,7 @@
-//! The layer for `tracing`: spans about models, and nothing else.
+//! The layer for `tracing`: spans about models and nothing else, or all.
 
 use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
-use honeyhive_instrument::{WithHoneyHive, hook::GenAiLayer, otel_genai};
+use honeyhive_instrument::{WithHoneyHive, hook::TracingLayer, otel_genai};
 use serde_json::json;
 use tracing::{field::Empty, info_span};
 use tracing_subscriber::layer::SubscriberExt;
@@ -16,7 +16,8 @@ async fn spans_about_models_nest_with_ours_and_calls_below_are_not_doubled() {
     let tracer = recorder.tracer();
     let instrumentor = otel_genai::OpenAIInstrumentor::new();
     instrumentor.instrument(tracer.provider()).unwrap();
-    let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(GenAiLayer::new()));
+    let _subscriber =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(TracingLayer::model_calls()));
     let call = async || {
         let client = reqwest::Client::new().with_honeyhive();
         let url = server.url() + "/v1/chat/completions";
@@ -69,9 +70,60 @@ async fn spans_about_models_nest_with_ours_and_calls_below_are_not_doubled() {
 }
 
 #[tokio::test]
+async fn all_spans_nest_with_ours_and_fields_go_to_the_parts_of_the_event() {
+    use tracing_subscriber::{Layer, filter::LevelFilter};
+
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let layer = TracingLayer::all().with_filter(LevelFilter::INFO);
+    let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let root = tracer.start_span("ours").enter();
+    let request = info_span!(
+        "request",
+        event_type = "chain",
+        inputs.question = "why?",
+        metrics.score = 0.5,
+        inputsish = 1,
+        outputs.answer = Empty
+    );
+    request.in_scope(|| {
+        drop(tracer.start_span("ours below"));
+        tracing::debug_span!("too fine").in_scope(|| drop(tracer.start_span("ours below that")));
+        opentelemetry::trace::Tracer::in_span(
+            &opentelemetry::trace::TracerProvider::tracer(tracer.provider(), "foreign"),
+            "foreign",
+            |_| drop(info_span!("below foreign")),
+        );
+    });
+    request.record("outputs.answer", "because");
+    drop((request, root));
+    expect_test::expect![[r#"
+        tool ours
+          chain request
+            tool ours below
+            tool ours below that
+            tool foreign
+              tool below foreign
+    "#]]
+    .assert_eq(&recorder.tree());
+    let request = recorder.span("request").unwrap();
+    for (key, value) in [
+        ("honeyhive_inputs.question", json!("why?")),
+        ("honeyhive_metrics.score", json!(0.5)),
+        ("honeyhive_outputs.answer", json!("because")),
+        ("inputsish", json!(1)),
+        ("honeyhive.session_id", json!(tracer.session().id())),
+    ] {
+        assert_eq!(request.attribute(key), Some(value), "{key}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_tracer_nothing_happens() {
     let _turn = turn().await;
-    let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(GenAiLayer::new()));
+    let _subscriber =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(TracingLayer::model_calls()));
     let span = info_span!("chat", gen_ai.operation.name = "chat");
     span.in_scope(|| {});
 }

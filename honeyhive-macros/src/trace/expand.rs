@@ -32,7 +32,7 @@ pub(super) fn function(function: Function, traced: &Traced<'_>) -> TokenStream {
         }
         Shape::Stream { boxed } => {
             let closure = closure(traced, &body);
-            pin(boxed, quote!(#hh::run_stream(#span, #closure)))
+            pin(boxed, quote!(#hh::run_stream(#span, #closure, #outcome)))
         }
     };
     let import = match traced.probes() {
@@ -121,6 +121,7 @@ fn edge(traced: &Traced<'_>) -> TokenStream {
 /// The closure that turns a result into what is recorded.
 fn outcome(traced: &Traced<'_>) -> TokenStream {
     let (hh, out, good, bad) = (hh(), local("out"), local("good"), local("bad"));
+    let typed = traced.item.as_ref().map(|item| quote_spanned!(item.span()=> : &#item));
     let keep = match traced.outputs {
         true => quote!(#hh::good((&&&&#hh::Probe(#good)).capture())),
         false => quote!(#hh::silent()),
@@ -128,12 +129,12 @@ fn outcome(traced: &Traced<'_>) -> TokenStream {
     let fail = match traced.err {
         ErrForm::Display => quote!((&&&#hh::Probe(#bad)).error()),
         ErrForm::Debug => quote!((&&#hh::Probe(#bad)).error()),
-        ErrForm::Off if traced.outputs => return quote!(|#good| #keep),
-        ErrForm::Off => return quote!(|_| #keep),
+        ErrForm::Off if traced.outputs => return quote!(|#good #typed| #keep),
+        ErrForm::Off => return quote!(|_ #typed| #keep),
     };
     let good = if traced.outputs { quote!(#good) } else { quote!(_) };
     quote! {
-        |#out| match (&&#hh::Probe(#out)).split() {
+        |#out #typed| match (&&#hh::Probe(#out)).split() {
             #hh::Ok(#good) => #keep,
             #hh::Err(#bad) => #hh::bad(#fail),
         }

@@ -35,6 +35,8 @@ pub(super) struct Traced<'a> {
     pub(super) tracer: Option<&'a Expr>,
     pub(super) session_id: Option<&'a Expr>,
     pub(super) maps: Vec<(&'static str, &'a Map)>,
+    /// Type of a stream's items, where the return type says it and nothing else pins it down.
+    pub(super) item: Option<Type>,
     /// Return type as an annotation, with `_` for what cannot be named there.
     pub(super) returns: Option<Type>,
 }
@@ -86,6 +88,7 @@ impl<'a> Traced<'a> {
                 .into_iter()
                 .filter_map(|(bucket, map)| Some((bucket, map.as_ref()?)))
                 .collect(),
+            item: item(&sig.output),
             returns: annotation(&sig.output),
         };
         errors.or_value(Some(traced))
@@ -95,7 +98,7 @@ impl<'a> Traced<'a> {
 impl Traced<'_> {
     /// Returns whether any value is captured.
     pub(super) fn probes(&self) -> bool {
-        let result = !matches!(self.shape, Shape::Stream { .. }) && (self.outputs || self.err != ErrForm::Off);
+        let result = self.outputs || self.err != ErrForm::Off;
         let entries = self.maps.iter().any(|(_, map)| !map.0.is_empty());
         result || entries || !self.captures.is_empty()
     }
@@ -200,17 +203,40 @@ fn of_bounds<'b>(bounds: impl Iterator<Item = &'b TypeParamBound>, boxed: bool) 
     })
 }
 
-/// Makes the return type fit for an annotation inside the body. `None` for none and for `!`.
-fn annotation(output: &ReturnType) -> Option<Type> {
-    struct Opaque;
-    impl VisitMut for Opaque {
-        fn visit_type_mut(&mut self, ty: &mut Type) {
-            match ty {
-                Type::ImplTrait(_) => *ty = syn::parse_quote!(_),
-                _ => syn::visit_mut::visit_type_mut(self, ty),
-            }
+/// Replaces what cannot be named inside the body.
+struct Opaque;
+
+impl VisitMut for Opaque {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        match ty {
+            Type::ImplTrait(_) => *ty = syn::parse_quote!(_),
+            _ => syn::visit_mut::visit_type_mut(self, ty),
         }
     }
+}
+
+/// Finds `T` in `impl Stream<Item = T>`.
+fn item(output: &ReturnType) -> Option<Type> {
+    let ReturnType::Type(_, ty) = output else { return None };
+    let Type::ImplTrait(opaque) = &**ty else { return None };
+    let bounds = opaque.bounds.iter().filter_map(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last(),
+        _ => None,
+    });
+    let arguments = bounds.filter(|last| last.ident == "Stream").find_map(|last| match &last.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(arguments),
+        _ => None,
+    });
+    let mut item = arguments?.args.iter().find_map(|argument| match argument {
+        GenericArgument::AssocType(of) if of.ident == "Item" => Some(of.ty.clone()),
+        _ => None,
+    })?;
+    Opaque.visit_type_mut(&mut item);
+    Some(item)
+}
+
+/// Makes the return type fit for an annotation inside the body. `None` for none and for `!`.
+fn annotation(output: &ReturnType) -> Option<Type> {
     match output {
         ReturnType::Default => Some(Type::Tuple(syn::TypeTuple {
             attrs: vec![],

@@ -8,7 +8,7 @@ use genai::{
     resolver::{AuthData, Endpoint, ServiceTargetResolver},
 };
 use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
-use honeyhive_instrument::hook::GenAiLayer;
+use honeyhive_instrument::hook::TracingLayer;
 use serde_json::json;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -24,7 +24,8 @@ async fn its_own_spans_are_below_ours() {
     .unwrap();
     let recorder = Recorder::new();
     let tracer = recorder.tracer();
-    let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(GenAiLayer::new()));
+    let _subscriber =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(TracingLayer::model_calls()));
     let base = server.url() + "/v1/";
     let resolver = ServiceTargetResolver::from_resolver_fn(move |target: ServiceTarget| {
         Ok::<_, genai::resolver::Error>(ServiceTarget {
