@@ -57,5 +57,6 @@ pub use self::span::{Instrumented, Span, SpanBuilder, SpanGuard, SpanKind, Statu
 pub use self::span_record::SpanRecord;
 pub use self::stream::TraceStream;
 pub use self::tracer::builder::TracerBuilder;
+pub use self::tracer::coexist::Integration;
 pub use self::tracer::{HoneyHiveTracer, LazyTracer};
 pub use self::value::{MASK, MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUE_BYTES, MAX_WIDTH, Value};

@@ -3,6 +3,7 @@
 //! last handle lets the worker send what is left, without blocking.
 
 pub(crate) mod builder;
+pub(crate) mod coexist;
 mod ids;
 mod lazy;
 pub(crate) mod local;
@@ -14,7 +15,7 @@ use std::{
     future::Future,
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -79,6 +80,9 @@ pub(crate) struct Core {
     pub(crate) max_open: u64,
     queue: Arc<Queue>,
     shared: OnceCell<Weak<Shared>>,
+    /// Whether its provider is the global one, and whether it listens to another.
+    global: AtomicBool,
+    attached: AtomicBool,
 }
 
 impl Core {
@@ -109,7 +113,8 @@ impl Core {
     pub(crate) fn with_queue(&self, queue: Arc<Queue>) -> Arc<Self> {
         let Self { config, origin, limits, max_open, .. } = self;
         let (config, origin, shared) = (config.clone(), Arc::clone(origin), OnceCell::new());
-        Arc::new(Self { config, origin, limits: *limits, max_open: *max_open, queue, shared })
+        let (limits, max_open) = (*limits, *max_open);
+        Arc::new(Self { config, origin, limits, max_open, queue, shared, global: false.into(), attached: false.into() })
     }
 }
 

@@ -373,6 +373,8 @@ fn assemble(config: Config, destinations: Destinations) -> HoneyHiveTracer {
         origin,
         config,
         shared: OnceCell::new(),
+        global: false.into(),
+        attached: false.into(),
     });
     let ticket = Ticket::new();
     let provider = provider(&core, &ticket, resource);
