@@ -49,6 +49,7 @@
 //! | `reqwest` | reqwest 0.13, reqwest-middleware | the hook for reqwest clients |
 //! | `rmcp` | rmcp 3 | the hooks for its clients and servers |
 //! | `tracing-subscriber` | tracing-subscriber 0.3 | the layer for crates that emit `gen_ai` spans |
+//! | `tower-service` | tower-service 0.3 | [`propagation::RequestLayer`], for servers such as axum |
 //! | `hyper` | hyper 1 | the gateway of `instrument`, the fake HoneyHive server of [`testing`] |
 //!
 //! None is on by default.

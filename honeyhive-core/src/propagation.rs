@@ -2,6 +2,9 @@
 //! Session, project and source travel only where the caller asks for it, since they reach whoever is
 //! at the other end.
 
+#[cfg(feature = "tower-service")]
+mod request;
+
 use std::collections::HashMap;
 
 use opentelemetry::{
@@ -15,6 +18,9 @@ use crate::{
     context::{ContextGuard, current_tracer},
     instrumented::InContext,
 };
+
+#[cfg(feature = "tower-service")]
+pub use self::request::{RequestFuture, RequestLayer, RequestService};
 
 /// Headers, or anything like them, that a context can be read from and written to.
 pub trait Carrier {

@@ -1,0 +1,184 @@
+//! A tower layer for servers: a span for each request, in the trace that the request came from, and in a
+//! session of its own where that is wanted. Works on anything that serves `http::Request`: axum, tonic, hyper.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{self, Poll},
+};
+
+use http::{Extensions, HeaderName, Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::extract;
+use crate::{EventType, HoneyHiveTracer, Session, Span, SpanKind, Status, current_tracer, span::Ending};
+
+/// Traces the requests that a server serves.
+///
+/// ```
+/// use honeyhive_core::propagation::RequestLayer;
+///
+/// let layer = RequestLayer::new().session_per_request();
+/// // With axum: `Router::new().route(…).layer(layer)`.
+/// # let _ = layer;
+/// ```
+///
+/// Each request is a span `<METHOD> <path>` of kind `SERVER`, below the span whose `traceparent` came with it, with
+/// `http.request.method`, `url.path`, `http.response.status_code` and, where it is known, `http.route`. An answer
+/// from 500 on is an error. The span ends with the head of the answer; a body that is streamed goes on. Without a
+/// tracer requests are served untouched.
+#[derive(Clone, Debug)]
+#[must_use = "a layer does nothing until it is added to a service"]
+pub struct RequestLayer {
+    sessions: Sessions,
+    route: Option<fn(&Extensions) -> Option<String>>,
+}
+
+#[derive(Clone, Debug)]
+enum Sessions {
+    /// The one in the baggage, where the tracer trusts it, else the tracer's.
+    Ambient,
+    PerRequest,
+    Header(HeaderName),
+}
+
+impl RequestLayer {
+    /// Makes the layer. Requests belong to the tracer's session, or to that in their baggage where the tracer
+    /// [trusts](crate::TracerBuilder::trust_inbound_session) it.
+    pub fn new() -> Self {
+        Self { sessions: Sessions::Ambient, route: None }
+    }
+
+    /// Gives each request a session of its own.
+    pub fn session_per_request(mut self) -> Self {
+        self.sessions = Sessions::PerRequest;
+        self
+    }
+
+    /// Takes up the session that a header names, such as the id of a conversation; a request without it gets a
+    /// session of its own. Whoever sends the header chooses the session.
+    pub fn session_from_header(mut self, name: HeaderName) -> Self {
+        self.sessions = Sessions::Header(name);
+        self
+    }
+
+    /// Says how to find the route of a request, for the name of its span: `/users/{id}` instead of `/users/17`. With
+    /// axum: `|it| it.get::<MatchedPath>().map(|path| path.as_str().to_owned())`.
+    pub fn route(mut self, find: fn(&Extensions) -> Option<String>) -> Self {
+        self.route = Some(find);
+        self
+    }
+
+    fn begin<B>(&self, tracer: &HoneyHiveTracer, request: &Request<B>) -> Span {
+        let (method, path) = (request.method().as_str(), request.uri().path());
+        let route = self.route.and_then(|find| find(request.extensions()));
+        let name = format!("{method} {}", route.as_deref().unwrap_or(path));
+        let inbound = extract(request.headers());
+        let mut span = tracer.span(name.clone()).kind(SpanKind::Server).event_type(EventType::Chain);
+        span = span.parent(inbound.context());
+        if let Some(session) = self.session(tracer, request, &name) {
+            span = span.session(&session);
+        }
+        let span = span.start();
+        span.set_attribute("http.request.method", method.to_owned());
+        span.set_attribute("url.path", path.to_owned());
+        span.set_attribute("http.route", route);
+        span
+    }
+
+    fn session<B>(&self, tracer: &HoneyHiveTracer, request: &Request<B>, name: &str) -> Option<Session> {
+        match &self.sessions {
+            Sessions::Ambient => None,
+            Sessions::PerRequest => Some(tracer.new_session(name)),
+            Sessions::Header(header) => {
+                let id =
+                    request.headers().get(header).and_then(|id| id.to_str().ok()).filter(|id| !id.trim().is_empty());
+                Some(id.map_or_else(|| tracer.new_session(name), |id| tracer.resume_session(id)))
+            }
+        }
+    }
+}
+
+impl Default for RequestLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Layer<S> for RequestLayer {
+    type Service = RequestService<S>;
+
+    fn layer(&self, inner: S) -> RequestService<S> {
+        RequestService { inner, layer: self.clone() }
+    }
+}
+
+/// The service that [`RequestLayer`] makes.
+#[derive(Clone, Debug)]
+pub struct RequestService<S> {
+    inner: S,
+    layer: RequestLayer,
+}
+
+impl<S, B, R> Service<Request<B>> for RequestService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = RequestFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let span = current_tracer().map_or(Span::off(), |tracer| self.layer.begin(&tracer, &request));
+        let mut ending = Ending::new(span);
+        let inner = ending.step(|| self.inner.call(request));
+        RequestFuture { inner, ending }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The future of [`RequestService`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct RequestFuture<F> {
+        #[pin]
+        inner: F,
+        ending: Ending,
+    }
+}
+
+impl<F, R, E> Future for RequestFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let answer = task::ready!(this.ending.step(|| this.inner.poll(cx)));
+        let span = this.ending.span();
+        match &answer {
+            Ok(response) => {
+                let status = response.status();
+                span.set_attribute("http.response.status_code", status.as_u16());
+                if status.is_server_error() {
+                    span.set_status(Status::error(status.to_string()));
+                }
+            }
+            Err(_) => span.set_status(Status::error("the service failed")),
+        }
+        this.ending.finish();
+        Poll::Ready(answer)
+    }
+}
+
+impl<F> fmt::Debug for RequestFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestFuture").field("span", self.ending.span()).finish_non_exhaustive()
+    }
+}
