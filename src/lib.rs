@@ -24,7 +24,9 @@
 //! | trace calls of model clients | [`instrument`] |
 //! | fall back from one provider to the next, compare providers, watch them | [`route`] |
 //! | group a conversation or a request | [`HoneyHiveTracer::new_session`], [`Session`] |
+//! | add feedback to an event later, by its id | [`HoneyHiveTracer::update_event`] |
 //! | go on with a trace in another service | [`propagation`] |
+//! | live beside other OpenTelemetry code | [`HoneyHiveTracer::integration`] |
 //! | know what arrived | [`HoneyHiveTracer::flush`], [`Report`] |
 //! | send what local mode kept | [`HoneyHiveTracer::forward`] |
 //! | send spans elsewhere | [`Exporter`], [`TracerBuilder::exporter`] |

@@ -15,7 +15,7 @@ use crate::{Bucket, Value, config::Config, session::SessionTag};
 #[derive(Debug)]
 pub(crate) enum Call {
     SessionStart(SessionStart),
-    UpdateEvent(EventUpdate),
+    UpdateEvent(UpdateBody),
     /// A call that local mode kept: method, path and body.
     Kept(&'static str, &'static str, serde_json::Value),
 }
@@ -99,15 +99,15 @@ impl Update {
         }
     }
 
-    pub(crate) fn of(mut self, event_id: &str) -> EventUpdate {
+    pub(crate) fn of(mut self, event_id: &str) -> UpdateBody {
         self.0.insert("event_id".into(), event_id.into());
-        EventUpdate(self.0)
+        UpdateBody(self.0)
     }
 }
 
 /// Body of `PUT /events`.
 #[derive(Debug)]
-pub(crate) struct EventUpdate(Map<String, serde_json::Value>);
+pub(crate) struct UpdateBody(Map<String, serde_json::Value>);
 
 fn as_map(value: Value, fallback_key: &str) -> serde_json::Value {
     match value.to_serde() {

@@ -37,6 +37,7 @@ mod start;
 mod stream;
 pub mod testing;
 mod tracer;
+mod update;
 mod value;
 mod wire;
 
@@ -59,4 +60,5 @@ pub use self::stream::TraceStream;
 pub use self::tracer::builder::TracerBuilder;
 pub use self::tracer::coexist::Integration;
 pub use self::tracer::{HoneyHiveTracer, LazyTracer};
+pub use self::update::EventUpdate;
 pub use self::value::{MASK, MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUE_BYTES, MAX_WIDTH, Value};

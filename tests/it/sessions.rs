@@ -26,6 +26,25 @@ fn the_tracers_session_is_started_in_the_background_with_its_inputs() {
 }
 
 #[test]
+fn feedback_reaches_an_event_that_has_ended_by_its_id() {
+    use honeyhive::Bucket;
+
+    let (backend, tracer) = backend(|builder| builder);
+    let span = tracer.start_span("answer");
+    let id = span.event_id().unwrap();
+    span.end();
+    assert!(tracer.flush(LIMIT).is_complete());
+    let feedback = json!({ "rating": 5 });
+    tracer.update_event(&id).put(Bucket::Feedback, &feedback).put(Bucket::Metrics, json!({ "score": 0.9 })).send();
+    assert!(tracer.flush(LIMIT).is_complete());
+    let received = backend.received();
+    assert_eq!(received.event("answer").unwrap()["event_id"], json!(id));
+    let expected = json!({ "event_id": id, "feedback": feedback, "metrics": { "score": 0.9 } });
+    assert_eq!(received.updates(), [expected]);
+    assert_eq!(honeyhive::Span::off().event_id(), None);
+}
+
+#[test]
 fn a_resumed_session_is_not_started_again() {
     let id = "8f14e45f-ceea-467f-ab1e-2c3d4e5f6a7b";
     let (backend, tracer) = backend(|builder| builder.session_id(id));
