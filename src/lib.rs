@@ -65,7 +65,17 @@ pub use honeyhive_route as route;
 #[doc(hidden)]
 pub use honeyhive_core::private as __private;
 
-/// Compiles the programs of the README.
+/// Compiles the programs of the README and of the guide.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod guide {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/recipes.md")]
+    struct Recipes;
+    #[doc = include_str!("../docs/from-python.md")]
+    struct FromPython;
+    #[doc = include_str!("../docs/sessions.md")]
+    struct Sessions;
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
+}

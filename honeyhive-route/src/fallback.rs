@@ -10,6 +10,8 @@ use honeyhive_core::{Span, Status};
 use crate::span::start;
 
 type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type Pause<'a> = Box<dyn Fn(u32) -> Pending<'a, ()> + Send + Sync + 'a>;
+type GivesUp<'a, E> = Box<dyn Fn(&E) -> bool + Send + Sync + 'a>;
 type Call<'a, T> = Box<dyn Fn() -> Pending<'a, T> + Send + Sync + 'a>;
 
 /// A call that falls back from one provider to the next.
@@ -45,8 +47,8 @@ pub struct Fallback<'a, T, E> {
     name: Cow<'static, str>,
     rounds: u32,
     providers: Vec<Provider<'a, T, E>>,
-    pause: Option<Box<dyn Fn(u32) -> Pending<'a, ()> + Send + Sync + 'a>>,
-    gives_up: Option<Box<dyn Fn(&E) -> bool + Send + Sync + 'a>>,
+    pause: Option<Pause<'a>>,
+    gives_up: Option<GivesUp<'a, E>>,
 }
 
 struct Provider<'a, T, E> {

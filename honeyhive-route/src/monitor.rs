@@ -127,6 +127,10 @@ impl ProviderMonitor {
     }
 
     /// Tracks a call from its first poll to its result; model calls in it are children of its span.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call.
     pub async fn track<T, E: fmt::Display>(
         &self,
         provider: &str,

@@ -71,7 +71,7 @@ impl TracingLayer {
 
     fn takes(self, metadata: &Metadata<'_>) -> bool {
         let speaks_of = |start: &&str| metadata.fields().iter().any(|field| field.name().starts_with(start));
-        metadata.is_span() && (self.all || OURS.iter().any(|start| speaks_of(start)))
+        metadata.is_span() && (self.all || OURS.iter().any(speaks_of))
     }
 }
 
