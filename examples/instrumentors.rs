@@ -12,6 +12,7 @@ use honeyhive::set_default_tracer;
 use support::Clients;
 
 type Outcome = Result<(), Box<dyn Error>>;
+type Strategy = (&'static str, fn(&HoneyHiveTracer) -> Outcome);
 
 /// Lightweight and open: for development and simple setups.
 fn all_openinference(tracer: &HoneyHiveTracer) -> Outcome {
@@ -51,7 +52,7 @@ fn quick_start(tracer: &HoneyHiveTracer) -> Outcome {
 
 #[tokio::main]
 async fn main() -> Outcome {
-    let strategies: [(&str, fn(&HoneyHiveTracer) -> Outcome); 4] = [
+    let strategies: [Strategy; 4] = [
         ("all OpenInference", all_openinference),
         ("all Traceloop", all_traceloop),
         ("mixed", mixed),

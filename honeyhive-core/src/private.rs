@@ -10,7 +10,7 @@ pub use std::boxed::Box;
 pub use std::option::Option::{None, Some};
 pub use std::result::Result::{Err, Ok};
 
-pub use self::capture::{Captured, Name};
+pub use self::capture::{Captured, Name, config, feedback, inputs, metadata, metrics, outputs, user_properties};
 pub use self::probe::{ErrorText, Probe};
 pub use crate::tracer::pipeline::Pipeline;
 pub use crate::{Bucket, Enricher, EventType, SessionEnricher, Span, Value};
@@ -28,11 +28,11 @@ use crate::{
     value::{MASK, is_secret},
 };
 
-/// The methods of [`Probe`], without names that could hide a user's.
+/// [`Probe`] under a name that nobody has, and its methods, without names that could hide a user's.
 pub mod prelude {
     pub use super::probe::{
-        SplitPlain as _, SplitResult as _, ViaDebug as _, ViaDisplay as _, ViaScalar as _, ViaSerialize as _,
-        ViaTypeName as _,
+        Probe as __HoneyHiveProbe, SplitPlain as _, SplitResult as _, ViaDebug as _, ViaDisplay as _, ViaScalar as _,
+        ViaSerialize as _, ViaTypeName as _,
     };
 }
 
@@ -186,7 +186,7 @@ impl Outcome<'_> {
             Self::Silent => {}
             Self::Good(value) => {
                 let mut attributes = Attributes::default();
-                const { Name::new(Bucket::Outputs, "result") }.write(value, &mut attributes);
+                const { outputs("result") }.write(value, &mut attributes);
                 span.put(attributes);
             }
             Self::Bad(error) => span.fail(error.kind, &error.message),

@@ -109,7 +109,7 @@ impl Value {
                 let items = items.iter().map(|item| item.quote(hh));
                 quote!(#hh::list([#(#items),*]))
             }
-            Self::Expr(expr) => quote_spanned!(expr.span()=> (&&&&#hh::Probe(&(#expr))).capture()),
+            Self::Expr(expr) => quote_spanned!(expr.span()=> (&&&&__HoneyHiveProbe(&(#expr))).capture()),
         }
     }
 

@@ -5,10 +5,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -17,11 +14,12 @@ use honeyhive_core::{EventType, Span, current_tracer, set_default_tracer, testin
 use honeyhive_route::{AbTest, Fallback, ProviderMonitor};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use serde_json::json;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// The default tracer is one per process: tests take turns.
-fn recorded() -> (MutexGuard<'static, ()>, Recorder) {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+async fn recorded() -> (MutexGuard<'static, ()>, Recorder) {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let turn = TURN.lock().await;
     let recorder = Recorder::new();
     set_default_tracer(&recorder.tracer());
     (turn, recorder)
@@ -52,7 +50,7 @@ fn model_call(error: Option<&Busy>) {
 
 #[tokio::test]
 async fn the_next_provider_answers_when_one_fails() {
-    let (_turn, recorder) = recorded();
+    let (_turn, recorder) = recorded().await;
     let calls = AtomicU32::new(0);
     let calls = &calls;
     let fallback = Fallback::new("agent.resilient_multi_provider")
@@ -99,7 +97,7 @@ async fn the_next_provider_answers_when_one_fails() {
 
 #[tokio::test]
 async fn when_all_fail_every_error_is_told() {
-    let (_turn, recorder) = recorded();
+    let (_turn, recorder) = recorded().await;
     let pauses = AtomicU32::new(0);
     let failed = Fallback::<(), _>::new("agent")
         .rounds(2)
@@ -122,7 +120,7 @@ async fn when_all_fail_every_error_is_told() {
 
 #[tokio::test]
 async fn an_error_that_no_other_provider_would_mend_ends_it() {
-    let (_turn, recorder) = recorded();
+    let (_turn, recorder) = recorded().await;
     let failed = Fallback::<(), _>::new("agent")
         .rounds(9)
         .give_up_if(|error| *error == Busy("bad request"))
@@ -155,7 +153,7 @@ async fn towers_retry_and_timeout_go_around_a_providers_call() {
         }
     }
 
-    let (_turn, recorder) = recorded();
+    let (_turn, recorder) = recorded().await;
     let hanging =
         ServiceBuilder::new().retry(Once(true)).timeout(Duration::from_millis(5)).service(service_fn(|()| async {
             model_call(None);
@@ -184,7 +182,7 @@ async fn towers_retry_and_timeout_go_around_a_providers_call() {
 #[tokio::test]
 async fn without_a_tracer_calls_run_all_the_same() {
     let quiet = opentelemetry::Context::new().with_telemetry_suppressed();
-    let (_turn, recorder) = recorded();
+    let (_turn, recorder) = recorded().await;
     let _guard = quiet.attach();
     let answer = Fallback::new("agent").provider("openai", "gpt-4", || async { Ok::<_, Busy>(7) }).run().await;
     assert_eq!(answer.unwrap().value, 7);
@@ -193,7 +191,7 @@ async fn without_a_tracer_calls_run_all_the_same() {
 
 #[tokio::test]
 async fn a_monitor_tells_requests_errors_latency_tokens_and_cost() {
-    let (_turn, recorder) = recorded();
+    let (_turn, recorder) = recorded().await;
     let monitor = ProviderMonitor::new();
     let _ = monitor
         .track("openai", "gpt-4", "why?", async {
@@ -304,7 +302,7 @@ fn a_split_that_is_none_is_an_error_that_says_why() {
 
 #[tokio::test]
 async fn a_run_is_a_span_with_what_was_noted() {
-    let (_turn, recorder) = recorded();
+    let (_turn, recorder) = recorded().await;
     let arm = test().arm("user-1");
     let answer: Result<_, Busy> = arm
         .run(async {
@@ -350,7 +348,7 @@ async fn a_report_tells_a_real_difference_from_chance() {
         let arm = test.arm(&n.to_string());
         let run = runs.entry(arm.variant().to_owned()).or_default();
         *run += 1;
-        let fails = arm.variant().starts_with('B') && *run % 4 == 0;
+        let fails = arm.variant().starts_with('B') && run.is_multiple_of(4);
         let _ = arm.run(async { if fails { Err(Busy("overloaded")) } else { Ok(()) } }).await;
     }
     let report = test.report();

@@ -63,8 +63,7 @@ pub struct Name {
 }
 
 impl Name {
-    /// Names a value in a part of the event.
-    pub const fn new(bucket: Bucket, name: &'static str) -> Self {
+    const fn new(bucket: Bucket, name: &'static str) -> Self {
         Self { bucket, path: bucket.path(), name, secret: is_secret(name) }
     }
 
@@ -80,4 +79,29 @@ impl Name {
             false => value.write(key, to),
         }
     }
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident: $bucket:ident;)*) => {$(
+        $(#[$doc])*
+        pub const fn $name(name: &'static str) -> Name {
+            Name::new(Bucket::$bucket, name)
+        }
+    )*};
+}
+names! {
+    /// Names an input.
+    inputs: Inputs;
+    /// Names an output.
+    outputs: Outputs;
+    /// Names metadata.
+    metadata: Metadata;
+    /// Names a metric.
+    metrics: Metrics;
+    /// Names feedback.
+    feedback: Feedback;
+    /// Names a setting.
+    config: Config;
+    /// Names a fact about the user.
+    user_properties: UserProperties;
 }

@@ -81,7 +81,7 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     let inputs = traced.captures.iter().map(|Capture { ident, cfgs }| {
         let key = ident.to_string();
         let key = key.trim_start_matches("r#");
-        quote!(#(#cfgs)* #fill.put(const { #hh::Name::new(#hh::Bucket::Inputs, #key) }, (&&&&#hh::Probe(&#ident)).capture());)
+        quote!(#(#cfgs)* #fill.put(const { #hh::inputs(#key) }, (&&&&__HoneyHiveProbe(&#ident)).capture());)
     });
     let runtime = quote!(#hh);
     let entries = traced.maps.iter().flat_map(|(bucket, map)| {
@@ -89,7 +89,7 @@ fn start(traced: &Traced<'_>) -> TokenStream {
         let (runtime, hh, fill) = (runtime.clone(), hh.clone(), fill.clone());
         map.0.iter().map(move |(key, value): &(syn::LitStr, Value)| {
             let value = value.quote(&runtime);
-            quote!(#fill.put(const { #hh::Name::new(#hh::Bucket::#bucket, #key) }, #value);)
+            quote!(#fill.put(const { #hh::#bucket(#key) }, #value);)
         })
     });
     let body: TokenStream = inputs.chain(entries).collect();
@@ -123,18 +123,18 @@ fn outcome(traced: &Traced<'_>) -> TokenStream {
     let (hh, out, good, bad) = (hh(), local("out"), local("good"), local("bad"));
     let typed = traced.item.as_ref().map(|item| quote_spanned!(item.span()=> : &#item));
     let keep = match traced.outputs {
-        true => quote!(#hh::good((&&&&#hh::Probe(#good)).capture())),
+        true => quote!(#hh::good((&&&&__HoneyHiveProbe(#good)).capture())),
         false => quote!(#hh::silent()),
     };
     let fail = match traced.err {
-        ErrForm::Display => quote!((&&&#hh::Probe(#bad)).error()),
-        ErrForm::Debug => quote!((&&#hh::Probe(#bad)).error()),
+        ErrForm::Display => quote!((&&&__HoneyHiveProbe(#bad)).error()),
+        ErrForm::Debug => quote!((&&__HoneyHiveProbe(#bad)).error()),
         ErrForm::Off if traced.outputs => return quote!(|#good #typed| #keep),
         ErrForm::Off => return quote!(|_ #typed| #keep),
     };
     let good = if traced.outputs { quote!(#good) } else { quote!(_) };
     quote! {
-        |#out #typed| match (&&#hh::Probe(#out)).split() {
+        |#out #typed| match (&&__HoneyHiveProbe(#out)).split() {
             #hh::Ok(#good) => #keep,
             #hh::Err(#bad) => #hh::bad(#fail),
         }

@@ -84,7 +84,7 @@ impl<'a> Traced<'a> {
             err: if never { ErrForm::Off } else { args.err.map(|(form, _)| form).unwrap_or_default() },
             tracer: args.tracer.as_ref(),
             session_id: args.session_id.as_ref(),
-            maps: [("Metadata", &args.metadata), ("Config", &args.config)]
+            maps: [("metadata", &args.metadata), ("config", &args.config)]
                 .into_iter()
                 .filter_map(|(bucket, map)| Some((bucket, map.as_ref()?)))
                 .collect(),

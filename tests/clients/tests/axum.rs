@@ -1,4 +1,5 @@
 //! The layer for servers under axum, over real sockets: two services and one trace.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::future::IntoFuture;
 
