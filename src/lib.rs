@@ -23,6 +23,7 @@
 //! | trace what is not a function | [`HoneyHiveTracer::start_span`], [`HoneyHiveTracer::in_span`], [`Span`] |
 //! | trace calls of model clients | [`instrument`] |
 //! | fall back from one provider to the next, compare providers, watch them | [`route`] |
+//! | evaluate a function over a dataset | [`evaluate`] |
 //! | group a conversation or a request | [`HoneyHiveTracer::new_session`], [`Session`] |
 //! | add feedback to an event later, by its id | [`HoneyHiveTracer::update_event`] |
 //! | go on with a trace in another service | [`propagation`] |
@@ -46,6 +47,7 @@
 //! | `async-openai` | async-openai 0.43 | the hook for its client |
 //! | `aws-sdk-bedrockruntime` | aws-smithy-runtime-api 1 | the hook for its client |
 //! | `hdrhistogram` | hdrhistogram 7 | [`route::ProviderMonitor`] |
+//! | `indicatif` | indicatif 0.18 | a progress bar of [`evaluate`] |
 //! | `statrs` | statrs 0.19 | [`route::AbTest`] |
 //! | `genai-prices` | genai-prices 0.2 | prices of model calls, [`instrument::pricing`] |
 //! | `reqwest` | reqwest 0.13, reqwest-middleware | the hook for reqwest clients |
@@ -58,6 +60,7 @@
 #![forbid(unsafe_code)]
 
 pub use honeyhive_core::*;
+pub use honeyhive_evaluate as evaluate;
 pub use honeyhive_instrument as instrument;
 pub use honeyhive_macros::{enrich_session, enrich_span, trace};
 pub use honeyhive_route as route;

@@ -1,4 +1,4 @@
-//! The two REST calls that tracing needs: start a session, update an event. Made in the background,
+//! The REST calls that tracing and evaluation need: start a session, update an event, tell of a run. Made in the background,
 //! from data; nothing on the span path waits for them.
 //!
 //! Wire format: `POST /session/start` with `{"session": {…}}` and `PUT /events` with `{"event_id": …}`
@@ -11,28 +11,37 @@ use serde_json::{Map, json};
 
 use crate::{Bucket, Value, config::Config, session::SessionTag};
 
+/// Where evaluation runs are told of; one is changed below it, by its id.
+pub(crate) const RUNS: &str = "/v1/runs";
+
 /// A call that waits to be made.
 #[derive(Debug)]
 pub(crate) enum Call {
     SessionStart(SessionStart),
     UpdateEvent(UpdateBody),
+    /// Tells of an evaluation run.
+    Run(serde_json::Value),
+    /// Changes an evaluation run: path and body.
+    RunUpdate(String, serde_json::Value),
     /// A call that local mode kept: method, path and body.
-    Kept(&'static str, &'static str, serde_json::Value),
+    Kept(&'static str, Cow<'static, str>, serde_json::Value),
 }
 
 impl Call {
     pub(crate) fn method(&self) -> &'static str {
         match self {
-            Self::SessionStart(_) => "POST",
-            Self::UpdateEvent(_) => "PUT",
+            Self::SessionStart(_) | Self::Run(_) => "POST",
+            Self::UpdateEvent(_) | Self::RunUpdate(..) => "PUT",
             Self::Kept(method, ..) => method,
         }
     }
 
-    pub(crate) fn path(&self) -> &'static str {
+    pub(crate) fn path(&self) -> &str {
         match self {
             Self::SessionStart(_) => "/session/start",
             Self::UpdateEvent(_) => "/events",
+            Self::Run(_) => RUNS,
+            Self::RunUpdate(path, _) => path,
             Self::Kept(_, path, _) => path,
         }
     }
@@ -41,7 +50,7 @@ impl Call {
         match self {
             Self::SessionStart(start) => Cow::Owned(json!({ "session": start })),
             Self::UpdateEvent(update) => Cow::Owned(json!(update.0)),
-            Self::Kept(_, _, body) => Cow::Borrowed(body),
+            Self::Run(body) | Self::RunUpdate(_, body) | Self::Kept(_, _, body) => Cow::Borrowed(body),
         }
     }
 }
@@ -56,6 +65,8 @@ pub(crate) struct SessionStart {
     project: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inputs: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<serde_json::Value>,
 }
 
 impl SessionStart {
@@ -66,7 +77,13 @@ impl SessionStart {
             source: config.source.clone(),
             project: config.project.clone(),
             inputs: inputs.map(|value| as_map(value, "value")),
+            metadata: None,
         }
+    }
+
+    pub(crate) fn with_metadata(mut self, metadata: &serde_json::Value) -> Self {
+        self.metadata = Some(metadata.clone());
+        self
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`run_async`], [`run_future`] or [`run_stream`]; everything that decides anything is here.
 
 mod capture;
+pub mod evaluation;
 mod probe;
 
 pub use std::boxed::Box;

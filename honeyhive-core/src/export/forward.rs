@@ -22,7 +22,10 @@ use super::{
     spool,
     store::{self, Kind},
 };
-use crate::{HoneyHiveTracer, api::Call};
+use crate::{
+    HoneyHiveTracer,
+    api::{Call, RUNS},
+};
 
 /// Extension of a file that is being sent, or was not sent whole.
 const SET_ASIDE: &str = "sending";
@@ -232,12 +235,20 @@ fn starts_with(path: &Path, prefix: &str) -> bool {
 /// Reads a line: an OTLP request, or a call with its method and path. Only known paths are called.
 fn call(mut json: Json, traces: bool) -> Option<Call> {
     if traces {
-        return Some(Call::Kept("POST", TRACES_PATH, json));
+        return Some(Call::Kept("POST", TRACES_PATH.into(), json));
     }
     let body = json.get_mut("body")?.take();
     match (json["method"].as_str()?, json["path"].as_str()?) {
-        ("POST", "/session/start") => Some(Call::Kept("POST", "/session/start", body)),
-        ("PUT", "/events") => Some(Call::Kept("PUT", "/events", body)),
+        ("POST", "/session/start") => Some(Call::Kept("POST", "/session/start".into(), body)),
+        ("PUT", "/events") => Some(Call::Kept("PUT", "/events".into(), body)),
+        ("POST", RUNS) => Some(Call::Kept("POST", RUNS.into(), body)),
+        ("PUT", path) if is_run(path) => Some(Call::Kept("PUT", path.to_owned().into(), body)),
         _ => None,
     }
+}
+
+/// Tells whether a path is that of one run: a file must not choose where the key is sent.
+fn is_run(path: &str) -> bool {
+    let id = path.strip_prefix(RUNS).and_then(|rest| rest.strip_prefix('/'));
+    id.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok())
 }

@@ -1,0 +1,211 @@
+//! Cases to run: from a file of JSON lines, or from the program. Ids are those that the Python SDK makes of the
+//! same data, so runs of both can be compared.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    io::{self, Write},
+    path::Path,
+};
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::{Map, Value as Json, ser::Formatter};
+use sha2::{Digest, Sha256};
+
+/// One case of a dataset.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Case {
+    /// Its id: the one it came with, else one made of its content.
+    pub id: String,
+    /// What the function gets.
+    pub inputs: Json,
+    /// What it should return, where that is known.
+    pub ground_truth: Option<Json>,
+}
+
+/// Cases to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    id: String,
+    cases: Vec<Case>,
+}
+
+/// A dataset that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatasetError(String);
+
+impl fmt::Display for DatasetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DatasetError {}
+
+impl Dataset {
+    /// Makes a dataset of JSON objects: `inputs` and `ground_truth`, as in HoneyHive's datapoints, and `id` if there
+    /// is one. Any other value is the inputs.
+    ///
+    /// ```
+    /// use honeyhive_evaluate::Dataset;
+    /// use serde_json::json;
+    ///
+    /// let dataset = Dataset::of([json!({ "inputs": { "q": "1 + 1" }, "ground_truth": "2" })]);
+    /// assert_eq!(dataset.cases()[0].ground_truth, Some(json!("2")));
+    /// assert!(dataset.id().starts_with("EXT-"));
+    /// ```
+    pub fn of(points: impl IntoIterator<Item = Json>) -> Self {
+        let points: Vec<Json> = points.into_iter().collect();
+        let id = external_id(&python_json(&Json::Array(points.clone())));
+        Self { id, cases: points.into_iter().enumerate().map(case).collect() }
+    }
+
+    /// Reads a file with one JSON value on each line; empty lines are left out.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, has no case, or a line is no JSON; the message names the line.
+    pub fn jsonl(path: impl AsRef<Path>) -> Result<Self, DatasetError> {
+        let shown = path.as_ref().display();
+        let text =
+            fs::read_to_string(path.as_ref()).map_err(|error| DatasetError(format!("dataset {shown}: {error}")))?;
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let points: Result<Vec<Json>, _> = lines
+            .map(|(at, line)| {
+                serde_json::from_str(line)
+                    .map_err(|error| DatasetError(format!("dataset {shown}, line {}: {error}", at + 1)))
+            })
+            .collect();
+        match points? {
+            points if points.is_empty() => Err(DatasetError(format!("dataset {shown}: there is no case in it"))),
+            points => Ok(Self::of(points)),
+        }
+    }
+
+    /// Returns the id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns the cases.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
+    }
+}
+
+fn case((index, point): (usize, Json)) -> Case {
+    let given = [&point["id"], &point["datapoint_id"]].into_iter().find_map(Json::as_str).filter(|id| !id.is_empty());
+    let id = match given {
+        Some(id) if id.starts_with("EXT-") => id.to_owned(),
+        Some(id) => format!("EXT-{id}"),
+        None => external_id(&format!("{}{index}", python_json(&point))),
+    };
+    match point {
+        Json::Object(mut fields) if fields.contains_key("inputs") => {
+            let inputs = fields.remove("inputs").unwrap_or_default();
+            Case { id, inputs, ground_truth: fields.remove("ground_truth").filter(|truth| !truth.is_null()) }
+        }
+        inputs => Case { id, inputs, ground_truth: None },
+    }
+}
+
+fn external_id(content: &str) -> String {
+    let hash = Sha256::digest(content);
+    let hex: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("EXT-{hex}")
+}
+
+/// Writes JSON as Python's `json.dumps(…, sort_keys=True)` does, which is what ids are made of.
+fn python_json(value: &Json) -> String {
+    let mut out = vec![];
+    let mut serializer = serde_json::Serializer::with_formatter(&mut out, Python);
+    match Sorted(value).serialize(&mut serializer) {
+        Ok(()) => String::from_utf8(out).unwrap_or_default(),
+        Err(_) => String::new(),
+    }
+}
+
+/// Serialises maps in the order of their keys, whatever features serde_json has.
+struct Sorted<'a>(&'a Json);
+
+impl Serialize for Sorted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Json::Array(items) => serializer.collect_seq(items.iter().map(Sorted)),
+            Json::Object(fields) => sorted(fields, serializer),
+            other => other.serialize(serializer),
+        }
+    }
+}
+
+fn sorted<S: Serializer>(fields: &Map<String, Json>, serializer: S) -> Result<S::Ok, S::Error> {
+    let fields: BTreeMap<_, _> = fields.iter().collect();
+    let mut map = serializer.serialize_map(Some(fields.len()))?;
+    for (key, value) in fields {
+        map.serialize_entry(key, &Sorted(value))?;
+    }
+    map.end()
+}
+
+/// A space after commas and colons, and nothing but ASCII.
+struct Python;
+
+impl Formatter for Python {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        writer.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        writer.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        for c in fragment.chars() {
+            match c.is_ascii() {
+                true => writer.write_all(&[c as u8])?,
+                false => c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The ids are what the Python SDK (1.7.0) makes of the same data.
+    #[test]
+    fn ids_are_those_of_the_python_sdk() {
+        let points = [
+            json!({ "inputs": { "q": "Grüße 😀", "a": [1, 2.5, null, true] }, "ground_truth": "x\"y\n" }),
+            json!({ "inputs": {}, "id": "mine" }),
+        ];
+        let dataset = Dataset::of(points);
+        let ids: Vec<_> = dataset.cases().iter().map(|case| case.id.as_str()).collect();
+        assert_eq!((dataset.id(), ids), ("EXT-f111f061b7a2f8f9", vec!["EXT-27c487a8c78a1cfe", "EXT-mine"]));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_with_its_line() {
+        let path = std::env::temp_dir().join(format!("honeyhive-dataset-{}.jsonl", std::process::id()));
+        let error = |text: &str| {
+            fs::write(&path, text).unwrap();
+            Dataset::jsonl(&path).unwrap_err().to_string()
+        };
+        assert!(error("{}\n\n{\n").contains("line 3: "));
+        assert!(error("\n").ends_with("there is no case in it"));
+        fs::write(&path, "{\"inputs\": {\"q\": 1}}\n{\"q\": 2}\n").unwrap();
+        let dataset = Dataset::jsonl(&path).unwrap();
+        assert_eq!(dataset.cases()[1].inputs, json!({ "q": 2 }));
+        fs::remove_file(&path).unwrap();
+        assert!(Dataset::jsonl(&path).is_err());
+    }
+}

@@ -1,0 +1,259 @@
+//! Runs a function over a dataset, some cases at a time, and scores what it returns. A case that fails or panics
+//! fails alone.
+//!
+//! With a key the run is told to HoneyHive as its Python SDK does: `POST /v1/runs`; a session for each case that
+//! names run, dataset and datapoint; scores as metrics of the function's event; `PUT /events` with outputs and
+//! ground truth on the session; `PUT /v1/runs/{id}` at the end.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    time::{Duration, Instant},
+};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use honeyhive_core::{Bucket, EventType, HoneyHiveTracer, Session, Span, private::evaluation as calls};
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use crate::{Case, CaseReport, Dataset, EvaluationReport, Score, report::of_evaluator};
+
+/// Longest wait for sessions to be known before they are added to.
+const SETTLE: Duration = Duration::from_secs(30);
+
+type Pending<'a> = Pin<Box<dyn Future<Output = Score> + 'a>>;
+type Judge<'a> = Box<dyn Fn(Case, Json) -> Pending<'a> + 'a>;
+
+/// An evaluation of a function.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// use honeyhive_evaluate::{Dataset, Evaluation};
+/// use serde_json::json;
+///
+/// let dataset = Dataset::of([json!({ "inputs": { "q": "capital of France?" }, "ground_truth": "Paris" })]);
+/// let report = Evaluation::new("capitals", dataset)
+///     .evaluator("exact", |case, answer| case.ground_truth.as_ref() == Some(answer))
+///     .run(&tracer, async |_inputs| Ok::<_, String>("Paris"))
+///     .await;
+/// assert_eq!(report.get("exact").unwrap().mean, 1.0);
+/// println!("{report}");
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "nothing is evaluated until `.run(…)`"]
+pub struct Evaluation<'a> {
+    name: String,
+    dataset: Dataset,
+    judges: Vec<(String, Judge<'a>)>,
+    concurrency: usize,
+}
+
+impl fmt::Debug for Evaluation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let judges: Vec<_> = self.judges.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Evaluation").field("name", &self.name).field("evaluators", &judges).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Evaluation<'a> {
+    /// Names a run over a dataset. Ten cases run at a time.
+    pub fn new(name: impl Into<String>, dataset: Dataset) -> Self {
+        Self { name: name.into(), dataset, judges: vec![], concurrency: 10 }
+    }
+
+    /// Adds an evaluator: a function of the case and of what the function returned.
+    pub fn evaluator<S: Into<Score> + 'a>(
+        self,
+        name: impl Into<String>,
+        judge: impl Fn(&Case, &Json) -> S + 'a,
+    ) -> Self {
+        let judge = move |case: Case, outputs: Json| std::future::ready(judge(&case, &outputs));
+        self.judge(name, judge)
+    }
+
+    /// Adds an evaluator that takes its time, such as one that asks a model.
+    pub fn judge<S: Into<Score> + 'a, Fut: Future<Output = S> + 'a>(
+        mut self,
+        name: impl Into<String>,
+        judge: impl Fn(Case, Json) -> Fut + 'a,
+    ) -> Self {
+        let judge = move |case, outputs| -> Pending<'a> { Box::pin(judge(case, outputs).map(Into::into)) };
+        self.judges.push((name.into(), Box::new(judge)));
+        self
+    }
+
+    /// Sets how many cases run at a time. Defaults to 10; 0 counts as 1.
+    pub fn concurrency(mut self, cases: usize) -> Self {
+        self.concurrency = cases.max(1);
+        self
+    }
+
+    /// Runs the function over all cases and scores what it returns.
+    pub async fn run<T: Serialize, E: fmt::Display>(
+        self,
+        tracer: &HoneyHiveTracer,
+        function: impl AsyncFn(Json) -> Result<T, E>,
+    ) -> EvaluationReport {
+        let run_id = Uuid::new_v4().to_string();
+        self.announce(tracer, &run_id);
+        let bar = Progress::new(self.dataset.cases().len());
+        let one = async |case| {
+            let report = self.case(tracer, &run_id, case, &function).await;
+            bar.step();
+            report
+        };
+        let cases: Vec<CaseReport> =
+            stream::iter(self.dataset.cases()).map(one).buffered(self.concurrency).collect().await;
+        bar.end();
+        self.conclude(tracer, &run_id, &cases).await;
+        EvaluationReport {
+            evaluators: self.judges.iter().map(|(name, _)| of_evaluator(name, &cases)).collect(),
+            dataset_id: self.dataset.id().to_owned(),
+            name: self.name,
+            run_id,
+            cases,
+        }
+    }
+
+    async fn case<T: Serialize, E: fmt::Display>(
+        &self,
+        tracer: &HoneyHiveTracer,
+        run_id: &str,
+        case: &Case,
+        function: &impl AsyncFn(Json) -> Result<T, E>,
+    ) -> CaseReport {
+        let links = json!({ "run_id": run_id, "dataset_id": self.dataset.id(), "datapoint_id": case.id });
+        let session = calls::session(tracer, &self.name, &case.inputs, &links);
+        let span = tracer.span(self.name.clone()).event_type(EventType::Chain).session(&session).start();
+        span.enrich(Bucket::Inputs, "inputs", case.inputs.clone());
+        links
+            .as_object()
+            .into_iter()
+            .flatten()
+            .for_each(|(key, link)| span.enrich(Bucket::Metadata, key, link.clone()));
+        let started = Instant::now();
+        let outcome = span.scope(contained(function(case.inputs.clone()))).await;
+        let mut report = CaseReport {
+            datapoint_id: case.id.clone(),
+            session_id: session.id().to_owned(),
+            inputs: case.inputs.clone(),
+            ground_truth: case.ground_truth.clone(),
+            outputs: None,
+            error: None,
+            duration_ms: started.elapsed().as_secs_f64() * 1e3,
+            scores: BTreeMap::new(),
+            explanations: BTreeMap::new(),
+        };
+        match outcome {
+            Ok(value) => self.score(&span, &session, case, value, &mut report).await,
+            Err(error) => {
+                span.record_error(&error);
+                report.error = Some(error);
+            }
+        }
+        report
+    }
+
+    async fn score(&self, span: &Span, session: &Session, case: &Case, value: Json, report: &mut CaseReport) {
+        span.enrich(Bucket::Outputs, "result", value.clone());
+        for (name, judge) in &self.judges {
+            // A judge's own model calls belong to the case, not to the function.
+            let judged =
+                session.scope(AssertUnwindSafe(async { judge(case.clone(), value.clone()).await }).catch_unwind());
+            let score = judged.await.unwrap_or_else(|_| Score::none("the evaluator panicked"));
+            span.enrich(Bucket::Metrics, name, score.value());
+            if let Some(why) = score.explanation() {
+                span.enrich(Bucket::Metrics, &format!("{name}_explanation"), why);
+                report.explanations.insert(name.clone(), why.to_owned());
+            }
+            report.scores.insert(name.clone(), score.value());
+        }
+        report.outputs = Some(value);
+    }
+
+    fn announce(&self, tracer: &HoneyHiveTracer, run_id: &str) {
+        let evaluators: Vec<_> = self.judges.iter().map(|(name, _)| name).collect();
+        let points: Vec<_> = self.dataset.cases().iter().map(|case| &case.id).collect();
+        calls::create(
+            tracer,
+            json!({
+                "run_id": run_id,
+                "name": self.name,
+                "status": "pending",
+                "dataset_id": null,
+                "metadata": { "offline_dataset_id": self.dataset.id() },
+                "event_ids": [],
+                "datapoint_ids": points,
+                "configuration": { "evaluators": evaluators, "max_workers": self.concurrency, "aggregate_function": "average" },
+            }),
+        );
+    }
+
+    /// Adds results to the sessions and ends the run, each after what it builds on has arrived.
+    async fn conclude(&self, tracer: &HoneyHiveTracer, run_id: &str, cases: &[CaseReport]) {
+        let _ = tracer.flush_async(SETTLE).await;
+        for case in cases {
+            let update = tracer.update_event(&case.session_id).put(Bucket::Outputs, &case.outputs);
+            match &case.ground_truth {
+                Some(truth) => update.put(Bucket::Feedback, json!({ "ground_truth": truth })).send(),
+                None => update.send(),
+            }
+        }
+        let _ = tracer.flush_async(SETTLE).await;
+        let sessions: Vec<_> = cases.iter().map(|case| &case.session_id).collect();
+        calls::update(
+            tracer,
+            run_id,
+            json!({
+                "name": self.name,
+                "status": "completed",
+                "event_ids": sessions,
+                "metadata": { "offline_dataset_id": self.dataset.id() },
+            }),
+        );
+        let _ = tracer.flush_async(SETTLE).await;
+    }
+}
+
+/// Turns a panic of the function into an error, and its result into JSON.
+async fn contained<T: Serialize, E: fmt::Display>(call: impl Future<Output = Result<T, E>>) -> Result<Json, String> {
+    match AssertUnwindSafe(call).catch_unwind().await {
+        Ok(Ok(value)) => {
+            serde_json::to_value(value).map_err(|error| format!("the result is not serialisable: {error}"))
+        }
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the function panicked".into()),
+    }
+}
+
+/// A bar on terminals, with the feature for it; else nothing.
+struct Progress {
+    #[cfg(feature = "indicatif")]
+    bar: indicatif::ProgressBar,
+}
+
+impl Progress {
+    #[cfg_attr(not(feature = "indicatif"), expect(unused_variables, reason = "there is no bar"))]
+    fn new(cases: usize) -> Self {
+        Self {
+            #[cfg(feature = "indicatif")]
+            bar: indicatif::ProgressBar::new(cases as u64),
+        }
+    }
+
+    fn step(&self) {
+        #[cfg(feature = "indicatif")]
+        self.bar.inc(1);
+    }
+
+    fn end(&self) {
+        #[cfg(feature = "indicatif")]
+        self.bar.finish_and_clear();
+    }
+}

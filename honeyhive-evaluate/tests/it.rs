@@ -1,0 +1,149 @@
+//! Evaluations as users write them: what HoneyHive is told, what the traces show, what the report says.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use expect_test::expect;
+use honeyhive_core::{
+    HoneyHiveTracer,
+    testing::{FakeBackend, Recorder},
+};
+use honeyhive_evaluate::{Dataset, Evaluation, Score};
+use serde_json::{Value as Json, json};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn capitals() -> Dataset {
+    Dataset::of([
+        json!({ "inputs": { "country": "France" }, "ground_truth": "Paris" }),
+        json!({ "inputs": { "country": "Peru" }, "ground_truth": "Lima" }),
+        json!({ "inputs": { "country": "Atlantis" } }),
+    ])
+}
+
+async fn capital(inputs: Json) -> Result<&'static str, String> {
+    match inputs["country"].as_str() {
+        Some("France") => Ok("Paris"),
+        Some("Peru") => Ok("Cusco"),
+        _ => Err("no such country".into()),
+    }
+}
+
+fn exact(case: &honeyhive_evaluate::Case, answer: &Json) -> bool {
+    case.ground_truth.as_ref() == Some(answer)
+}
+
+#[tokio::test]
+async fn scores_are_metrics_of_traces_that_name_run_dataset_and_datapoint() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let judged = tracer.clone();
+    let report = Evaluation::new("capitals", capitals())
+        .evaluator("exact", exact)
+        .judge("kind", async |_, _| {
+            judged.start_span("ask a model").end();
+            Score::from(0.5).because("it is short")
+        })
+        .concurrency(1)
+        .run(&tracer, capital)
+        .await;
+    expect![[r#"
+        chain capitals
+        tool ask a model
+        chain capitals
+        tool ask a model
+        chain capitals ! no such country
+    "#]]
+    .assert_eq(&recorder.tree());
+    let france = &recorder.spans()[1];
+    for (key, value) in [
+        ("honeyhive_inputs.inputs.country", json!("France")),
+        ("honeyhive_outputs.result", json!("Paris")),
+        ("honeyhive_metrics.exact", json!(1.0)),
+        ("honeyhive_metrics.kind", json!(0.5)),
+        ("honeyhive_metrics.kind_explanation", json!("it is short")),
+        ("honeyhive_metadata.run_id", json!(report.run_id)),
+        ("honeyhive_metadata.dataset_id", json!(report.dataset_id)),
+        ("honeyhive_metadata.datapoint_id", json!(report.cases[0].datapoint_id)),
+        ("honeyhive.session_id", json!(report.cases[0].session_id)),
+    ] {
+        assert_eq!(france.attribute(key), Some(value), "{key}");
+    }
+    let exact = report.get("exact").unwrap();
+    assert_eq!((exact.scored, exact.mean, exact.min, exact.max), (2, 0.5, 0.0, 1.0));
+    assert_eq!((report.errors(), report.cases[2].error.as_deref()), (1, Some("no such country")));
+    assert!(report.to_string().starts_with("capitals: 3 cases, 1 failed (run "), "{report}");
+    let path = std::env::temp_dir().join(format!("honeyhive-evaluation-{}.json", std::process::id()));
+    report.save(&path).unwrap();
+    let saved: Json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(saved["cases"][1]["outputs"], "Cusco");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn honeyhive_is_told_of_the_run_in_the_order_of_its_python_sdk() {
+    let backend = FakeBackend::start().unwrap();
+    let tracer = HoneyHiveTracer::init()
+        .api_key("hh_0123456789abcdef0123456789abcdef")
+        .server_url(backend.url())
+        .spool_dir(std::env::temp_dir().join(format!("honeyhive-evaluate-{}", std::process::id())))
+        .build()
+        .unwrap();
+    let report = Evaluation::new("capitals", capitals()).evaluator("exact", exact).run(&tracer, capital).await;
+    assert!(tracer.shutdown_async(LIMIT).await.is_complete());
+    let received = backend.received();
+    let runs: Vec<_> = received.requests().iter().filter(|request| request.path().starts_with("/v1/runs")).collect();
+    let bodies: Vec<Json> = runs.iter().map(|request| serde_json::from_slice(request.body()).unwrap()).collect();
+    assert_eq!((runs[0].method(), runs[0].path()), ("POST", "/v1/runs"));
+    assert_eq!((runs[1].method(), runs[1].path()), ("PUT", format!("/v1/runs/{}", report.run_id).as_str()));
+    let points: Vec<_> = report.cases.iter().map(|case| &case.datapoint_id).collect();
+    assert_eq!((&bodies[0]["status"], &bodies[0]["datapoint_ids"]), (&json!("pending"), &json!(points)));
+    assert_eq!(bodies[0]["metadata"], json!({ "offline_dataset_id": report.dataset_id }));
+    let sessions: Vec<_> = report.cases.iter().map(|case| &case.session_id).collect();
+    assert_eq!((&bodies[1]["status"], &bodies[1]["event_ids"]), (&json!("completed"), &json!(sessions)));
+    let of = |case: &honeyhive_evaluate::CaseReport| {
+        let mut sessions = received.sessions().iter().map(|start| &start["session"]);
+        sessions.find(|session| session["session_id"] == json!(case.session_id)).unwrap().clone()
+    };
+    let session = of(&report.cases[0]);
+    assert_eq!((&session["session_name"], &session["inputs"]), (&json!("capitals"), &json!({ "country": "France" })));
+    assert_eq!(session["metadata"]["run_id"], json!(report.run_id));
+    let update =
+        received.updates().iter().find(|update| update["event_id"] == json!(report.cases[0].session_id)).unwrap();
+    assert_eq!(
+        update["outputs"],
+        json!({ "result": "Paris" }),
+        "outputs are an object, which is all that HoneyHive takes"
+    );
+    assert_eq!(update["feedback"], json!({ "ground_truth": "Paris" }));
+}
+
+#[tokio::test]
+async fn so_many_cases_run_at_a_time_and_panics_cost_their_case_only() {
+    let tracer = Recorder::new().tracer();
+    let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let dataset = Dataset::of((0..9).map(|n| json!({ "inputs": n })));
+    let report = Evaluation::new("n", dataset)
+        .concurrency(3)
+        .evaluator("odd", |case, _| {
+            assert_ne!(case.inputs, 4, "scripted");
+            f64::NAN
+        })
+        .run(&tracer, async |n| {
+            most.fetch_max(running.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            running.fetch_sub(1, Ordering::Relaxed);
+            assert_ne!(n, 5, "scripted");
+            Ok::<_, String>(n)
+        })
+        .await;
+    assert_eq!(most.load(Ordering::Relaxed), 3);
+    let error = |n: usize| report.cases[n].error.as_deref();
+    assert_eq!((error(4), error(5)), (None, Some("the function panicked")));
+    let why = |n: usize| report.cases[n].explanations.get("odd").map(String::as_str);
+    assert_eq!((why(4), why(3)), (Some("the evaluator panicked"), Some("the score is no number")));
+    assert_eq!(report.get("odd").unwrap().scored, 0);
+}
