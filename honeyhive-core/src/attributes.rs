@@ -13,9 +13,10 @@ use crate::{
     wire::{self, ATTRIBUTES, Key, Scalar},
 };
 
-/// Most buffers that a thread keeps, and the largest.
-const MAX_SPARE: usize = 8;
+/// Most buffers that a thread keeps, and the largest; of large ones it keeps two, for what goes in and what comes out.
+const MAX_SPARE: usize = 4;
 const MAX_SPARE_BYTES: usize = 512 * 1024;
+const LARGE: usize = 16 * 1024;
 
 thread_local! {
     static SPARE: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
@@ -26,7 +27,39 @@ thread_local! {
 pub(crate) struct Attributes {
     bytes: Vec<u8>,
     count: usize,
+    /// Size after old values were removed last.
+    settled: usize,
+    /// Its keys, once there are too many.
+    crowd: Option<Box<Crowd>>,
 }
+
+/// The keys of a span that has more attributes than it may.
+#[derive(Debug)]
+struct Crowd {
+    keys: HashSet<Box<[u8]>>,
+    /// How many of them are no core fields.
+    others: usize,
+}
+
+impl Crowd {
+    fn of(bytes: &[u8]) -> Self {
+        let keys: HashSet<Box<[u8]>> = places(bytes).map(|place| place.key(bytes).into()).collect();
+        let others = keys.iter().filter(|key| !attr::is_core(key)).count();
+        Self { keys, others }
+    }
+
+    fn admits(&mut self, key: &[u8], limit: usize) -> bool {
+        let core = attr::is_core(key);
+        let admits = self.keys.contains(key) || core || self.others < limit;
+        if admits && self.keys.insert(key.into()) {
+            self.others += usize::from(!core);
+        }
+        admits
+    }
+}
+
+/// From this size on old values of keys are removed as soon as they may be half of all.
+const CROWDED_BYTES: usize = 1 << 20;
 
 /// Where an attribute lies in the bytes of all.
 #[derive(Clone, Copy, Debug)]
@@ -138,57 +171,61 @@ impl Attributes {
     /// is kept once, and new keys are dropped. Core fields have their place whatever else there is. Returns how
     /// many were dropped.
     pub(crate) fn absorb(&mut self, more: &mut Self, limit: usize) -> u32 {
-        if self.bytes.is_empty() && more.count <= limit {
+        let fits = self.crowd.is_none() && self.count + more.count <= limit;
+        if fits && self.bytes.is_empty() {
             std::mem::swap(self, more);
             return 0;
         }
-        if self.count + more.count <= limit {
-            self.bytes.extend_from_slice(&more.bytes);
-            self.count += more.count;
-            more.clear();
-            return 0;
-        }
-        if self.count <= limit {
-            *self = self.last_of_each();
-        }
-        let dropped = places(&more.bytes).filter(|new| !self.replace_or_push(new, &more.bytes, limit)).count();
+        let dropped = if fits { self.append(more) } else { self.squeeze(&more.bytes, limit) };
         more.clear();
-        // From now on each key is looked for.
-        self.count = limit + 1;
-        u32::try_from(dropped).unwrap_or(u32::MAX)
+        self.settle();
+        dropped
+    }
+
+    #[inline]
+    fn append(&mut self, more: &Self) -> u32 {
+        self.bytes.extend_from_slice(&more.bytes);
+        self.count += more.count;
+        0
+    }
+
+    /// Takes those whose keys are known or have room.
+    fn squeeze(&mut self, more: &[u8], limit: usize) -> u32 {
+        let Self { bytes, crowd, .. } = self;
+        let crowd = crowd.get_or_insert_with(|| Box::new(Crowd::of(bytes)));
+        let mut dropped = 0_u32;
+        for place in places(more) {
+            match crowd.admits(place.key(more), limit) {
+                true => bytes.extend_from_slice(place.whole(more)),
+                false => dropped = dropped.saturating_add(1),
+            }
+        }
+        dropped
+    }
+
+    /// Removes old values where there may be many: a value that grows and is set again and again, such as a text
+    /// that streams in, must not add up.
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        if self.bytes.len() >= CROWDED_BYTES.max(2 * self.settled) {
+            self.keep_last();
+        }
+    }
+
+    fn keep_last(&mut self) {
+        let bytes = &self.bytes;
+        let mut seen = HashSet::new();
+        let all: Vec<_> = places(bytes).collect();
+        let mut kept: Vec<_> = all.into_iter().rev().filter(|place| seen.insert(place.key(bytes))).collect();
+        kept.reverse();
+        self.count = kept.len();
+        self.bytes = kept.iter().flat_map(|place| place.whole(bytes)).copied().collect();
+        self.settled = self.bytes.len();
     }
 
     fn clear(&mut self) {
+        (self.count, self.settled, self.crowd) = (0, 0, None);
         self.bytes.clear();
-        self.count = 0;
-    }
-
-    fn last_of_each(&self) -> Self {
-        let bytes = &self.bytes;
-        let places: Vec<_> = places(bytes).collect();
-        let mut seen = HashSet::with_capacity(places.len());
-        let mut kept: Vec<_> = places.into_iter().rev().filter(|place| seen.insert(place.key(bytes))).collect();
-        kept.reverse();
-        Self { count: kept.len(), bytes: kept.iter().flat_map(|place| place.whole(bytes)).copied().collect() }
-    }
-
-    /// Takes an attribute of `from`; returns false where there is no room.
-    fn replace_or_push(&mut self, new: &Place, from: &[u8], limit: usize) -> bool {
-        let (key, whole) = (new.key(from), new.whole(from));
-        let mut others = 0;
-        let old = places(&self.bytes).find(|old| {
-            others += usize::from(!attr::is_core(old.key(&self.bytes)));
-            old.key(&self.bytes) == key
-        });
-        if let Some(old) = old {
-            self.bytes.splice(old.start..old.end, whole.iter().copied());
-            return true;
-        }
-        let room = others < limit || attr::is_core(key);
-        if room {
-            self.bytes.extend_from_slice(whole);
-        }
-        room
     }
 
     /// Returns the attributes as OpenTelemetry has them.
@@ -215,7 +252,9 @@ pub(crate) fn recycle(mut bytes: Vec<u8>) {
     bytes.clear();
     let _ = SPARE.try_with(|spare| {
         let mut buffers = spare.take();
-        if buffers.len() < MAX_SPARE {
+        let is_large = |bytes: &Vec<u8>| bytes.capacity() >= LARGE;
+        let one_of_many = is_large(&bytes) && buffers.iter().filter(|other| is_large(other)).count() >= 2;
+        if buffers.len() < MAX_SPARE && !one_of_many {
             buffers.push(bytes);
         }
         spare.set(buffers);
@@ -244,9 +283,20 @@ mod tests {
         assert_eq!(all.absorb(&mut of(&[("b", "1")]), 3), 0);
         assert_eq!(texts(&all), ["a=1", "a=2", "b=1"]);
         assert_eq!(all.absorb(&mut of(&[("c", "1"), ("d", "1"), ("a", "33"), (attr::ERROR, "e")]), 3), 1);
-        assert_eq!(texts(&all), ["a=33", "b=1", "c=1", "honeyhive_error=e"]);
+        assert_eq!(texts(&all), ["a=1", "a=2", "b=1", "c=1", "a=33", "honeyhive_error=e"]);
         assert_eq!(all.absorb(&mut of(&[("e", "1"), ("b", "22")]), 3), 1);
-        assert_eq!(texts(&all), ["a=33", "b=22", "c=1", "honeyhive_error=e"]);
+        all.keep_last();
+        assert_eq!(texts(&all), ["c=1", "a=33", "honeyhive_error=e", "b=22"]);
+    }
+
+    #[test]
+    fn a_value_that_grows_and_is_set_again_does_not_add_up() {
+        let mut all = Attributes::default();
+        let text = "x".repeat(100_000);
+        for _ in 0..500 {
+            assert_eq!(all.absorb(&mut of(&[("so_far", &text), ("n", "1")]), 10_000), 0);
+            assert!(all.bytes.len() < 2 * CROWDED_BYTES);
+        }
     }
 
     #[test]

@@ -67,10 +67,44 @@ pub(crate) fn session_in(context: &Context, queue: &Arc<Queue>, trust_inbound: b
 /// assert!(honeyhive_core::current_tracer().is_none());
 /// ```
 pub fn current_tracer() -> Option<HoneyHiveTracer> {
-    Context::map_current(|cx| match cx.get::<Scope>() {
+    with_current(|cx| match cx.get::<Scope>() {
         Some(scope) => Some(scope.tracer().clone()),
         None => start::enclosing(cx).and_then(|buffer| buffer.core().tracer()),
     })
+}
+
+thread_local! {
+    /// Is there as long as OpenTelemetry's own thread-local, which must not be touched afterwards: a panic at the
+    /// end of a thread ends the process. Begun after that one, it is destroyed before.
+    static ALIVE: Alive = Alive::begin();
+}
+
+struct Alive;
+
+impl Alive {
+    fn begin() -> Self {
+        Context::map_current(|_| ());
+        Self
+    }
+}
+
+impl Drop for Alive {
+    /// Makes the thread-local one that is destroyed.
+    fn drop(&mut self) {}
+}
+
+#[inline]
+fn is_alive() -> bool {
+    ALIVE.try_with(|_| ()).is_ok()
+}
+
+/// Looks at the current context; at the end of a thread that is an empty one.
+#[inline]
+pub(crate) fn with_current<R>(look: impl FnOnce(&Context) -> R) -> R {
+    match is_alive() {
+        true => Context::map_current(look),
+        false => look(&Context::new()),
+    }
 }
 
 /// Keeps something current on this thread until it is dropped.
@@ -78,13 +112,13 @@ pub fn current_tracer() -> Option<HoneyHiveTracer> {
 /// Not `Send`: a guard must not be held across an `.await`.
 #[must_use = "what was entered is left again when the guard is dropped"]
 pub struct ContextGuard {
-    _attached: opentelemetry::ContextGuard,
+    _attached: Option<opentelemetry::ContextGuard>,
     _thread: PhantomData<*const ()>,
 }
 
 impl ContextGuard {
     pub(crate) fn attach(context: Context) -> Self {
-        Self { _attached: context.attach(), _thread: PhantomData }
+        Self { _attached: is_alive().then(|| context.attach()), _thread: PhantomData }
     }
 }
 

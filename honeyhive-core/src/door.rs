@@ -31,8 +31,10 @@ pub(crate) enum Letter {
 
 /// Puts a letter at the door, rings, and takes what lies there then.
 fn ring(span: &SpanRef<'_>, letter: Letter) -> Letter {
-    if LETTER.try_with(|door| door.set(letter)).is_err() {
-        return Letter::None;
+    let mut letter = Some(letter);
+    // At the end of a thread there is no door: the letter comes back.
+    if LETTER.try_with(|door| door.set(letter.take().unwrap_or_default())).is_err() {
+        return letter.unwrap_or_default();
     }
     span.set_status(Status::Unset);
     take()

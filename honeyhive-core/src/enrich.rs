@@ -8,7 +8,7 @@ use crate::{
     api::Update,
     attr,
     attributes::Attributes,
-    context::current_tracer,
+    context::{current_tracer, with_current},
     door,
     private::{Captured, Name},
     span,
@@ -95,7 +95,7 @@ impl SessionEnricher {
     /// Returns the session in scope, else that of the current tracer; `None` where there is no tracer.
     pub fn current() -> Option<Self> {
         let tracer = current_tracer().filter(|tracer| tracer.is_enabled())?;
-        let scoped = Context::map_current(|cx| tracer.session_in(cx));
+        let scoped = with_current(|cx| tracer.session_in(cx));
         let session = scoped.map_or_else(|| tracer.session(), |tag| Session::of(&tracer, tag));
         Some(Self { session, update: Update::default() })
     }

@@ -10,6 +10,8 @@ use futures_core::Stream;
 use opentelemetry::Context;
 use pin_project_lite::pin_project;
 
+use crate::context::ContextGuard;
+
 pin_project! {
     /// A future or stream that runs inside a context, such as that of a session or of an inbound
     /// request.
@@ -33,7 +35,7 @@ impl<F: Future> Future for InContext<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _guard = this.context.clone().attach();
+        let _guard = ContextGuard::attach(this.context.clone());
         this.inner.poll(cx)
     }
 }
@@ -43,7 +45,7 @@ impl<S: Stream> Stream for InContext<S> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let _guard = this.context.clone().attach();
+        let _guard = ContextGuard::attach(this.context.clone());
         this.inner.poll_next(cx)
     }
 

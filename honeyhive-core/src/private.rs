@@ -21,6 +21,7 @@ use futures_core::Stream;
 use crate::{
     ConfigError, HoneyHiveTracer, LazyTracer,
     attributes::Attributes,
+    context::with_current,
     diag,
     span::Ending,
     start::{self, Start},
@@ -131,7 +132,7 @@ impl Call {
             },
             Choice::Given(tracer) => {
                 start.session = self.session.map(|id| tracer.resume_session(&id).tag().clone());
-                opentelemetry::Context::map_current(|parent| start::given(&tracer, start, parent))
+                with_current(|parent| start::given(&tracer, start, parent))
             }
         }
     }

@@ -15,7 +15,7 @@ use opentelemetry::{
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 
 use crate::{
-    context::{ContextGuard, current_tracer},
+    context::{ContextGuard, current_tracer, with_current},
     instrumented::InContext,
 };
 
@@ -67,14 +67,14 @@ impl Carrier for http::HeaderMap {
 /// assert!(!headers.contains_key("baggage"));
 /// ```
 pub fn inject(carrier: &mut impl Carrier) {
-    Context::map_current(|cx| write(cx, carrier));
+    with_current(|cx| write(cx, carrier));
 }
 
 /// Like [`inject`], and adds the session, project and source as baggage (`session_id`, `project`,
 /// `source`), for services of one's own.
 pub fn inject_with_session(carrier: &mut impl Carrier) {
     let Some(tracer) = current_tracer() else { return inject(carrier) };
-    Context::map_current(|cx| {
+    with_current(|cx| {
         let session = tracer.session_in(cx).unwrap_or_else(|| tracer.session_tag().clone());
         let config = tracer.config();
         let mut baggage: Vec<KeyValue> =
@@ -103,7 +103,7 @@ pub fn inject_with_session(carrier: &mut impl Carrier) {
 /// ```
 pub fn extract(carrier: &impl Carrier) -> Inbound {
     let reader = Reader(carrier);
-    let context = TraceContextPropagator::new().extract_with_context(&Context::current(), &reader);
+    let context = TraceContextPropagator::new().extract_with_context(&with_current(Context::clone), &reader);
     Inbound(BaggagePropagator::new().extract_with_context(&context, &reader))
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     HoneyHiveTracer, Value,
     api::{Call, SessionStart, Update},
-    context::{ContextGuard, Scope},
+    context::{ContextGuard, Scope, with_current},
     instrumented::InContext,
 };
 
@@ -126,7 +126,7 @@ impl Session {
         self.tracer.call(Call::UpdateEvent(update.of(self.id())));
     }
 
-    fn context(&self) -> Context {
-        Context::map_current(|cx| cx.with_value(Scope::of(&self.tracer, Some(self.tag.clone()), cx.get::<Scope>())))
+    pub(crate) fn context(&self) -> Context {
+        with_current(|cx| cx.with_value(Scope::of(&self.tracer, Some(self.tag.clone()), cx.get::<Scope>())))
     }
 }

@@ -23,7 +23,7 @@ use pin_project_lite::pin_project;
 use crate::{
     Bucket, EventType, HoneyHiveTracer, InContext, Session, Value, attr,
     attributes::Attributes,
-    context::ContextGuard,
+    context::{ContextGuard, with_current},
     door,
     start::{self, Start},
     wire::Key,
@@ -117,7 +117,7 @@ impl SpanBuilder<'_> {
         let start = Start { name, kind: kind.into(), event_type, site, time: start_time, session };
         match parent {
             Some(parent) => start::given(tracer, start, &parent),
-            None => Context::map_current(|parent| start::given(tracer, start, parent)),
+            None => with_current(|parent| start::given(tracer, start, parent)),
         }
     }
 }
@@ -249,7 +249,7 @@ impl Span {
 
     /// Returns the OpenTelemetry context in which this span is current.
     pub fn context(&self) -> Context {
-        self.context.clone().unwrap_or_else(Context::current)
+        self.context.clone().unwrap_or_else(|| with_current(Context::clone))
     }
 
     pub(crate) fn fail(&self, error_type: &str, message: &str) {
@@ -419,7 +419,7 @@ impl<F: Future> Future for Instrumented<F> {
 ///
 /// The handle does not end the span. Returns `None` where nothing is recorded.
 pub(crate) fn current() -> Option<Context> {
-    Context::map_current(|cx| cx.span().is_recording().then(|| cx.clone()))
+    with_current(|cx| cx.span().is_recording().then(|| cx.clone()))
 }
 
 impl From<SpanKind> for OtelKind {

@@ -15,7 +15,7 @@ use opentelemetry_sdk::trace::IdGenerator;
 use crate::{
     EventType, HoneyHiveTracer, Span,
     attributes::Attributes,
-    context::Scope,
+    context::{Scope, with_current},
     default, door,
     export::buffer::Buffer,
     live::LiveSpan,
@@ -52,7 +52,7 @@ impl Start {
 
 /// Starts a span of the tracer that the current code belongs to, if there is one.
 pub(crate) fn discovered(start: Start) -> Span {
-    Context::map_current(|parent| match parent.get::<Scope>() {
+    with_current(|parent| match parent.get::<Scope>() {
         Some(scope) => under(scope.tracer(), Some(scope), start, parent),
         None => enclosing(parent).map_or(Span::off(), |buffer| plain(buffer, start, parent)),
     })

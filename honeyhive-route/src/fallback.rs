@@ -225,7 +225,7 @@ impl<T, E: fmt::Display> Provider<'_, T, E> {
         span.set_attribute("provider.model", self.model.clone());
         span.set_attribute("provider.priority", priority);
         span.set_attribute("attempt.number", round);
-        let result = span.scope((self.call)()).await;
+        let result = span.scope(async { (self.call)().await }).await;
         note(&span, &result);
         result
     }

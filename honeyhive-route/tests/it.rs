@@ -180,6 +180,22 @@ async fn towers_retry_and_timeout_go_around_a_providers_call() {
 }
 
 #[tokio::test]
+async fn what_a_call_starts_before_its_first_poll_is_below_its_try() {
+    let (_turn, recorder) = recorded().await;
+    let eager = || {
+        model_call(None);
+        std::future::ready(Ok::<_, Busy>(()))
+    };
+    Fallback::new("agent").provider("openai", "gpt-4", eager).run().await.unwrap();
+    expect![[r#"
+        chain agent
+          chain attempt_1.provider_openai
+            model openai.chat
+    "#]]
+    .assert_eq(&recorder.tree());
+}
+
+#[tokio::test]
 async fn without_a_tracer_calls_run_all_the_same() {
     let quiet = opentelemetry::Context::new().with_telemetry_suppressed();
     let (_turn, recorder) = recorded().await;

@@ -7,6 +7,7 @@ mod destinations;
 mod exporters;
 mod golden;
 mod hygiene;
+mod lifetimes;
 mod local;
 mod macros;
 mod program;

@@ -55,6 +55,27 @@ fn explicit_beats_enclosing_beats_default() {
     assert_eq!(session(&b), json!(tracer_b.session().id()), "sessions do not cross tracers");
 }
 
+#[test]
+fn what_is_below_a_span_of_the_old_default_stays_with_it() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (old, new) = (Recorder::new(), Recorder::new());
+    set_default_tracer(&old.tracer());
+    let root = current_tracer().unwrap().start_span("root").enter();
+    set_default_tracer(&new.tracer());
+    undirected();
+    let context = root.context();
+    std::thread::spawn(move || {
+        let _attached = context.attach();
+        undirected();
+    })
+    .join()
+    .unwrap();
+    drop(root);
+    undirected();
+    assert_eq!(old.tree(), "tool root\n  tool undirected\n  tool undirected\n");
+    assert_eq!(new.tree(), "tool undirected\n");
+}
+
 static LAZY: LazyTracer = LazyTracer::new(|| HoneyHiveTracer::init().disabled(true).build());
 static BROKEN: LazyTracer = LazyTracer::new(|| HoneyHiveTracer::init().session_id("no uuid").build());
 

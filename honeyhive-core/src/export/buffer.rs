@@ -20,12 +20,15 @@ use crate::{
 };
 
 /// A chunk with so many spans or bytes is full.
-const CHUNK_SPANS: usize = 256;
-const CHUNK_BYTES: usize = 64 * 1024;
+const CHUNK_SPANS: usize = 128;
+const CHUNK_BYTES: usize = 32 * 1024;
 /// Attributes from this size on are handed over as they are, not copied.
 const LARGE: usize = 16 * 1024;
-/// Most empty chunks and large buffers that a basket keeps.
-const MAX_SPARE: usize = 4;
+/// Most empty chunks that a basket keeps, and bytes of large buffers; these until it is idle.
+const MAX_SPARE: usize = 1;
+const MAX_LARGE_BYTES: usize = 1 << 20;
+/// After so many looks of the worker in vain a thread is idle.
+const IDLE_LOOKS: u32 = 100;
 
 /// An ended span, of ours or of the OpenTelemetry SDK.
 #[derive(Debug)]
@@ -54,8 +57,9 @@ impl Chunk {
     /// Empties it for another use; the buffers of large spans go to `large`.
     fn clear(&mut self, large: &mut Vec<Vec<u8>>) {
         for ended in self.ended.drain(..) {
+            let kept: usize = large.iter().map(Vec::capacity).sum();
             if let Ended::Large(_, bytes) = ended
-                && large.len() < MAX_SPARE
+                && kept + bytes.capacity() <= MAX_LARGE_BYTES
             {
                 large.push(bytes);
             }
@@ -84,8 +88,9 @@ struct Content {
     /// Memory that is granted and not used.
     credit: usize,
     admitted: u64,
-    /// Whether a span has come since the worker looked last.
+    /// Whether a span has come since the worker looked last, and how often none had.
     used: bool,
+    idle_looks: u32,
 }
 
 /// What the worker found in a basket.
@@ -112,6 +117,13 @@ impl Basket {
         self.opened.load(Ordering::Relaxed).saturating_sub(closed)
     }
 
+    /// Ends the basket if nothing waits in it: returns how many spans were let in, and the memory that is given back.
+    pub(super) fn end(&self) -> Option<(u64, usize)> {
+        let mut content = self.lock();
+        let empty = content.full.is_empty() && content.chunk.ended.is_empty();
+        empty.then(|| (content.admitted, std::mem::take(&mut content.credit)))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         let content = self.lock();
         content.full.is_empty() && content.chunk.ended.is_empty()
@@ -120,12 +132,17 @@ impl Basket {
     /// Moves everything that waits to `out`, and leaves chunks that are used up for another use.
     pub(super) fn take(&self, out: &mut Vec<Chunk>, used_up: &mut Vec<Chunk>) -> Found {
         let mut content = self.lock();
-        let Content { chunk, full, spare, large, credit, used, .. } = &mut *content;
+        let Content { chunk, full, spare, large, credit, used, idle_looks, .. } = &mut *content;
         let mut found = Found::default();
         if !std::mem::take(used) {
             found.credit = std::mem::take(credit);
+            *idle_looks = idle_looks.saturating_add(1);
+            if *idle_looks == IDLE_LOOKS {
+                *large = vec![];
+            }
             return found;
         }
+        *idle_looks = 0;
         while spare.len() < MAX_SPARE
             && let Some(mut empty) = used_up.pop()
         {
@@ -220,23 +237,25 @@ impl Buffer {
         if !self.is_here() {
             return Self::new(&self.core).push(context, end, record);
         }
-        let Record { head, attributes } = record;
+        let Record { head, mut attributes } = record;
+        attributes.settle();
         let root = head.is_local_root();
         let important = root || head.outcome == Outcome::Error;
         let size = size_of::<Ended>() + head.bytes() + attributes.bytes().len();
         let span = Finished { trace: context.trace_id(), id: context.span_id(), end, head };
         let mut content = self.basket.lock();
+        let admitted = self.admit(&mut content, size, important);
+        if admitted.is_ok() {
+            content.add(span, attributes, size);
+        }
+        // Last: a tracer that is gone closes when no span is open any more.
         let closed = self.basket.closed.load(Ordering::Relaxed);
         self.basket.closed.store(closed + 1, Ordering::Release);
-        match self.admit(&mut content, size, important) {
-            Ok(()) => content.add(span, attributes, size),
-            Err(refused) => {
-                drop(content);
-                return refused(&self.queue);
-            }
-        }
         drop(content);
-        self.queue.wake_for(root);
+        match admitted {
+            Ok(()) => self.queue.wake_for(root),
+            Err(refused) => refused(&self.queue),
+        }
     }
 
     /// Takes a span in that the OpenTelemetry SDK made.
@@ -245,18 +264,16 @@ impl Buffer {
         let size = size_of::<Ended>() + data_bytes(&data);
         let important = root || is_error(&data);
         let mut content = self.basket.lock();
-        match self.admit(&mut content, size, important) {
-            Ok(()) => {
-                content.chunk.ended.push(Ended::Foreign(Box::new(data)));
-                content.added(size);
-            }
-            Err(refused) => {
-                drop(content);
-                return refused(&self.queue);
-            }
+        let admitted = self.admit(&mut content, size, important);
+        if admitted.is_ok() {
+            content.chunk.ended.push(Ended::Foreign(Box::new(data)));
+            content.added(size);
         }
         drop(content);
-        self.queue.wake_for(root);
+        match admitted {
+            Ok(()) => self.queue.wake_for(root),
+            Err(refused) => refused(&self.queue),
+        }
     }
 
     /// Books memory for a span; where that cannot be, tells how it is counted.

@@ -151,6 +151,10 @@ impl Queue {
     /// Makes the basket of a thread.
     pub(super) fn basket(&self) -> Arc<Basket> {
         let basket = Arc::<Basket>::default();
+        if self.is_over() {
+            // Nothing waits in it, and nobody would ever take it out of the list.
+            return basket;
+        }
         let mut baskets = self.baskets();
         baskets.list.push(Arc::clone(&basket));
         self.threads.store(baskets.list.len(), Ordering::Relaxed);
@@ -288,9 +292,12 @@ impl Queue {
             size += found.size;
             credit += found.credit;
             // Where nobody else has it, nothing comes any more.
-            let gone = Arc::strong_count(basket) == 1 && basket.is_empty();
-            *admitted += if gone { basket.admitted() } else { 0 };
-            !gone
+            let Some((count, rest)) = (Arc::strong_count(basket) == 1).then(|| basket.end()).flatten() else {
+                return true;
+            };
+            *admitted += count;
+            credit += rest;
+            false
         });
         self.threads.store(list.len(), Ordering::Relaxed);
         drop(baskets);

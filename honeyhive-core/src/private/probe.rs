@@ -72,7 +72,7 @@ impl<'a, T: Debug + ?Sized> ViaDebug<'a> for &Probe<'a, T> {
     }
 
     fn error(&self) -> ErrorText {
-        ErrorText::of::<T>(contain::<T>(|| Value::text(bounded(format_args!("{:?}", self.0)))))
+        ErrorText::of::<T>(contain::<T>(|| Value::text(mask_debug(&bounded(format_args!("{:?}", self.0))))))
     }
 }
 

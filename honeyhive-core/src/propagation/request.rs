@@ -9,11 +9,12 @@ use std::{
 };
 
 use http::{Extensions, HeaderName, Request, Response};
+use opentelemetry::{Context, trace::TraceContextExt};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::extract;
-use crate::{EventType, HoneyHiveTracer, Session, Span, SpanKind, Status, current_tracer, span::Ending};
+use crate::{ContextGuard, EventType, HoneyHiveTracer, Session, Span, SpanKind, Status, current_tracer, span::Ending};
 
 /// Traces the requests that a server serves.
 ///
@@ -71,21 +72,32 @@ impl RequestLayer {
         self
     }
 
-    fn begin<B>(&self, tracer: &HoneyHiveTracer, request: &Request<B>) -> Span {
+    /// Starts the span; where there is none, what is inside runs in the inbound context, and so does what the
+    /// caller decided.
+    fn begin<B>(&self, tracer: &HoneyHiveTracer, request: &Request<B>) -> (Span, Option<Context>) {
         let (method, path) = (request.method().as_str(), request.uri().path());
         let route = self.route.and_then(|find| find(request.extensions()));
         let name = format!("{method} {}", route.as_deref().unwrap_or(path));
         let inbound = extract(request.headers());
-        let mut span = tracer.span(name.clone()).kind(SpanKind::Server).event_type(EventType::Chain);
-        span = span.parent(inbound.context());
-        if let Some(session) = self.session(tracer, request, &name) {
-            span = span.session(&session);
+        let above = inbound.context().span().span_context().clone();
+        if above.is_valid() && !above.is_sampled() {
+            return (Span::off(), Some(inbound.context().clone()));
         }
-        let span = span.start();
+        let session = self.session(tracer, request, &name);
+        let mut builder = tracer.span(name).kind(SpanKind::Server).event_type(EventType::Chain);
+        builder = builder.parent(inbound.context());
+        if let Some(session) = &session {
+            builder = builder.session(session);
+        }
+        let span = builder.start();
+        if span.is_off() {
+            let context = inbound.in_scope(|| session.map_or_else(|| inbound.context().clone(), |it| it.context()));
+            return (span, Some(context));
+        }
         span.set_attribute("http.request.method", method.to_owned());
         span.set_attribute("url.path", path.to_owned());
         span.set_attribute("http.route", route);
-        span
+        (span, None)
     }
 
     fn session<B>(&self, tracer: &HoneyHiveTracer, request: &Request<B>, name: &str) -> Option<Session> {
@@ -93,8 +105,8 @@ impl RequestLayer {
             Sessions::Ambient => None,
             Sessions::PerRequest => Some(tracer.new_session(name)),
             Sessions::Header(header) => {
-                let id =
-                    request.headers().get(header).and_then(|id| id.to_str().ok()).filter(|id| !id.trim().is_empty());
+                let id = request.headers().get(header).and_then(|id| id.to_str().ok());
+                let id = id.filter(|id| !id.trim().is_empty());
                 Some(id.map_or_else(|| tracer.new_session(name), |id| tracer.resume_session(id)))
             }
         }
@@ -135,10 +147,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let span = current_tracer().map_or(Span::off(), |tracer| self.layer.begin(&tracer, &request));
+        let begun = current_tracer().map(|tracer| self.layer.begin(&tracer, &request));
+        let (span, around) = begun.unwrap_or((Span::off(), None));
         let mut ending = Ending::new(span);
-        let inner = ending.step(|| self.inner.call(request));
-        RequestFuture { inner, ending }
+        let inner = {
+            let _around = around.clone().map(ContextGuard::attach);
+            ending.step(|| self.inner.call(request))
+        };
+        RequestFuture { inner, ending, around }
     }
 }
 
@@ -149,6 +165,7 @@ pin_project_lite::pin_project! {
         #[pin]
         inner: F,
         ending: Ending,
+        around: Option<Context>,
     }
 }
 
@@ -160,6 +177,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
+        let _around = this.around.clone().map(ContextGuard::attach);
         let answer = task::ready!(this.ending.step(|| this.inner.poll(cx)));
         let span = this.ending.span();
         match &answer {

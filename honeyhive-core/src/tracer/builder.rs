@@ -391,7 +391,7 @@ fn provider(core: &Arc<Core>, ticket: &Ticket, resource: Resource) -> SdkTracerP
         .with_resource(resource)
         .with_max_attributes_per_span(core.config.max_attributes)
         .with_max_events_per_span(core.config.max_events)
-        .with_span_processor(Intake { core: Arc::clone(core) })
+        .with_span_processor(Intake { core: Arc::clone(core), keeps: None })
         .build()
 }
 

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use once_cell::sync::OnceCell;
 use opentelemetry::{
     Context, global,
     trace::{Span as _, SpanContext, TraceContextExt, TraceFlags, TraceState, Tracer},
@@ -69,6 +70,9 @@ impl fmt::Display for Integration {
     }
 }
 
+/// The tracer whose provider is the global one lives as long as that does.
+static GLOBAL: OnceCell<HoneyHiveTracer> = OnceCell::new();
+
 impl HoneyHiveTracer {
     /// Makes this tracer's provider the global one of OpenTelemetry, and W3C trace context the global
     /// propagator, for instrumentation that takes no provider.
@@ -89,6 +93,7 @@ impl HoneyHiveTracer {
         global::set_tracer_provider(self.provider().clone());
         global::set_text_map_propagator(TraceContextPropagator::new());
         core.global.store(true, Ordering::Relaxed);
+        let _ = GLOBAL.set(self.clone());
         Ok(())
     }
 
@@ -97,7 +102,7 @@ impl HoneyHiveTracer {
     /// processors see as well.
     pub fn span_processor(&self) -> impl SpanProcessor + 'static {
         self.core().attached.store(true, Ordering::Relaxed);
-        Intake { core: Arc::clone(self.core()) }
+        Intake { core: Arc::clone(self.core()), keeps: Some(self.clone()) }
     }
 
     /// Tells how this tracer stands to the rest of OpenTelemetry in the process.

@@ -9,12 +9,14 @@ use opentelemetry_sdk::{
     trace::{Span, SpanData, SpanProcessor},
 };
 
-use super::{Core, local};
+use super::{Core, HoneyHiveTracer, local};
 use crate::seal::placing;
 
 #[derive(Debug)]
 pub(super) struct Intake {
     pub(super) core: Arc<Core>,
+    /// Where it listens to a provider of somebody else's: that keeps the tracer.
+    pub(super) keeps: Option<HoneyHiveTracer>,
 }
 
 impl SpanProcessor for Intake {
@@ -36,7 +38,9 @@ impl SpanProcessor for Intake {
 
     /// Sends what there is. The queue outlives the provider: the tracer's own spans go on.
     fn shutdown_with_timeout(&self, limit: Duration) -> OTelSdkResult {
-        match self.core.queue().is_closing() {
+        // Where the tracer is gone this is its own provider, which goes with it; nobody waits for that.
+        let gone = self.keeps.is_none() && self.core.tracer().is_none();
+        match gone || self.core.queue().is_closing() {
             true => Ok(()),
             false => self.core.queue().flush(limit).into_sdk_result(),
         }

@@ -1,11 +1,14 @@
 //! What a test says: each variant with its intervals, and each against the first. Latency is compared by
-//! Welch's t-test, error rates by the z-test of two proportions; with several comparisons each has its share of
-//! the 5 % (Bonferroni). Intervals are of 95 %; that of an error rate is Wilson's.
+//! Welch's t-test, error rates by the z-test of two proportions, or Fisher's exact test where there are few; with several comparisons each has its share of
+//! the 5 % (Bonferroni). Intervals are of 95 %; that of an error rate is Wilson's, that of two Newcombe's.
 
 use std::fmt;
 
 use serde::Serialize;
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::{
+    distribution::{ContinuousCDF, Discrete, Hypergeometric, Normal, StudentsT},
+    statistics::{Max, Min},
+};
 
 use super::{Tally, Variant};
 
@@ -156,29 +159,42 @@ fn welch(first: &Tally, other: &Tally, level: f64) -> Option<Verdict> {
     let freedom = (a + b).powi(2) / (a * a / freedom(first) + b * b / freedom(other));
     let student = StudentsT::new(0.0, 1.0, freedom).ok()?;
     let difference = other.latency.mean() - first.latency.mean();
-    Some(verdict(difference, error, error, &student, level))
+    let p_value = match error > 0.0 {
+        true => (2.0 * (1.0 - student.cdf((difference / error).abs()))).clamp(0.0, 1.0),
+        false => 1.0,
+    };
+    let half = student.inverse_cdf(1.0 - LEVEL / 2.0) * error;
+    Some(Verdict { difference, interval: around(difference, half), p_value, is_real: p_value < level })
 }
+
+/// Expected counts below this are too few for a normal curve.
+const FEW: f64 = 5.0;
 
 fn proportions(first: &Tally, other: &Tally, level: f64) -> Option<Verdict> {
     let (n, m) = (first.latency.count() as f64, other.latency.count() as f64);
-    if n < 1.0 || m < 1.0 {
-        return None;
-    }
     let (p, q) = (first.errors as f64 / n, other.errors as f64 / m);
+    let (of_p, of_q) = (wilson(first.errors as f64, n)?, wilson(other.errors as f64, m)?);
     let pooled = (first.errors + other.errors) as f64 / (n + m);
-    let apart = (p * (1.0 - p) / n + q * (1.0 - q) / m).sqrt();
     let together = (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)).sqrt();
-    Some(verdict(q - p, apart, together, &Normal::standard(), level))
+    let p_value = match pooled.min(1.0 - pooled) * n.min(m) >= FEW {
+        true => 2.0 * (1.0 - Normal::standard().cdf(((q - p) / together).abs())),
+        false => fisher(first, other)?,
+    };
+    // Newcombe's interval for a difference, from Wilson's for its parts.
+    let interval = Interval {
+        low: q - p - ((q - of_q.low).powi(2) + (of_p.high - p).powi(2)).sqrt(),
+        high: q - p + ((of_q.high - q).powi(2) + (p - of_p.low).powi(2)).sqrt(),
+    };
+    Some(Verdict { difference: q - p, interval, p_value: p_value.clamp(0.0, 1.0), is_real: p_value < level })
 }
 
-/// Judges a difference by its standard error: `apart` for the interval, `together` for the test.
-fn verdict(difference: f64, apart: f64, together: f64, curve: &impl ContinuousCDF<f64, f64>, level: f64) -> Verdict {
-    let p_value = match together > 0.0 {
-        true => (2.0 * (1.0 - curve.cdf((difference / together).abs()))).clamp(0.0, 1.0),
-        false => 1.0,
-    };
-    let half = curve.inverse_cdf(1.0 - LEVEL / 2.0) * apart;
-    Verdict { difference, interval: around(difference, half), p_value, is_real: p_value < level }
+/// Fisher's exact test, two-sided: how likely a table is that is at most as likely as this one.
+fn fisher(first: &Tally, other: &Tally) -> Option<f64> {
+    let (runs, errors) = (first.latency.count() + other.latency.count(), first.errors + other.errors);
+    let tables = Hypergeometric::new(runs, errors, other.latency.count()).ok()?;
+    let seen = tables.pmf(other.errors) * (1.0 + 1e-7);
+    let all = tables.min()..=tables.max();
+    Some(all.map(|errors| tables.pmf(errors)).filter(|likelihood| *likelihood <= seen).sum())
 }
 
 impl fmt::Display for AbReport {
@@ -263,6 +279,15 @@ mod tests {
         let errors = proportions(&tally(&[1; 40], 2), &tally(&[1; 50], 12), 0.05).unwrap();
         close(errors.p_value, 0.013_463_7);
         assert!(!proportions(&tally(&[1; 40], 2), &tally(&[1; 50], 12), 0.01).unwrap().is_real);
+    }
+
+    /// 0 of 2 against 2 of 2 is one table of six; 1 of 8 against 7 of 8 has p = 130 / 12,870.
+    #[test]
+    fn few_runs_are_judged_exactly() {
+        let two = proportions(&tally(&[1; 2], 0), &tally(&[1; 2], 2), 0.05).unwrap();
+        close(two.p_value, 1.0 / 3.0);
+        assert!(!two.is_real && two.interval.low < 0.2 && two.interval.high > 0.99, "{two:?}");
+        close(proportions(&tally(&[1; 8], 1), &tally(&[1; 8], 7), 0.05).unwrap().p_value, 130.0 / 12_870.0);
     }
 
     #[test]

@@ -86,6 +86,17 @@ async fn two_services_make_one_trace() {
 }
 
 #[tokio::test]
+async fn what_the_caller_does_not_sample_is_not_recorded() {
+    let _turn = TURN.lock().await;
+    let (recorder, _tracer) = recorded();
+    let app = Router::new().route("/", get(async || work("inside")));
+    let url = serve(app.layer(layer().session_per_request())).await;
+    let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    reqwest::Client::new().get(url).header("traceparent", unsampled).send().await.unwrap();
+    assert!(recorder.spans().is_empty(), "{}", recorder.tree());
+}
+
+#[tokio::test]
 async fn sessions_are_per_request_or_by_header_and_errors_are_errors() {
     let _turn = TURN.lock().await;
     let (recorder, tracer) = recorded();

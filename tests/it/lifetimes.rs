@@ -1,0 +1,160 @@
+//! Spans, threads and tracers that end in any order: nothing is lost, nobody waits, nothing adds up.
+
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant},
+};
+
+use honeyhive::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, enrich_span, testing::Recorder, trace};
+use opentelemetry::trace::{Tracer, TracerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use serde_json::json;
+
+use crate::LIMIT;
+
+#[test]
+fn threads_that_come_and_go_take_no_memory_with_them() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer_with(|builder| builder.queue_bytes(256 << 10));
+    for round in 0..2_000 {
+        let tracer_there = tracer.clone();
+        let work = move || tracer_there.in_span("root", |_| drop(tracer_there.start_span("child")));
+        std::thread::spawn(work).join().unwrap();
+        if round % 100 == 0 {
+            assert!(tracer.flush(LIMIT).is_complete());
+        }
+    }
+    let report = tracer.flush(LIMIT);
+    assert!(report.is_complete() && report.ended() == 4_000, "{report}");
+}
+
+#[test]
+fn threads_that_start_after_the_end_cost_nothing() {
+    let tracer = Recorder::new().tracer();
+    tracer.start_span("work").end();
+    let _ = tracer.shutdown(LIMIT);
+    for _ in 0..100 {
+        let tracer = tracer.clone();
+        std::thread::spawn(move || tracer.start_span("late").end()).join().unwrap();
+    }
+    assert_eq!((tracer.stats().ended(), tracer.stats().dropped()), (101, 100));
+}
+
+/// Never answers.
+#[derive(Debug)]
+struct Stuck;
+
+impl Exporter for Stuck {
+    fn destination(&self) -> String {
+        "stuck".into()
+    }
+
+    fn export<'a>(&'a mut self, _: &'a Batch) -> Exporting<'a> {
+        Box::pin(std::future::pending::<Sent>())
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_tracer_that_is_dropped_while_a_span_is_open() {
+    let tracer = HoneyHiveTracer::init().exporter(Stuck).build().unwrap();
+    tracer.start_span("ended").end();
+    let open = tracer.start_span("open");
+    let started = Instant::now();
+    drop(tracer);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    open.end();
+}
+
+#[test]
+fn a_span_outlives_the_last_handle_of_its_tracer() {
+    let recorder = Recorder::new();
+    let span = {
+        let tracer = recorder.tracer();
+        let span = tracer.start_span("open");
+        drop(tracer);
+        span
+    };
+    span.set_attribute("late", true);
+    span.end();
+    assert_eq!(recorder.span("open").unwrap().attribute("late"), Some(json!(true)));
+}
+
+#[test]
+fn a_processor_keeps_its_tracer() {
+    let recorder = Recorder::new();
+    let provider = {
+        let tracer = recorder.tracer();
+        SdkTracerProvider::builder().with_span_processor(tracer.span_processor()).build()
+    };
+    provider.tracer("theirs").in_span("afterwards", |_| {});
+    assert!(recorder.span("afterwards").is_some());
+}
+
+#[test]
+fn a_text_that_grows_and_is_set_again_is_one_attribute() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer_with(|builder| builder.queue_bytes(4 << 20));
+    let span = tracer.start_span("stream");
+    let mut text = String::new();
+    for _ in 0..500 {
+        text.push_str(&"x".repeat(200));
+        span.set_attribute("so_far", text.clone());
+    }
+    span.end();
+    let report = tracer.flush(LIMIT);
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(recorder.span("stream").unwrap().attribute("so_far"), Some(json!(text)));
+}
+
+thread_local! {
+    static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+}
+
+/// Traces as its thread ends.
+struct Last(HoneyHiveTracer);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.in_span("last words", |span| {
+            span.set_attribute("said", true);
+            enrich_span!({ "lost": "there is no context any more" });
+            drop(self.0.start_span("below"));
+        });
+    }
+}
+
+#[test]
+fn a_span_at_the_end_of_a_thread_hurts_nobody() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let inside = tracer.clone();
+    std::thread::spawn(move || {
+        // Begun before anything of OpenTelemetry's or ours on this thread, so it goes after all of it.
+        LAST.with_borrow_mut(|last| *last = Some(Last(inside.clone())));
+        inside.start_span("before").end();
+    })
+    .join()
+    .unwrap();
+    assert_eq!(recorder.spans().len(), 3);
+    assert_eq!(recorder.span("last words").unwrap().attribute("said"), Some(json!(true)));
+}
+
+#[derive(Debug)]
+struct AuthError {
+    #[expect(dead_code, reason = "for its Debug text")]
+    api_key: &'static str,
+}
+
+#[trace(tracer = tracer, skip(tracer), err = Debug)]
+fn refused(tracer: &HoneyHiveTracer) -> Result<(), AuthError> {
+    Err(AuthError { api_key: "s3cret" })
+}
+
+#[test]
+fn no_secret_is_in_the_debug_text_of_an_error() {
+    let recorder = Recorder::new();
+    assert!(refused(&recorder.tracer()).is_err());
+    let span = recorder.span("refused").unwrap();
+    assert_eq!(span.status().1, "AuthError { api_key: [masked] }");
+    assert!(!format!("{span:?}").contains("s3cret"));
+}
