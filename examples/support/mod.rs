@@ -10,10 +10,11 @@ use async_openai::{
     config::OpenAIConfig,
     error::OpenAIError,
     types::chat::{
-        ChatCompletionRequestSystemMessageArgs, ChatCompletionRequestUserMessageArgs, CreateChatCompletionRequest,
-        CreateChatCompletionRequestArgs, CreateChatCompletionResponse,
+        ChatChoiceStream, ChatCompletionRequestSystemMessageArgs, ChatCompletionRequestUserMessageArgs,
+        CreateChatCompletionRequest, CreateChatCompletionRequestArgs, CreateChatCompletionResponse,
     },
 };
+use futures::{Stream, StreamExt};
 use honeyhive::{
     instrument::WithHoneyHive,
     testing::{LoopbackServer, Reply, Request},
@@ -56,6 +57,19 @@ impl Clients {
         let response = self.openai.chat().create(chat(model, "Answer briefly.", query)?).await?;
         let tokens = response.usage.as_ref().map_or((0, 0), |usage| (usage.prompt_tokens, usage.completion_tokens));
         Ok(Said { text: answer_of(&response), input_tokens: tokens.0.into(), output_tokens: tokens.1.into() })
+    }
+
+    /// Returns the answer as it comes.
+    pub(crate) async fn openai_stream(
+        &self,
+        model: &str,
+        query: &str,
+    ) -> Result<impl Stream<Item = Result<String, Trouble>> + Send + use<>, Trouble> {
+        let stream = self.openai.chat().create_stream(chat(model, "Answer briefly.", query)?).await?;
+        Ok(stream.map(|chunk| {
+            let delta = |choice: &ChatChoiceStream| choice.delta.content.clone();
+            Ok(chunk?.choices.first().and_then(delta).unwrap_or_default())
+        }))
     }
 
     pub(crate) async fn anthropic(&self, model: &str, query: &str) -> Result<Said, Trouble> {

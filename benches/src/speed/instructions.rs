@@ -24,7 +24,7 @@ const BUDGETS: [Budget; 5] = [
     budget("honeyhive-off", "off-enrich", 45.0, 0.0),
     budget("honeyhive", "sync", 2_000.0, 2.0),
     budget("honeyhive", "attributes", 3_900.0, 2.0),
-    budget("honeyhive", "nested", 20_000.0, 20.0),
+    budget("honeyhive", "nested", 20_000.0, 21.0),
 ];
 
 /// Counts what callgrind is told to count by the name of this function.
