@@ -22,9 +22,9 @@ const fn budget(peer: &'static str, scenario: &'static str, instructions: f64, a
 const BUDGETS: [Budget; 5] = [
     budget("honeyhive-off", "off", 30.0, 0.0),
     budget("honeyhive-off", "off-enrich", 45.0, 0.0),
-    budget("honeyhive", "sync", 2_000.0, 2.0),
-    budget("honeyhive", "attributes", 3_900.0, 2.0),
-    budget("honeyhive", "nested", 20_000.0, 21.0),
+    budget("honeyhive", "sync", 2_100.0, 2.0),
+    budget("honeyhive", "attributes", 4_100.0, 2.0),
+    budget("honeyhive", "nested", 22_000.0, 22.0),
 ];
 
 /// Counts what callgrind is told to count by the name of this function.
