@@ -7,7 +7,7 @@ mod support;
 use std::error::Error;
 
 use honeyhive::instrument::{openinference, pricing::GenaiPrices, pricing::Pricing};
-use honeyhive::{route::AbTest, set_default_tracer};
+use honeyhive::route::AbTest;
 use support::{Clients, Said, Trouble};
 
 async fn ask(test: &AbTest, clients: &Clients, prices: &GenaiPrices, user: &str) -> Result<Said, Trouble> {
@@ -37,7 +37,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tracer = honeyhive.tracer().ok_or("tracing could not start")?;
     openinference::OpenAIInstrumentor::new().instrument(tracer.provider())?;
     openinference::AnthropicInstrumentor::new().instrument(tracer.provider())?;
-    set_default_tracer(tracer);
     let (clients, prices) = (Clients::from_env()?, GenaiPrices::load()?);
     let variants = [("A_openai", "openai", 0.5), ("B_anthropic", "anthropic", 0.5)];
     let test = AbTest::new("provider_comparison", variants)?;

@@ -7,7 +7,7 @@ mod support;
 use std::error::Error;
 
 use honeyhive::instrument::{openinference, pricing::GenaiPrices, pricing::Pricing};
-use honeyhive::{EventType, enrich_span, set_default_tracer, trace};
+use honeyhive::{EventType, enrich_span, trace};
 use support::{Clients, NO_MODEL, Said};
 
 const CLAUDE: &str = "claude-3-opus-20240229";
@@ -49,7 +49,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let honeyhive = honeyhive::init();
     let tracer = honeyhive.tracer().ok_or("tracing could not start")?;
     openinference::OpenAIInstrumentor::new().instrument(tracer.provider())?;
-    set_default_tracer(tracer);
     let (clients, prices) = (Clients::from_env()?, GenaiPrices::load()?);
     for (task, budget) in [("creative", 0.10), ("creative", 0.01), ("code", 0.01), ("factual", 0.01)] {
         println!("{task} for at most ${budget}: {:?}", choose_model(task, budget, &prices));

@@ -7,7 +7,7 @@ mod support;
 use std::error::Error;
 
 use honeyhive::instrument::{openinference, pricing::GenaiPrices, pricing::Pricing};
-use honeyhive::{EventType, HoneyHiveTracer, set_default_tracer, trace};
+use honeyhive::{EventType, HoneyHiveTracer, trace};
 use support::{Clients, Said, Trouble};
 
 const CHEAP: &str = "gpt-4o-mini";
@@ -54,7 +54,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let prices = GenaiPrices::load()?;
     openinference::OpenAIInstrumentor::new().prices(prices.clone()).instrument(tracer.provider())?;
     openinference::AnthropicInstrumentor::new().prices(prices.clone()).instrument(tracer.provider())?;
-    set_default_tracer(tracer);
     let clients = Clients::from_env()?;
     for query in ["Who won the World Cup in 2022?", "Prove that there are infinitely many primes"] {
         cost_optimized_agent(tracer, &clients, &prices, query).await.map_err(|error| error.to_string())?;

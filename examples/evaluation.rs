@@ -7,7 +7,7 @@ mod support;
 use std::error::Error;
 
 use honeyhive::evaluate::{Dataset, Evaluation, Score};
-use honeyhive::{EventType, instrument::openinference, set_default_tracer, trace};
+use honeyhive::{EventType, instrument::openinference, trace};
 use serde_json::{Value, json};
 use support::{Clients, Trouble};
 
@@ -22,7 +22,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let honeyhive = honeyhive::init();
     let tracer = honeyhive.tracer().ok_or("tracing could not start")?;
     openinference::OpenAIInstrumentor::new().instrument(tracer.provider())?;
-    set_default_tracer(tracer);
     let clients = Clients::from_env()?;
 
     let case = |query, truth| json!({ "inputs": { "query": query }, "ground_truth": truth });

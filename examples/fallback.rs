@@ -6,7 +6,7 @@ mod support;
 
 use std::{error::Error, time::Duration};
 
-use honeyhive::{instrument::openinference, route::Fallback, set_default_tracer};
+use honeyhive::{instrument::openinference, route::Fallback};
 use support::{Clients, NO_MODEL, Said, Trouble};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
@@ -32,7 +32,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tracer = honeyhive.tracer().ok_or("tracing could not start")?;
     openinference::OpenAIInstrumentor::new().instrument(tracer.provider())?;
     openinference::AnthropicInstrumentor::new().instrument(tracer.provider())?;
-    set_default_tracer(tracer);
     let said = resilient_agent(&Clients::from_env()?, "Tell me a joke").await.map_err(|error| error.to_string())?;
     println!("{}", said.text);
     Ok(())

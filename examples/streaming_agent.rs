@@ -8,7 +8,7 @@ use std::{error::Error, io::Write, sync::Arc};
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use honeyhive::instrument::openinference;
-use honeyhive::{EventType, enrich_span, set_default_tracer, trace};
+use honeyhive::{EventType, enrich_span, trace};
 use support::{Clients, Trouble};
 
 #[trace(event_type = EventType::Model, skip(clients))]
@@ -34,7 +34,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let honeyhive = honeyhive::init();
     let tracer = honeyhive.tracer().ok_or("tracing could not start")?;
     openinference::OpenAIInstrumentor::new().instrument(tracer.provider())?;
-    set_default_tracer(tracer);
     let clients = Arc::new(Clients::from_env()?);
     for query in ["Who won the World Cup in 2022?", "Tell me a joke"] {
         println!("? {query}");

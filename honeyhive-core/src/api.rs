@@ -1,5 +1,5 @@
-//! The REST calls that tracing and evaluation need: start a session, update an event, tell of a run. Made in the background,
-//! from data; nothing on the span path waits for them.
+//! The REST calls that tracing and evaluation need: start a session, update an event, tell of a run. Made in
+//! the background, from data; nothing on the span path waits for them.
 //!
 //! Wire format: `POST /session/start` with `{"session": {…}}` and `PUT /events` with `{"event_id": …}`
 //! as the Python SDK sends them. Of a response only the status is read.
@@ -19,20 +19,16 @@ pub(crate) const RUNS: &str = "/v1/runs";
 pub(crate) enum Call {
     SessionStart(SessionStart),
     UpdateEvent(UpdateBody),
-    /// Tells of an evaluation run.
-    Run(serde_json::Value),
-    /// Changes an evaluation run: path and body.
-    RunUpdate(String, serde_json::Value),
-    /// A call that local mode kept: method, path and body.
-    Kept(&'static str, Cow<'static, str>, serde_json::Value),
+    /// A call as it goes out: method, path and body. One that local mode kept, or one of an evaluation run.
+    Plain(&'static str, Cow<'static, str>, serde_json::Value),
 }
 
 impl Call {
     pub(crate) fn method(&self) -> &'static str {
         match self {
-            Self::SessionStart(_) | Self::Run(_) => "POST",
-            Self::UpdateEvent(_) | Self::RunUpdate(..) => "PUT",
-            Self::Kept(method, ..) => method,
+            Self::SessionStart(_) => "POST",
+            Self::UpdateEvent(_) => "PUT",
+            Self::Plain(method, ..) => method,
         }
     }
 
@@ -40,9 +36,7 @@ impl Call {
         match self {
             Self::SessionStart(_) => "/session/start",
             Self::UpdateEvent(_) => "/events",
-            Self::Run(_) => RUNS,
-            Self::RunUpdate(path, _) => path,
-            Self::Kept(_, path, _) => path,
+            Self::Plain(_, path, _) => path,
         }
     }
 
@@ -50,7 +44,7 @@ impl Call {
         match self {
             Self::SessionStart(start) => Cow::Owned(json!({ "session": start })),
             Self::UpdateEvent(update) => Cow::Owned(json!(update.0)),
-            Self::Run(body) | Self::RunUpdate(_, body) | Self::Kept(_, _, body) => Cow::Borrowed(body),
+            Self::Plain(_, _, body) => Cow::Borrowed(body),
         }
     }
 }
@@ -70,20 +64,20 @@ pub(crate) struct SessionStart {
 }
 
 impl SessionStart {
-    pub(crate) fn new(config: &Config, tag: &SessionTag, inputs: Option<Value>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        tag: &SessionTag,
+        inputs: Option<Value>,
+        metadata: Option<serde_json::Value>,
+    ) -> Self {
         Self {
             session_id: tag.id().to_string(),
             session_name: tag.name().as_deref().unwrap_or(&config.session_name).to_owned(),
             source: config.source.clone(),
             project: config.project.clone(),
             inputs: inputs.map(|value| as_map(value, "value")),
-            metadata: None,
+            metadata,
         }
-    }
-
-    pub(crate) fn with_metadata(mut self, metadata: &serde_json::Value) -> Self {
-        self.metadata = Some(metadata.clone());
-        self
     }
 }
 

@@ -81,6 +81,17 @@ pub enum Bucket {
 }
 
 impl Bucket {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Inputs,
+        Self::Outputs,
+        Self::Metadata,
+        Self::Metrics,
+        Self::Feedback,
+        Self::Config,
+        Self::UserProperties,
+    ];
+
     /// Returns the attribute prefix of the bucket.
     ///
     /// ```

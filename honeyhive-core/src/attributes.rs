@@ -2,7 +2,7 @@
 //! Writing allocates nothing once a thread's buffers are warm. What they say is settled on the worker: of
 //! several values of a key the last one counts.
 
-use std::{borrow::Cow, cell::Cell, collections::HashSet};
+use std::{borrow::Cow, cell::Cell, collections::HashSet, hash::Hash};
 
 use opentelemetry::KeyValue;
 
@@ -112,6 +112,31 @@ pub(crate) fn places(bytes: &[u8]) -> impl Iterator<Item = Place> {
     })
 }
 
+/// Lists up to this long are compared pair by pair, which is quicker than to hash them.
+const SHORT: usize = 16;
+
+/// Tells which keys are the last of their kind, in order; none where no key is repeated.
+pub(crate) fn last_of_each<K: Eq + Hash>(
+    keys: impl DoubleEndedIterator<Item = K> + ExactSizeIterator + Clone,
+) -> Option<Vec<bool>> {
+    let repeated = |(at, key)| keys.clone().skip(at + 1).any(|later| later == key);
+    if keys.len() <= SHORT && !keys.clone().enumerate().any(repeated) {
+        return None;
+    }
+    let mut seen = HashSet::with_capacity(keys.len());
+    let mut last: Vec<bool> = keys.rev().map(|key| seen.insert(key)).collect();
+    last.reverse();
+    Some(last)
+}
+
+/// Keeps the marked items; all where nothing is marked.
+pub(crate) fn retain<T>(items: &mut Vec<T>, marks: Option<Vec<bool>>) {
+    if let Some(marks) = marks {
+        let mut marks = marks.into_iter();
+        items.retain(|_| marks.next().unwrap_or(true));
+    }
+}
+
 impl Attributes {
     /// Keeps the buffer for the next span of this thread.
     #[inline]
@@ -176,17 +201,16 @@ impl Attributes {
             std::mem::swap(self, more);
             return 0;
         }
-        let dropped = if fits { self.append(more) } else { self.squeeze(&more.bytes, limit) };
+        let mut dropped = 0;
+        if fits {
+            self.bytes.extend_from_slice(&more.bytes);
+            self.count += more.count;
+        } else {
+            dropped = self.squeeze(&more.bytes, limit);
+        }
         more.clear();
         self.settle();
         dropped
-    }
-
-    #[inline]
-    fn append(&mut self, more: &Self) -> u32 {
-        self.bytes.extend_from_slice(&more.bytes);
-        self.count += more.count;
-        0
     }
 
     /// Takes those whose keys are known or have room.
@@ -213,13 +237,11 @@ impl Attributes {
     }
 
     fn keep_last(&mut self) {
-        let bytes = &self.bytes;
-        let mut seen = HashSet::new();
-        let all: Vec<_> = places(bytes).collect();
-        let mut kept: Vec<_> = all.into_iter().rev().filter(|place| seen.insert(place.key(bytes))).collect();
-        kept.reverse();
+        let mut kept: Vec<_> = places(&self.bytes).collect();
+        let last = last_of_each(kept.iter().map(|place| place.key(&self.bytes)));
+        retain(&mut kept, last);
         self.count = kept.len();
-        self.bytes = kept.iter().flat_map(|place| place.whole(bytes)).copied().collect();
+        self.bytes = kept.iter().map(|place| place.whole(&self.bytes)).collect::<Vec<_>>().concat();
         self.settled = self.bytes.len();
     }
 

@@ -1,14 +1,14 @@
 //! Settles an ended span and encodes it, on the worker: of several values of a key the last one counts;
 //! session, project, source, type and duration come first.
 
-use std::{borrow::Cow, collections::HashSet, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use opentelemetry::{KeyValue, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
     EventType, attr,
-    attributes::{self, Place},
+    attributes::{self, Place, last_of_each, retain},
     export::encode::{self, Fields},
     private::CallSite,
     record::{Finished, Head, More, Nanos, Origin, Outcome},
@@ -57,11 +57,8 @@ impl Sealer {
     fn settle(&mut self, own: &[u8]) {
         self.places.clear();
         self.places.extend(attributes::places(own));
-        if has_repeated(&self.places, own) {
-            let mut seen = HashSet::with_capacity(self.places.len());
-            let mut keep: Vec<bool> = self.places.iter().rev().map(|place| seen.insert(place.key(own))).collect();
-            self.places.retain(|_| keep.pop().unwrap_or(true));
-        }
+        let last = last_of_each(self.places.iter().map(|place| place.key(own)));
+        retain(&mut self.places, last);
     }
 
     fn event_type(&self, head: &Head, own: &[u8]) -> EventType {
@@ -107,17 +104,6 @@ impl Common {
 
 /// Where a type is kept that is none.
 const UNKNOWN_TYPE: &str = "honeyhive_metadata.event_type";
-
-/// Lists up to this long are compared pair by pair, which is quicker than to hash them.
-const SHORT: usize = 16;
-
-fn has_repeated(places: &[Place], own: &[u8]) -> bool {
-    let repeated = |(at, place): (usize, &Place)| {
-        let key = place.key(own);
-        places[at + 1..].iter().any(|later| later.key(own) == key)
-    };
-    places.len() > SHORT || places.iter().enumerate().any(repeated)
-}
 
 fn name<'a>(known: &'a mut Option<(&'static CallSite, String)>, site: &'static CallSite) -> &'a str {
     let fresh = |(known, _): &(&'static CallSite, String)| std::ptr::eq(*known, site);
@@ -166,7 +152,8 @@ fn fields(span: &Finished) -> Fields<'_> {
 
 /// Encodes a span that the OpenTelemetry SDK made on our provider.
 pub(crate) fn seal_foreign(data: &mut SpanData, out: &mut Vec<u8>) {
-    keep_last(&mut data.attributes);
+    let last = last_of_each(data.attributes.iter().map(|kv| kv.key.as_str()));
+    retain(&mut data.attributes, last);
     let text = |key: &'static str| {
         let found = data.attributes.iter().find(|kv| kv.key.as_str() == key)?;
         Some(Cow::Owned(found.value.as_str().into_owned()))
@@ -177,13 +164,6 @@ pub(crate) fn seal_foreign(data: &mut SpanData, out: &mut Vec<u8>) {
     }
     data.attributes.push(KeyValue::new(attr::DURATION_MS, millis(data.start_time.into(), data.end_time.into())));
     encode::span(out, data);
-}
-
-/// Removes all but the last attribute of each key, keeping the order of the last writes.
-fn keep_last(attributes: &mut Vec<KeyValue>) {
-    let mut seen = HashSet::with_capacity(attributes.len());
-    let mut keep: Vec<bool> = attributes.iter().rev().map(|kv| seen.insert(kv.key.clone())).collect();
-    attributes.retain(|_| keep.pop().unwrap_or(true));
 }
 
 /// Attributes that place a span: session, project and source, each with its twin.

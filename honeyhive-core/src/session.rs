@@ -78,9 +78,15 @@ pub struct Session {
 
 impl Session {
     /// Starts a session and tells the backend in the background.
-    pub(crate) fn start(tracer: &HoneyHiveTracer, id: Uuid, name: &str, inputs: Option<Value>) -> Self {
+    pub(crate) fn start(
+        tracer: &HoneyHiveTracer,
+        id: Uuid,
+        name: &str,
+        inputs: Option<Value>,
+        metadata: Option<serde_json::Value>,
+    ) -> Self {
         let tag = SessionTag::new(id, Some(name));
-        tracer.call(Call::SessionStart(SessionStart::new(tracer.config(), &tag, inputs)));
+        tracer.call(Call::SessionStart(SessionStart::new(tracer.config(), &tag, inputs, metadata)));
         Self { tracer: tracer.clone(), tag }
     }
 

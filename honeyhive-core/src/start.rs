@@ -99,6 +99,11 @@ fn under(tracer: &HoneyHiveTracer, scope: Option<&Scope>, mut start: Start, pare
     })
 }
 
+/// Returns whether who called decided that this trace is not recorded.
+pub(crate) fn is_left_out(above: &SpanContext) -> bool {
+    above.is_valid() && !above.is_sampled()
+}
+
 /// Returns a context with a new span; none where it is not to be recorded.
 fn begin(buffer: Arc<Buffer>, start: Start, parent: &Context) -> Option<Context> {
     if !buffer.core().is_enabled() || parent.is_telemetry_suppressed() {
@@ -106,7 +111,7 @@ fn begin(buffer: Arc<Buffer>, start: Start, parent: &Context) -> Option<Context>
     }
     let span = parent.span();
     let above = span.span_context();
-    if (above.is_valid() && !above.is_sampled()) || !buffer.enter() {
+    if is_left_out(above) || !buffer.enter() {
         return None;
     }
     let is_root = !above.is_valid();

@@ -80,8 +80,7 @@ pub(crate) struct Core {
     pub(crate) max_open: u64,
     queue: Arc<Queue>,
     shared: OnceCell<Weak<Shared>>,
-    /// Whether its provider is the global one, and whether it listens to another.
-    global: AtomicBool,
+    /// Whether it listens to a provider of somebody else's.
     attached: AtomicBool,
 }
 
@@ -114,7 +113,7 @@ impl Core {
         let Self { config, origin, limits, max_open, .. } = self;
         let (config, origin, shared) = (config.clone(), Arc::clone(origin), OnceCell::new());
         let (limits, max_open) = (*limits, *max_open);
-        Arc::new(Self { config, origin, limits, max_open, queue, shared, global: false.into(), attached: false.into() })
+        Arc::new(Self { config, origin, limits, max_open, queue, shared, attached: false.into() })
     }
 }
 
@@ -197,12 +196,12 @@ impl HoneyHiveTracer {
 
     /// Starts a session of its own, for one request or conversation.
     pub fn new_session(&self, name: &str) -> Session {
-        Session::start(self, session::new_id(), name, None)
+        Session::start(self, session::new_id(), name, None, None)
     }
 
     /// Starts a session with inputs, which appear on the session event.
     pub fn new_session_with(&self, name: &str, inputs: impl serde::Serialize) -> Session {
-        Session::start(self, session::new_id(), name, Some(Value::capture(&inputs)))
+        Session::start(self, session::new_id(), name, Some(Value::capture(&inputs)), None)
     }
 
     /// Takes up a session that began elsewhere.

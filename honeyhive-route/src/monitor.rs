@@ -68,6 +68,12 @@ struct Tally {
     latency: Latency,
     succeeded: u64,
     errors: BTreeMap<String, u64>,
+    usage: Usage,
+}
+
+/// What requests used, as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Usage {
     input_tokens: u64,
     output_tokens: u64,
     cost_usd: f64,
@@ -79,9 +85,7 @@ struct Request<'a> {
     took: Duration,
     /// Class of the error.
     error: Option<&'a str>,
-    input_tokens: u64,
-    output_tokens: u64,
-    cost_usd: f64,
+    usage: Usage,
 }
 
 impl ProviderMonitor {
@@ -119,9 +123,7 @@ impl ProviderMonitor {
             key: (provider.to_owned(), model.to_owned()),
             span,
             started: Instant::now(),
-            input_tokens: 0,
-            output_tokens: 0,
-            cost_usd: 0.0,
+            usage: Usage::default(),
             over: false,
         }
     }
@@ -189,13 +191,13 @@ impl ProviderMonitor {
         let error = request.error.map(|class| KeyValue::new("error.type", class.to_owned()));
         meters.requests.add(1, &with(&[Some(success), error].into_iter().flatten().collect::<Vec<_>>()));
         meters.duration.record(request.took.as_secs_f64(), &with(&[]));
-        for (direction, count) in [("input", request.input_tokens), ("output", request.output_tokens)] {
+        for (direction, count) in [("input", request.usage.input_tokens), ("output", request.usage.output_tokens)] {
             if count > 0 {
                 meters.tokens.add(count, &with(&[KeyValue::new("direction", direction)]));
             }
         }
-        if request.cost_usd > 0.0 {
-            meters.cost.add(request.cost_usd, &with(&[]));
+        if request.usage.cost_usd > 0.0 {
+            meters.cost.add(request.usage.cost_usd, &with(&[]));
         }
     }
 
@@ -212,9 +214,7 @@ pub struct TrackedRequest {
     key: (String, String),
     span: Span,
     started: Instant,
-    input_tokens: u64,
-    output_tokens: u64,
-    cost_usd: f64,
+    usage: Usage,
     over: bool,
 }
 
@@ -226,12 +226,12 @@ impl TrackedRequest {
 
     /// Notes the tokens that were used.
     pub fn tokens(&mut self, input: u64, output: u64) {
-        (self.input_tokens, self.output_tokens) = (input, output);
+        (self.usage.input_tokens, self.usage.output_tokens) = (input, output);
     }
 
     /// Notes what it cost, in US dollars.
     pub fn cost_usd(&mut self, cost: f64) {
-        self.cost_usd = cost;
+        self.usage.cost_usd = cost;
     }
 
     /// Ends it: it worked.
@@ -251,8 +251,7 @@ impl TrackedRequest {
         let took = self.started.elapsed();
         self.span.set_attribute("monitor.success", error.is_none());
         self.span.set_attribute("monitor.duration_ms", took.as_secs_f64() * 1e3);
-        let Self { input_tokens, output_tokens, cost_usd, .. } = *self;
-        let request = Request { took, error, input_tokens, output_tokens, cost_usd };
+        let request = Request { took, error, usage: self.usage };
         self.monitor.record((&self.key.0, &self.key.1), &request);
     }
 }
@@ -293,9 +292,11 @@ impl ProviderMonitor {
         let request = Request {
             took: span.duration(),
             error,
-            input_tokens: span.input_tokens().unwrap_or(0),
-            output_tokens: span.output_tokens().unwrap_or(0),
-            cost_usd: span.cost_usd().unwrap_or(0.0),
+            usage: Usage {
+                input_tokens: span.input_tokens().unwrap_or(0),
+                output_tokens: span.output_tokens().unwrap_or(0),
+                cost_usd: span.cost_usd().unwrap_or(0.0),
+            },
         };
         self.record((span.provider().as_deref().unwrap_or("unknown"), &model), &request);
     }
@@ -303,8 +304,7 @@ impl ProviderMonitor {
 
 impl Default for Tally {
     fn default() -> Self {
-        let (succeeded, errors, input_tokens, output_tokens, cost_usd) = Default::default();
-        Self { latency: Latency::new(), succeeded, errors, input_tokens, output_tokens, cost_usd }
+        Self { latency: Latency::new(), succeeded: 0, errors: BTreeMap::new(), usage: Usage::default() }
     }
 }
 
@@ -315,9 +315,9 @@ impl Tally {
             None => self.succeeded += 1,
             Some(class) => *self.errors.entry(class.to_owned()).or_default() += 1,
         }
-        self.input_tokens += request.input_tokens;
-        self.output_tokens += request.output_tokens;
-        self.cost_usd += request.cost_usd;
+        self.usage.input_tokens += request.usage.input_tokens;
+        self.usage.output_tokens += request.usage.output_tokens;
+        self.usage.cost_usd += request.usage.cost_usd;
     }
 
     fn report(&self, provider: &str, model: &str) -> ModelReport {
@@ -335,9 +335,9 @@ impl Tally {
             p50_ms: self.latency.quantile(0.5),
             p95_ms: self.latency.quantile(0.95),
             p99_ms: self.latency.quantile(0.99),
-            input_tokens: self.input_tokens,
-            output_tokens: self.output_tokens,
-            cost_usd: self.cost_usd,
+            input_tokens: self.usage.input_tokens,
+            output_tokens: self.usage.output_tokens,
+            cost_usd: self.usage.cost_usd,
         }
     }
 }

@@ -4,11 +4,10 @@
 use std::{
     env, fs,
     path::Path,
-    process::Command,
     time::{Duration, Instant},
 };
 
-use crate::root;
+use crate::{command, root};
 
 const FUNCTIONS: usize = 500;
 const ROUNDS: usize = 3;
@@ -72,11 +71,7 @@ fn time(dir: &Path, variant: &Variant) -> Result<Duration, String> {
         fs::write(package.join("src/lib.rs"), functions(variant.attribute, count, round)).map_err(failed)?;
         let started = Instant::now();
         let target = dir.join("target");
-        let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet"])
-            .current_dir(&package)
-            .env("CARGO_TARGET_DIR", target)
-            .status();
+        let status = command(&["build", "--quiet"]).current_dir(&package).env("CARGO_TARGET_DIR", target).status();
         if !status.map_err(failed)?.success() {
             return Err(format!("{} does not build", variant.name));
         }

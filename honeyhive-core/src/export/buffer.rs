@@ -120,13 +120,11 @@ impl Basket {
     /// Ends the basket if nothing waits in it: returns how many spans were let in, and the memory that is given back.
     pub(super) fn end(&self) -> Option<(u64, usize)> {
         let mut content = self.lock();
-        let empty = content.full.is_empty() && content.chunk.ended.is_empty();
-        empty.then(|| (content.admitted, std::mem::take(&mut content.credit)))
+        content.is_empty().then(|| (content.admitted, std::mem::take(&mut content.credit)))
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let content = self.lock();
-        content.full.is_empty() && content.chunk.ended.is_empty()
+        self.lock().is_empty()
     }
 
     /// Moves everything that waits to `out`, and leaves chunks that are used up for another use.
@@ -157,6 +155,10 @@ impl Basket {
 }
 
 impl Content {
+    fn is_empty(&self) -> bool {
+        self.full.is_empty() && self.chunk.ended.is_empty()
+    }
+
     #[inline]
     fn add(&mut self, span: Finished, attributes: Attributes, size: usize) {
         match attributes.bytes().len() {
@@ -252,10 +254,7 @@ impl Buffer {
         let closed = self.basket.closed.load(Ordering::Relaxed);
         self.basket.closed.store(closed + 1, Ordering::Release);
         drop(content);
-        match admitted {
-            Ok(()) => self.queue.wake_for(root),
-            Err(refused) => refused(&self.queue),
-        }
+        self.announce(admitted, root);
     }
 
     /// Takes a span in that the OpenTelemetry SDK made.
@@ -270,6 +269,12 @@ impl Buffer {
             content.added(size);
         }
         drop(content);
+        self.announce(admitted, root);
+    }
+
+    /// Lets the worker know of a span that was let in; counts one that was not.
+    #[inline]
+    fn announce(&self, admitted: Result<(), fn(&Queue)>, root: bool) {
         match admitted {
             Ok(()) => self.queue.wake_for(root),
             Err(refused) => refused(&self.queue),

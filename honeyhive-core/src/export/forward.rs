@@ -235,14 +235,14 @@ fn starts_with(path: &Path, prefix: &str) -> bool {
 /// Reads a line: an OTLP request, or a call with its method and path. Only known paths are called.
 fn call(mut json: Json, traces: bool) -> Option<Call> {
     if traces {
-        return Some(Call::Kept("POST", TRACES_PATH.into(), json));
+        return Some(Call::Plain("POST", TRACES_PATH.into(), json));
     }
     let body = json.get_mut("body")?.take();
     match (json["method"].as_str()?, json["path"].as_str()?) {
-        ("POST", "/session/start") => Some(Call::Kept("POST", "/session/start".into(), body)),
-        ("PUT", "/events") => Some(Call::Kept("PUT", "/events".into(), body)),
-        ("POST", RUNS) => Some(Call::Kept("POST", RUNS.into(), body)),
-        ("PUT", path) if is_run(path) => Some(Call::Kept("PUT", path.to_owned().into(), body)),
+        ("POST", "/session/start") => Some(Call::Plain("POST", "/session/start".into(), body)),
+        ("PUT", "/events") => Some(Call::Plain("PUT", "/events".into(), body)),
+        ("POST", RUNS) => Some(Call::Plain("POST", RUNS.into(), body)),
+        ("PUT", path) if is_run(path) => Some(Call::Plain("PUT", path.to_owned().into(), body)),
         _ => None,
     }
 }

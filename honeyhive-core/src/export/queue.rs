@@ -310,9 +310,11 @@ impl Queue {
 
     /// Takes what is asked for. Comes before the baskets: what ended before a flush is part of it.
     fn take_requests(&self) -> Taken {
-        let abandoned = self.lock().abandoned && self.open() == 0;
+        // One after the other: the state is locked after the list of baskets, never before.
+        let abandoned = self.lock().abandoned;
+        let over = abandoned && self.open() == 0;
         let mut state = self.lock();
-        if abandoned && !self.closed.swap(true, Ordering::AcqRel) {
+        if over && !self.closed.swap(true, Ordering::AcqRel) {
             state.flushes.push(Flush { deadline: Instant::now() + LAST_FLUSH, reply: Arc::default(), last: true });
         }
         Taken {

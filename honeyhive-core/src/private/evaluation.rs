@@ -5,24 +5,21 @@ use serde_json::Value as Json;
 
 use crate::{
     HoneyHiveTracer, Session, Value,
-    api::{Call, SessionStart},
-    session::{self, SessionTag},
+    api::{Call, RUNS},
+    session,
 };
 
 /// Tells of a run.
 pub fn create(tracer: &HoneyHiveTracer, body: Json) {
-    tracer.call(Call::Run(body));
+    tracer.call(Call::Plain("POST", RUNS.into(), body));
 }
 
 /// Changes a run.
 pub fn update(tracer: &HoneyHiveTracer, id: &str, body: Json) {
-    tracer.call(Call::RunUpdate(format!("/v1/runs/{id}"), body));
+    tracer.call(Call::Plain("PUT", format!("{RUNS}/{id}").into(), body));
 }
 
 /// Starts a session with inputs and metadata.
 pub fn session(tracer: &HoneyHiveTracer, name: &str, inputs: impl Serialize, metadata: &Json) -> Session {
-    let tag = SessionTag::new(session::new_id(), Some(name));
-    let start = SessionStart::new(tracer.config(), &tag, Some(Value::capture(&inputs)));
-    tracer.call(Call::SessionStart(start.with_metadata(metadata)));
-    Session::of(tracer, tag)
+    Session::start(tracer, session::new_id(), name, Some(Value::capture(&inputs)), Some(metadata.clone()))
 }

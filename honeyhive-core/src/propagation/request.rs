@@ -14,7 +14,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::extract;
-use crate::{ContextGuard, EventType, HoneyHiveTracer, Session, Span, SpanKind, Status, current_tracer, span::Ending};
+use crate::{
+    ContextGuard, EventType, HoneyHiveTracer, Session, Span, SpanKind, Status, current_tracer, span::Ending,
+    start::is_left_out,
+};
 
 /// Traces the requests that a server serves.
 ///
@@ -79,8 +82,7 @@ impl RequestLayer {
         let route = self.route.and_then(|find| find(request.extensions()));
         let name = format!("{method} {}", route.as_deref().unwrap_or(path));
         let inbound = extract(request.headers());
-        let above = inbound.context().span().span_context().clone();
-        if above.is_valid() && !above.is_sampled() {
+        if is_left_out(inbound.context().span().span_context()) {
             return (Span::off(), Some(inbound.context().clone()));
         }
         let session = self.session(tracer, request, &name);

@@ -373,7 +373,6 @@ fn assemble(config: Config, destinations: Destinations) -> HoneyHiveTracer {
         origin,
         config,
         shared: OnceCell::new(),
-        global: false.into(),
         attached: false.into(),
     });
     let ticket = Ticket::new();
@@ -399,7 +398,7 @@ impl HoneyHiveTracer {
     /// Tells the backend of the tracer's own session.
     fn announce_session(&self) {
         let config = self.config();
-        let start = SessionStart::new(config, self.session_tag(), config.session_inputs.clone());
+        let start = SessionStart::new(config, self.session_tag(), config.session_inputs.clone(), None);
         self.call(Call::SessionStart(start));
     }
 }

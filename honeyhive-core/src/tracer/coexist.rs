@@ -82,7 +82,7 @@ impl HoneyHiveTracer {
     /// When another provider is global already: replacing it would lose its spans.
     pub fn install_global(&self) -> Result<(), ConfigError> {
         let core = self.core();
-        if !core.is_enabled() || core.global.load(Ordering::Relaxed) {
+        if !core.is_enabled() || self.is_global() {
             return Ok(());
         }
         if has_global() {
@@ -92,7 +92,6 @@ impl HoneyHiveTracer {
         }
         global::set_tracer_provider(self.provider().clone());
         global::set_text_map_propagator(TraceContextPropagator::new());
-        core.global.store(true, Ordering::Relaxed);
         let _ = GLOBAL.set(self.clone());
         Ok(())
     }
@@ -105,12 +104,16 @@ impl HoneyHiveTracer {
         Intake { core: Arc::clone(self.core()), keeps: Some(self.clone()) }
     }
 
+    fn is_global(&self) -> bool {
+        GLOBAL.get().is_some_and(|tracer| tracer.same_as(self))
+    }
+
     /// Tells how this tracer stands to the rest of OpenTelemetry in the process.
     pub fn integration(&self) -> Integration {
         let core = self.core();
         match () {
             () if !core.is_enabled() => Integration::Off,
-            () if core.global.load(Ordering::Relaxed) => Integration::Global,
+            () if self.is_global() => Integration::Global,
             () if core.attached.load(Ordering::Relaxed) => Integration::Attached,
             () => Integration::Own { foreign_global: has_global() },
         }

@@ -19,16 +19,6 @@ use tracing_subscriber::{Layer, layer, registry::LookupSpan};
 
 use crate::context;
 
-/// Parts of an event that fields can go to.
-const BUCKETS: [Bucket; 7] = [
-    Bucket::Inputs,
-    Bucket::Outputs,
-    Bucket::Metadata,
-    Bucket::Metrics,
-    Bucket::Feedback,
-    Bucket::Config,
-    Bucket::UserProperties,
-];
 /// Starts of the names of fields that a span is taken for.
 const OURS: [&str; 2] = ["gen_ai.", "mcp."];
 /// Operations that are one call of a model.
@@ -176,13 +166,11 @@ impl Fields {
 
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         let name = field.name();
-        let part = BUCKETS.iter().find(|bucket| {
-            name.strip_prefix(&bucket.prefix()["honeyhive_".len()..]).is_some_and(|rest| rest.starts_with('.'))
-        });
-        let key = match (part, name) {
-            (Some(_), _) => Key::new(format!("honeyhive_{name}")),
-            (None, "event_type") => Key::from_static_str("honeyhive_event_type"),
-            (None, name) => Key::from_static_str(name),
+        let bucket = |part| Bucket::ALL.iter().any(|bucket| bucket.prefix().strip_prefix("honeyhive_") == Some(part));
+        let key = match name.split_once('.') {
+            Some((part, _)) if bucket(part) => Key::new(format!("honeyhive_{name}")),
+            None if name == "event_type" => Key::from_static_str("honeyhive_event_type"),
+            _ => Key::from_static_str(name),
         };
         self.attributes.push(KeyValue::new(key, value));
     }
