@@ -159,6 +159,15 @@ impl Exchange {
         }
     }
 
+    /// Takes an error of the transport that has no text of its own worth keeping, as the providers' clients name
+    /// it: the text of the error may hold a URL with a key.
+    pub fn disconnected(&mut self, timed_out: bool) {
+        match timed_out {
+            true => self.fail("APITimeoutError", "Request timed out."),
+            false => self.fail("APIConnectionError", "Connection error."),
+        }
+    }
+
     /// Reads what came, and ends the span.
     fn settle(&mut self) {
         let Self { provider, span, status, body, .. } = self;

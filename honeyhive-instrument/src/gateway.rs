@@ -27,11 +27,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use url::Url;
 
 pub use self::route::{Route, RouteError};
-use crate::{
-    exchange::Exchange,
-    hook::{fail, tee},
-    provider::RequestHead,
-};
+use crate::{exchange::Exchange, hook::tee, provider::RequestHead};
 
 /// Headers that belong to one connection, beside those that `Connection` names.
 const HOP_BY_HOP: [header::HeaderName; 9] = [
@@ -223,7 +219,7 @@ impl Shared {
             (Ok(response), None) => answer(response),
             (Err(error), exchange) => {
                 if let Some(mut exchange) = exchange {
-                    fail(&mut exchange, error.is_timeout());
+                    exchange.disconnected(error.is_timeout());
                 }
                 // The error's own text may hold the URL, and that a key.
                 refuse(StatusCode::BAD_GATEWAY, "the service could not be reached")

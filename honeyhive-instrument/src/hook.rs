@@ -9,6 +9,8 @@ mod async_openai;
 mod aws;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "rig-http")]
+mod rig;
 #[cfg(feature = "rmcp")]
 mod rmcp;
 #[cfg(any(feature = "aws-sdk-bedrockruntime", feature = "reqwest"))]
@@ -24,10 +26,12 @@ pub use self::async_openai::{OpenAiLayer, OpenAiService, traced_with};
 pub use self::aws::BedrockInterceptor;
 #[cfg(feature = "reqwest")]
 pub use self::reqwest::HoneyHiveMiddleware;
+#[cfg(feature = "hyper")]
+pub(crate) use self::reqwest::tee;
+#[cfg(feature = "rig-http")]
+pub use self::rig::RigHttp;
 #[cfg(feature = "rmcp")]
 pub use self::rmcp::{McpClient, McpHandler, McpServer};
-#[cfg(feature = "hyper")]
-pub(crate) use self::{reqwest::tee, tee::fail};
 
 #[cfg(feature = "tracing-subscriber")]
 pub use self::tracing::TracingLayer;

@@ -28,6 +28,7 @@
 //! | `aws-sdk-bedrockruntime` | the AWS SDK, as an interceptor: [`hook::BedrockInterceptor`](hook) |
 //! | `genai-prices` | none: prices of model calls, see [`pricing`] |
 //! | `hyper` | clients that take a base URL only, in any program: [`gateway`] |
+//! | `rig-http` | rig's clients of every provider: [`hook::RigHttp`](hook) |
 //! | `rmcp` | rmcp clients and servers: [`hook::McpClient`](hook), [`hook::McpServer`](hook) |
 //! | `tracing-subscriber` | crates that emit `gen_ai` spans of their own: [`hook::TracingLayer`](hook) |
 //! | `reqwest` | reqwest 0.13 clients, as reqwest-middleware |

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use crate::{Outcome, root};
 
 /// Clients that need a newer Rust than ours; the features of that name say so.
-const NEWER: [&str; 1] = ["adk-core"];
+const NEWER: [&str; 2] = ["adk-core", "rig-http"];
 
 pub(crate) fn run() -> Outcome {
     let metadata = metadata()?;

@@ -19,7 +19,6 @@ use tower::{Layer, Service, ServiceBuilder};
 use super::{
     WithHoneyHive,
     reqwest::{begin, tee},
-    tee::fail,
 };
 use crate::registry;
 
@@ -70,7 +69,7 @@ where
             match inner.call(factory).with_context(exchange.context()).await {
                 Ok(response) => Ok(tee(response, exchange)),
                 Err(error) => {
-                    fail(&mut exchange, false);
+                    exchange.disconnected(false);
                     Err(error)
                 }
             }

@@ -24,7 +24,7 @@ use aws_smithy_types::{
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use url::Url;
 
-use super::tee::{Tee, fail};
+use super::tee::Tee;
 use crate::{exchange::Exchange, provider::RequestHead, wire::Framing};
 
 /// Traces the calls of an `aws_sdk_bedrockruntime::Client`.
@@ -114,7 +114,7 @@ impl Intercept for BedrockInterceptor {
                 let timed_out = |error: &aws_smithy_runtime_api::client::orchestrator::OrchestratorError<_>| {
                     error.is_timeout_error()
                 };
-                fail(&mut exchange, matches!(context.output_or_error(), Some(Err(error)) if timed_out(error)));
+                exchange.disconnected(matches!(context.output_or_error(), Some(Err(error)) if timed_out(error)));
             }
         }
         Ok(())

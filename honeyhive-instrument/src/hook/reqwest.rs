@@ -6,10 +6,7 @@ use opentelemetry::context::FutureExt;
 use reqwest::{Body, Request, Response, ResponseBuilderExt};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 
-use super::{
-    WithHoneyHive,
-    tee::{Tee, fail},
-};
+use super::{WithHoneyHive, tee::Tee};
 use crate::{exchange::Exchange, provider::RequestHead};
 
 /// Traces the requests of a reqwest-middleware client.
@@ -37,7 +34,8 @@ impl Middleware for HoneyHiveMiddleware {
         match sent {
             Ok(response) => Ok(tee(response, exchange)),
             Err(error) => {
-                fail(&mut exchange, matches!(&error, reqwest_middleware::Error::Reqwest(error) if error.is_timeout()));
+                exchange
+                    .disconnected(matches!(&error, reqwest_middleware::Error::Reqwest(error) if error.is_timeout()));
                 Err(error)
             }
         }

@@ -24,14 +24,6 @@ impl<B: Body> Tee<B> {
     }
 }
 
-/// Names a transport error as the providers' clients do; its own text may hold a URL with a key.
-pub(crate) fn fail(exchange: &mut Exchange, timed_out: bool) {
-    match timed_out {
-        true => exchange.fail("APITimeoutError", "Request timed out."),
-        false => exchange.fail("APIConnectionError", "Connection error."),
-    }
-}
-
 impl<B: Body<Data = Bytes> + Unpin> Body for Tee<B> {
     type Data = Bytes;
     type Error = B::Error;
@@ -53,7 +45,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Tee<B> {
             }
             Poll::Ready(Some(Err(error))) => {
                 let timed_out = (self.timed_out)(error);
-                fail(&mut self.exchange, timed_out);
+                self.exchange.disconnected(timed_out);
             }
             Poll::Ready(None) => self.exchange.end(),
             Poll::Pending => {}

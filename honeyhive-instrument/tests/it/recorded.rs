@@ -69,10 +69,20 @@ impl Recorded {
 
     /// Sends it past whoever traces it, the answer in pieces.
     pub(crate) fn send(&self, piece: usize) {
+        self.send_as(self.response.chunks(piece.max(1)));
+    }
+
+    /// Sends it past whoever traces it, the answer cut once.
+    pub(crate) fn send_in_two(&self, at: usize) {
+        let (one, two) = self.response.split_at(at);
+        self.send_as([one, two].into_iter());
+    }
+
+    fn send_as<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) {
         let head = RequestHead { method: "POST", url: &self.url, headers: &self.request_headers };
         let Some(mut exchange) = Exchange::begin(&head, Some(&self.request)) else { return };
         exchange.head(self.status, &self.headers);
-        self.response.chunks(piece.max(1)).for_each(|piece| exchange.data(piece));
+        pieces.for_each(|piece| exchange.data(piece));
         exchange.end();
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use honeyhive_core::testing::Recorder;
+use honeyhive_core::{SpanRecord, testing::Recorder};
 use honeyhive_instrument::{
     convention::{OpenInference, OtelGenAi, TraceloopLegacy},
     traceloop,
@@ -68,12 +68,23 @@ async fn bodies_that_are_cut_anywhere() {
 
 #[tokio::test]
 async fn fields_that_are_missing_or_of_another_type() {
+    change_fields(20).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes: `cargo nextest run -p honeyhive-instrument --run-ignored only`"]
+async fn every_field_that_is_missing_or_of_another_type() {
+    change_fields(usize::MAX).await;
+}
+
+/// Sends each body again with one field changed, for so many fields of each.
+async fn change_fields(most: usize) {
     let (spans, panics) = with_all_traced(|| {
         for recorded in Recorded::all() {
-            for request in variants(&recorded.request) {
+            for request in variants(&recorded.request, most) {
                 Recorded { request, ..recorded.clone() }.send(usize::MAX);
             }
-            for response in variants(&recorded.response) {
+            for response in variants(&recorded.response, most) {
                 Recorded { response, ..recorded.clone() }.send(usize::MAX);
             }
         }
@@ -83,14 +94,35 @@ async fn fields_that_are_missing_or_of_another_type() {
     assert_eq!(panics, 0);
 }
 
-/// The JSON with each of its first fields removed, and replaced by something else.
-fn variants(body: &[u8]) -> Vec<Vec<u8>> {
+/// A body with each of the first fields of its JSON, or of each event of a stream, removed or replaced.
+fn variants(body: &[u8], most: usize) -> Vec<Vec<u8>> {
     // Long bodies are lists of vectors, of which a short one says as much.
-    let Some(json) = serde_json::from_slice::<Json>(body).ok().filter(|_| body.len() < 12_000) else { return vec![] };
-    let mut pointers = vec![];
-    walk(&json, String::new(), &mut pointers);
+    let Some(text) = std::str::from_utf8(body).ok().filter(|_| body.len() < 12_000) else { return vec![] };
+    if let Ok(json) = serde_json::from_str(text) {
+        return changed(&json, most).into_iter().map(String::into_bytes).collect();
+    }
+    let lines: Vec<&str> = text.split('\n').collect();
     let mut out = vec![];
-    for pointer in pointers.iter().take(20) {
+    for (at, json) in lines
+        .iter()
+        .enumerate()
+        .filter_map(|(at, line)| Some((at, serde_json::from_str(line.strip_prefix("data:")?).ok()?)))
+    {
+        for event in changed(&json, most.saturating_sub(out.len() / 7)) {
+            let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            lines[at] = format!("data: {event}");
+            out.push(lines.join("\n").into_bytes());
+        }
+    }
+    out
+}
+
+/// The JSON with each of its first fields removed, and replaced by something else.
+fn changed(json: &Json, most: usize) -> Vec<String> {
+    let mut pointers = vec![];
+    walk(json, String::new(), &mut pointers);
+    let mut out = vec![];
+    for pointer in pointers.iter().take(most) {
         for other in [
             Json::Null,
             true.into(),
@@ -101,14 +133,14 @@ fn variants(body: &[u8]) -> Vec<Vec<u8>> {
         ] {
             let mut changed = json.clone();
             *changed.pointer_mut(pointer).unwrap() = other;
-            out.push(changed.to_string().into_bytes());
+            out.push(changed.to_string());
         }
         let (parent, field) = pointer.rsplit_once('/').unwrap();
         let mut changed = json.clone();
         if let Some(Json::Object(fields)) = changed.pointer_mut(parent) {
             fields.remove(field);
         }
-        out.push(changed.to_string().into_bytes());
+        out.push(changed.to_string());
     }
     out
 }
@@ -130,41 +162,63 @@ fn walk(json: &Json, pointer: String, out: &mut Vec<String>) {
 
 #[tokio::test]
 async fn chunks_of_any_size_give_the_same_span() {
-    let recorded = Recorded::all();
-    let streams: Vec<_> = recorded
-        .iter()
-        .filter(|recorded| recorded.response.len() < 4_000 && !recorded.response.starts_with(b"{"))
-        .collect();
-    for recorded in streams.iter().take(20) {
-        let mut shown: Vec<String> = vec![];
-        for piece in [usize::MAX, 1, 2, 3, 5, 64] {
-            let _turn = turn().await;
-            let recorder = Recorder::new();
-            let tracer = recorder.tracer();
-            let all = (
-                traceloop::OpenAIInstrumentor::new(),
-                traceloop::AnthropicInstrumentor::new(),
-                traceloop::GoogleGenerativeAIInstrumentor::new(),
-                traceloop::BedrockInstrumentor::new(),
-            );
-            all.0.instrument(tracer.provider()).unwrap();
-            all.1.instrument(tracer.provider()).unwrap();
-            all.2.instrument(tracer.provider()).unwrap();
-            all.3.instrument(tracer.provider()).unwrap();
-            recorded.send(piece);
-            all.0.uninstrument();
-            all.1.uninstrument();
-            all.2.uninstrument();
-            all.3.uninstrument();
-            let attributes =
-                recorder.spans().iter().flat_map(honeyhive_core::SpanRecord::attributes).collect::<Vec<_>>();
-            let kept =
-                attributes.into_iter().filter(|(key, _)| !key.starts_with("honeyhive") && !key.contains("association"));
-            shown.push(format!("{:?}", kept.collect::<Vec<_>>()));
-        }
-        shown.dedup();
-        assert_eq!(shown.len(), 1, "{}", recorded.name);
+    for recorded in short_streams().iter().take(20) {
+        let pieces: Vec<_> = [usize::MAX, 1, 2, 3, 5, 64].map(Split::Pieces).into();
+        all_give_the_same_span(recorded, pieces).await;
     }
+}
+
+#[tokio::test]
+#[ignore = "takes minutes: `cargo nextest run -p honeyhive-instrument --run-ignored only`"]
+async fn a_cut_at_any_byte_gives_the_same_span() {
+    for recorded in &short_streams() {
+        all_give_the_same_span(recorded, (0..recorded.response.len()).map(Split::At).collect()).await;
+    }
+}
+
+/// How an answer is handed over.
+enum Split {
+    Pieces(usize),
+    At(usize),
+}
+
+fn short_streams() -> Vec<Recorded> {
+    let is_short_stream = |recorded: &Recorded| recorded.response.len() < 4_000 && !recorded.response.starts_with(b"{");
+    Recorded::all().into_iter().filter(is_short_stream).collect()
+}
+
+async fn all_give_the_same_span(recorded: &Recorded, splits: Vec<Split>) {
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let all = (
+        traceloop::OpenAIInstrumentor::new(),
+        traceloop::AnthropicInstrumentor::new(),
+        traceloop::GoogleGenerativeAIInstrumentor::new(),
+        traceloop::BedrockInstrumentor::new(),
+    );
+    all.0.instrument(tracer.provider()).unwrap();
+    all.1.instrument(tracer.provider()).unwrap();
+    all.2.instrument(tracer.provider()).unwrap();
+    all.3.instrument(tracer.provider()).unwrap();
+    for split in &splits {
+        match split {
+            Split::Pieces(size) => recorded.send(*size),
+            Split::At(at) => recorded.send_in_two(*at),
+        }
+    }
+    all.0.uninstrument();
+    all.1.uninstrument();
+    all.2.uninstrument();
+    all.3.uninstrument();
+    let shown = |span: &SpanRecord| {
+        let kept = |key: &str| !key.starts_with("honeyhive") && !key.contains("association");
+        format!("{:?}", span.attributes().into_iter().filter(|(key, _)| kept(key)).collect::<Vec<_>>())
+    };
+    let mut shown: Vec<String> = recorder.spans().iter().map(shown).collect();
+    assert_eq!(shown.len() % splits.len(), 0, "{}", recorded.name);
+    shown.dedup();
+    assert!(shown.len() <= 1, "{}: {shown:?}", recorded.name);
 }
 
 #[tokio::test]

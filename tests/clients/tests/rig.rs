@@ -1,0 +1,130 @@
+//! rig, whose providers take an HTTP client, by a client around it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::time::Duration;
+
+use expect_test::expect;
+use futures::StreamExt;
+use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
+use honeyhive_instrument::{
+    hook::{RigHttp, TracingLayer},
+    openinference, traceloop,
+};
+use rig_core::{
+    completion::CompletionRequest,
+    http_client::{DynHttpClient, HttpClientExt, MultipartForm, Request},
+    providers::{anthropic::AnthropicConfig, openai::OpenAIConfig},
+};
+use serde_json::json;
+use tracing_subscriber::layer::SubscriberExt;
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../honeyhive-instrument/fixtures/");
+const CHAT: &str = r#"{"id":"c-1","object":"chat.completion","created":1,"model":"gpt-4o","choices":[{"index":0,
+    "message":{"role":"assistant","content":"Paris."},"finish_reason":"stop"}],
+    "usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}"#;
+
+fn http() -> DynHttpClient {
+    DynHttpClient::new(rig_reqwest::shared())
+}
+
+fn traced() -> RigHttp<DynHttpClient> {
+    RigHttp::new(http())
+}
+
+fn server() -> LoopbackServer {
+    let stream = std::fs::read_to_string(format!("{FIXTURES}anthropic/messages_tools_stream/stream.txt")).unwrap();
+    LoopbackServer::start(move |request| match request.path() {
+        path if path.ends_with("/messages") => Reply::events(
+            Duration::from_millis(1),
+            stream.split_inclusive("\n\n").map(str::to_owned).collect::<Vec<_>>(),
+        ),
+        path if path.ends_with("/transcriptions") => {
+            let whole = request.body().windows(6).any(|word| word == b"canary");
+            Reply::json(if whole { 200 } else { 400 }, r#"{"text":"Hello."}"#)
+        }
+        _ if request.body().windows(4).any(|word| word == b"fail") => {
+            Reply::json(429, r#"{"error":{"message":"slow down","type":"rate_limit","code":null}}"#)
+        }
+        _ => Reply::json(200, CHAT),
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn calls_streams_and_errors_of_two_providers() {
+    let server = server();
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let (openai, anthropic) = (traceloop::OpenAIInstrumentor::new(), openinference::AnthropicInstrumentor::new());
+    openai.instrument(tracer.provider()).unwrap();
+    anthropic.instrument(tracer.provider()).unwrap();
+    let gpt = OpenAIConfig::new("canary-key").with_base_url(server.url() + "/v1").connect(traced());
+    let claude = AnthropicConfig::new("canary-key").with_base_url(server.url()).connect(traced());
+    tracer
+        .start_span("agent")
+        .instrument(async {
+            let answer = gpt.chat("gpt-4o").call(CompletionRequest::new("Capital of France?")).await.unwrap();
+            assert_eq!(answer.text(), "Paris.");
+            let refused = gpt.chat("gpt-4o").call(CompletionRequest::new("fail")).await.unwrap_err();
+            assert!(refused.to_string().contains("slow down"), "{refused}");
+            let model = claude.completion("claude-sonnet-4-5");
+            let mut events = model.stream(CompletionRequest::new("Weather?").max_tokens(100)).unwrap();
+            while let Some(event) = events.next().await {
+                event.unwrap();
+            }
+        })
+        .await;
+    openai.uninstrument();
+    anthropic.uninstrument();
+    expect![[r#"
+        tool agent
+          model openai.chat
+          model openai.chat ! Error code: 429 - {"error":{"message":"slow down","type":"rate_limit","code":null}}
+          model messages.create
+    "#]]
+    .assert_eq(&recorder.tree());
+    let call = recorder.span("openai.chat").unwrap();
+    assert_eq!(call.attribute("gen_ai.usage.output_tokens"), Some(json!(2)));
+    assert!(recorder.span("messages.create").unwrap().attribute("llm.token_count.total").is_some());
+    assert!(!format!("{:?}", recorder.spans()).contains("canary"));
+}
+
+#[tokio::test]
+async fn under_rigs_own_span_there_is_no_second_one() {
+    let server = server();
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let instrumentor = traceloop::OpenAIInstrumentor::new();
+    instrumentor.instrument(tracer.provider()).unwrap();
+    let _subscriber =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(TracingLayer::model_calls()));
+    let gpt = OpenAIConfig::new("canary-key").with_base_url(server.url() + "/v1").connect(traced());
+    tracer
+        .start_span("agent")
+        .instrument(async { gpt.chat("gpt-4o").call(CompletionRequest::new("Capital of France?")).await.unwrap() })
+        .await;
+    instrumentor.uninstrument();
+    assert_eq!(recorder.tree(), "tool agent\n  model chat\n");
+}
+
+#[tokio::test]
+async fn a_form_is_read_without_its_file_and_arrives_whole() {
+    let server = server();
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let instrumentor = openinference::OpenAIInstrumentor::new();
+    instrumentor.instrument(tracer.provider()).unwrap();
+    let request = Request::post(server.url() + "/v1/audio/transcriptions")
+        .body(MultipartForm::new().text("model", "whisper-1").file(
+            "file",
+            "a.mp3",
+            mime::APPLICATION_OCTET_STREAM,
+            b"canary".as_slice(),
+        ))
+        .unwrap();
+    let answer = traced().send_multipart::<Vec<u8>>(request).await.unwrap();
+    assert_eq!(answer.into_body().await.unwrap(), br#"{"text":"Hello."}"#);
+    instrumentor.uninstrument();
+    let spans = format!("{:?}", recorder.spans());
+    assert!(spans.contains("whisper-1") && !spans.contains("canary"), "{spans}");
+}
