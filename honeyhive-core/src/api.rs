@@ -2,7 +2,7 @@
 //! the background, from data; nothing on the span path waits for them.
 //!
 //! Wire format: `POST /session/start` with `{"session": {…}}` and `PUT /events` with `{"event_id": …}`
-//! as the Python SDK sends them. Of a response only the status is read.
+//! as the Python SDK sends them. Of a response only the status is read; calls that ask are `export/ask.rs`.
 
 use std::borrow::Cow;
 
@@ -75,7 +75,7 @@ impl SessionStart {
             session_name: tag.name().as_deref().unwrap_or(&config.session_name).to_owned(),
             source: config.source.clone(),
             project: config.project.clone(),
-            inputs: inputs.map(|value| as_map(value, "value")),
+            inputs: inputs.map(|value| part(Bucket::Inputs, value)),
             metadata,
         }
     }
@@ -95,18 +95,9 @@ impl Update {
 
     /// Merges a map into a bucket.
     pub(crate) fn put(&mut self, bucket: Bucket, value: Value) {
-        let (key, value) = match bucket {
-            Bucket::Inputs => ("metadata", json!({ "inputs": as_map(value, "value") })),
-            Bucket::Outputs => ("outputs", as_map(value, "result")),
-            Bucket::Metadata => ("metadata", as_map(value, "value")),
-            Bucket::Metrics => ("metrics", as_map(value, "value")),
-            Bucket::Feedback => ("feedback", as_map(value, "value")),
-            Bucket::Config => ("config", as_map(value, "value")),
-            Bucket::UserProperties => ("user_properties", as_map(value, "value")),
-        };
-        let entry = self.0.entry(key).or_insert_with(|| json!({}));
-        if let (Some(entry), serde_json::Value::Object(new)) = (entry.as_object_mut(), value) {
-            entry.extend(new);
+        match bucket {
+            Bucket::Inputs => merge(&mut self.0, Bucket::Metadata, json!({ "inputs": part(bucket, value) })),
+            bucket => merge(&mut self.0, bucket, part(bucket, value)),
         }
     }
 
@@ -120,9 +111,19 @@ impl Update {
 #[derive(Debug)]
 pub(crate) struct UpdateBody(Map<String, serde_json::Value>);
 
-fn as_map(value: Value, fallback_key: &str) -> serde_json::Value {
+/// Returns a value as a part of an event, which is a map.
+pub(crate) fn part(bucket: Bucket, value: Value) -> serde_json::Value {
     match value.to_serde() {
         map @ serde_json::Value::Object(_) => map,
-        other => json!({ fallback_key: other }),
+        other if bucket == Bucket::Outputs => json!({ "result": other }),
+        other => json!({ "value": other }),
+    }
+}
+
+/// Merges a map into a part of an event.
+pub(crate) fn merge(event: &mut Map<String, serde_json::Value>, bucket: Bucket, more: serde_json::Value) {
+    let entry = event.entry(bucket.name()).or_insert_with(|| json!({}));
+    if let (Some(entry), serde_json::Value::Object(more)) = (entry.as_object_mut(), more) {
+        entry.extend(more);
     }
 }

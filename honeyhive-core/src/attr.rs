@@ -102,6 +102,15 @@ impl Bucket {
         path.split_at(path.len() - 1).0
     }
 
+    /// Returns the name of the part of the event.
+    ///
+    /// ```
+    /// assert_eq!(honeyhive_core::Bucket::UserProperties.name(), "user_properties");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        self.prefix().split_at("honeyhive_".len()).1
+    }
+
     /// Returns the prefix with the dot that follows it.
     pub(crate) const fn path(self) -> &'static str {
         match self {

@@ -155,6 +155,7 @@ pub(crate) struct Explicit {
 /// Settings after resolution.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
+    pub(crate) project_key: Option<Secret>,
     pub(crate) key: Option<Secret>,
     pub(crate) project: Option<String>,
     pub(crate) source: String,
@@ -198,7 +199,7 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let env = parse::Env::new(env);
-        let key = parse::key(&explicit, &env)?;
+        let (key, project_key) = parse::keys(&explicit, &env)?;
         let session_id = match explicit.session_id {
             Some(text) => parse::session_id(&text)?,
             None => session::new_id(),
@@ -250,6 +251,7 @@ impl Config {
             keep_local: keep_local.unwrap_or(false),
             ascii: env.text("TERM").is_some_and(|term| term == "dumb"),
             key,
+            project_key,
         })
     }
 }

@@ -8,6 +8,7 @@
 //! ```
 
 mod apart;
+pub(crate) mod ask;
 mod backlog;
 mod backoff;
 mod batch;
@@ -21,6 +22,7 @@ mod foreign;
 mod forward;
 mod health;
 pub(crate) mod http;
+pub(crate) mod keys;
 mod lane;
 pub(crate) mod local;
 pub(crate) mod plan;
@@ -38,6 +40,7 @@ pub(crate) mod worker;
 
 use std::{fmt::Debug, future::Future, pin::Pin, time::Duration};
 
+pub use self::ask::RequestError;
 pub(crate) use self::backoff::Waits;
 pub use self::batch::Batch;
 pub use self::check::Checked;

@@ -19,11 +19,13 @@ mod door;
 mod enrich;
 mod error;
 mod event;
+mod event_query;
 mod export;
 mod forest;
 mod init;
 mod instrumented;
 mod live;
+mod new_event;
 #[doc(hidden)]
 pub mod private;
 pub mod propagation;
@@ -48,11 +50,13 @@ pub use self::default::{default_tracer, set_default_tracer};
 pub use self::enrich::{Enricher, SessionEnricher};
 pub use self::error::ConfigError;
 pub use self::event::{EventType, UnknownEventType};
+pub use self::event_query::{Event, EventPage, EventQuery, Operator};
 pub use self::export::{
-    Batch, Checked, Exporter, Exporting, Forwarded, Health, OtelExporter, Otlp, Report, Sent, store,
+    Batch, Checked, Exporter, Exporting, Forwarded, Health, OtelExporter, Otlp, Report, RequestError, Sent, store,
 };
 pub use self::init::{Guard, init};
 pub use self::instrumented::InContext;
+pub use self::new_event::NewEvent;
 pub use self::session::Session;
 pub use self::span::{Instrumented, Span, SpanBuilder, SpanGuard, SpanKind, Status};
 pub use self::span_record::SpanRecord;

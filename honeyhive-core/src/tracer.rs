@@ -32,7 +32,7 @@ use crate::{
     api::Call,
     config::{Config, parse_key},
     context::session_in,
-    export::{Health, http::KeySlot, queue::Queue},
+    export::{Health, keys::KeySlot, queue::Queue},
     record::{Limits, Origin},
     session::{self, SessionTag},
 };

@@ -1,4 +1,4 @@
-//! Cases to run: from a file of JSON lines, or from the program. Ids are those that the Python SDK makes of the
+//! Cases to run: from a file of JSON lines, from the program, or from HoneyHive. Ids of the former are those that the Python SDK makes of the
 //! same data, so runs of both can be compared.
 
 use std::{
@@ -6,11 +6,18 @@ use std::{
     fmt, fs,
     io::{self, Write},
     path::Path,
+    time::Duration,
 };
 
+use honeyhive_core::{HoneyHiveTracer, private::evaluation as calls};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value as Json, ser::Formatter};
 use sha2::{Digest, Sha256};
+
+/// What ids begin with that HoneyHive did not give.
+const EXTERNAL: &str = "EXT-";
+/// Longest wait for a dataset.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One case of a dataset.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +90,39 @@ impl Dataset {
         }
     }
 
+    /// Reads a dataset that is kept in HoneyHive, in at most a minute. A run over it is shown there as a run of this
+    /// dataset.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use honeyhive_evaluate::Dataset;
+    ///
+    /// let tracer = honeyhive_core::HoneyHiveTracer::init().build()?;
+    /// let dataset = Dataset::honeyhive(&tracer, "66b2f1a0c9e77c0012345678").await?;
+    /// println!("{} cases", dataset.cases().len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the tracer has no project key, the server cannot be reached or refuses, there is no such dataset, or one
+    /// of its datapoints cannot be read.
+    pub async fn honeyhive(tracer: &HoneyHiveTracer, id: &str) -> Result<Self, DatasetError> {
+        let points = calls::dataset(tracer, id, PATIENCE).await.map_err(|error| DatasetError(error.to_string()))?;
+        let case = |(at, point): (usize, Json)| {
+            let id = point["id"].as_str().map(str::to_owned);
+            let case = case((at, point));
+            Case { id: id.unwrap_or(case.id), ..case }
+        };
+        Ok(Self { id: id.to_owned(), cases: points.into_iter().enumerate().map(case).collect() })
+    }
+
+    /// Returns whether HoneyHive knows it: runs name other datasets in their metadata.
+    pub(crate) fn is_honeyhives(&self) -> bool {
+        !self.id.starts_with(EXTERNAL)
+    }
+
     /// Returns the id.
     pub fn id(&self) -> &str {
         &self.id
@@ -97,8 +137,8 @@ impl Dataset {
 fn case((index, point): (usize, Json)) -> Case {
     let given = [&point["id"], &point["datapoint_id"]].into_iter().find_map(Json::as_str).filter(|id| !id.is_empty());
     let id = match given {
-        Some(id) if id.starts_with("EXT-") => id.to_owned(),
-        Some(id) => format!("EXT-{id}"),
+        Some(id) if id.starts_with(EXTERNAL) => id.to_owned(),
+        Some(id) => format!("{EXTERNAL}{id}"),
         None => external_id(&format!("{}{index}", python_json(&point))),
     };
     match point {
@@ -113,7 +153,7 @@ fn case((index, point): (usize, Json)) -> Case {
 fn external_id(content: &str) -> String {
     let hash = Sha256::digest(content);
     let hex: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("EXT-{hex}")
+    format!("{EXTERNAL}{hex}")
 }
 
 /// Writes JSON as Python's `json.dumps(…, sort_keys=True)` does, which is what ids are made of.

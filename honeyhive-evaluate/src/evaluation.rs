@@ -186,13 +186,21 @@ impl<'a> Evaluation<'a> {
                 "run_id": run_id,
                 "name": self.name,
                 "status": "pending",
-                "dataset_id": null,
-                "metadata": { "offline_dataset_id": self.dataset.id() },
+                "dataset_id": self.dataset.is_honeyhives().then(|| self.dataset.id()),
+                "metadata": self.metadata(),
                 "event_ids": [],
                 "datapoint_ids": points,
                 "configuration": { "evaluators": evaluators, "max_workers": self.concurrency, "aggregate_function": "average" },
             }),
         );
+    }
+
+    /// A dataset that HoneyHive does not know is named in the run's metadata.
+    fn metadata(&self) -> Json {
+        match self.dataset.is_honeyhives() {
+            true => json!({}),
+            false => json!({ "offline_dataset_id": self.dataset.id() }),
+        }
     }
 
     /// Adds results to the sessions and ends the run, each after what it builds on has arrived.
@@ -214,7 +222,7 @@ impl<'a> Evaluation<'a> {
                 "name": self.name,
                 "status": "completed",
                 "event_ids": sessions,
-                "metadata": { "offline_dataset_id": self.dataset.id() },
+                "metadata": self.metadata(),
             }),
         );
         let _ = tracer.flush_async(SETTLE).await;

@@ -147,3 +147,38 @@ async fn so_many_cases_run_at_a_time_and_panics_cost_their_case_only() {
     assert_eq!((why(4), why(3)), (Some("the evaluator panicked"), Some("the score is no number")));
     assert_eq!(report.get("odd").unwrap().scored, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_of_honeyhives_is_read_and_its_run_belongs_to_it() {
+    let backend = FakeBackend::start().unwrap();
+    let point = |n: usize| json!({ "id": format!("p-{n}"), "inputs": { "n": n }, "ground_truth": { "double": 2 * n } });
+    backend.keep_dataset("ds-1", (0..250).map(point));
+    let tracer = HoneyHiveTracer::init()
+        .api_key("hh_0123456789abcdef0123456789abcdef")
+        .server_url(backend.url())
+        .spool_dir(std::env::temp_dir().join(format!("honeyhive-dataset-{}", std::process::id())))
+        .build()
+        .unwrap();
+    let dataset = Dataset::honeyhive(&tracer, "ds-1").await.unwrap();
+    assert_eq!((dataset.id(), dataset.cases().len(), dataset.cases()[249].id.as_str()), ("ds-1", 250, "p-249"));
+    let report = Evaluation::new("doubles", dataset)
+        .evaluator("exact", exact)
+        .run(&tracer, async |inputs: Json| Ok::<_, String>(json!({ "double": 2 * inputs["n"].as_u64().unwrap() })))
+        .await;
+    assert_eq!(report.get("exact").unwrap().mean, 1.0);
+    let unknown = Dataset::honeyhive(&tracer, "ds-2").await.unwrap_err().to_string();
+    assert_eq!(unknown, "HoneyHive: there is no dataset \"ds-2\"");
+    assert!(tracer.shutdown_async(LIMIT).await.is_complete());
+    let received = backend.received();
+    let runs = received.requests().iter().filter(|request| request.path().starts_with("/v1/runs"));
+    let bodies: Vec<Json> = runs.map(|request| serde_json::from_slice(request.body()).unwrap()).collect();
+    assert_eq!((&bodies[0]["dataset_id"], &bodies[0]["metadata"]), (&json!("ds-1"), &json!({})));
+    assert_eq!(bodies[0]["datapoint_ids"][249], "p-249");
+    assert_eq!(bodies[1]["metadata"], json!({}));
+}
+
+#[tokio::test]
+async fn without_a_key_there_is_nobody_to_ask_for_a_dataset() {
+    let error = Dataset::honeyhive(&Recorder::new().tracer(), "ds-1").await.unwrap_err();
+    assert!(error.to_string().contains("HH_API_KEY"), "{error}");
+}

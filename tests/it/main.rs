@@ -4,6 +4,7 @@
 mod context;
 mod delivery;
 mod destinations;
+mod events;
 mod exporters;
 mod golden;
 mod hygiene;

@@ -11,7 +11,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{Bounded, Compression, Console, DEFAULT_SERVER_URL, Durability, Explicit, Protocol, alternates};
-use crate::{ConfigError, secret::Secret};
+use crate::{ConfigError, export::keys::INGESTION_PREFIX, secret::Secret};
 
 /// The environment: trimmed, with blank meaning absent.
 pub(super) struct Env<'a>(&'a dyn Fn(&str) -> Option<String>);
@@ -44,8 +44,8 @@ impl<'a> Env<'a> {
     }
 }
 
-/// Picks the key that traces, sessions and events are sent with.
-pub(super) fn key(explicit: &Explicit, env: &Env<'_>) -> Result<Option<Secret>, ConfigError> {
+/// Picks the key that traces, sessions and events are sent with, and the project key.
+pub(super) fn keys(explicit: &Explicit, env: &Env<'_>) -> Result<(Option<Secret>, Option<Secret>), ConfigError> {
     let set = |explicit: &Option<Secret>, variable: &str| {
         let text = match explicit {
             Some(secret) => Some(secret.reveal().trim().to_owned()),
@@ -56,7 +56,7 @@ pub(super) fn key(explicit: &Explicit, env: &Env<'_>) -> Result<Option<Secret>, 
     let project = set(&explicit.api_key, "HH_API_KEY");
     if let Some(text) = &project {
         sendable("api_key", "HH_API_KEY", text)?;
-        if text.starts_with("hh_ingst_") {
+        if text.starts_with(INGESTION_PREFIX) {
             return Err(ConfigError::new(
                 "api_key",
                 "HH_API_KEY",
@@ -70,19 +70,19 @@ pub(super) fn key(explicit: &Explicit, env: &Env<'_>) -> Result<Option<Secret>, 
         sendable("ingestion_api_key", "HH_INGESTION_API_KEY", text)?;
         ingestion_shape(text)?;
     }
-    Ok(ingestion.or(project).map(Secret::new))
+    Ok((ingestion.or(project.clone()).map(Secret::new), project.map(Secret::new)))
 }
 
 /// Checks a key that replaces another: a project key or an ingestion key.
 pub(crate) fn replacement_key(text: String) -> Result<Secret, ConfigError> {
-    let ingestion = text.trim().starts_with("hh_ingst_");
+    let ingestion = text.trim().starts_with(INGESTION_PREFIX);
     let secret = Some(Secret::new(text));
     let explicit = match ingestion {
         true => Explicit { ingestion_api_key: secret, ..Explicit::default() },
         false => Explicit { api_key: secret, ..Explicit::default() },
     };
     let missing = || ConfigError::new("api_key", "", "the key is blank");
-    key(&explicit, &Env::new(&|_| None))?.ok_or_else(missing)
+    keys(&explicit, &Env::new(&|_| None))?.0.ok_or_else(missing)
 }
 
 fn sendable(setting: &'static str, variable: &'static str, text: &str) -> Result<(), ConfigError> {
@@ -110,7 +110,7 @@ fn foreign(setting: &'static str, variable: &'static str, text: &str) -> Result<
 }
 
 fn ingestion_shape(text: &str) -> Result<(), ConfigError> {
-    let rest = text.strip_prefix("hh_ingst_").and_then(|rest| rest.split_once('_'));
+    let rest = text.strip_prefix(INGESTION_PREFIX).and_then(|rest| rest.split_once('_'));
     match rest {
         Some((id, secret)) if id.len() == 24 && secret.len() == 64 => Ok(()),
         Some(_) => Err(ConfigError::new(

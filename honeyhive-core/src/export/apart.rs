@@ -4,16 +4,30 @@
 use std::{io, thread};
 
 use opentelemetry::Context;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+};
 
 /// Runs `work` apart and waits for it; a panic is an error that says `panicked`.
 pub(super) fn apart<T: Send>(panicked: &str, work: impl FnOnce(&Runtime) -> io::Result<T> + Send) -> io::Result<T> {
-    let quietly = || {
-        let _quiet = Context::enter_telemetry_suppressed_scope();
-        let started = Builder::new_current_thread().enable_all().build();
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("no runtime can be started: {error}"));
-        work(&started.map_err(named)?)
-    };
-    let done = thread::scope(|scope| scope.spawn(quietly).join());
+    let done = thread::scope(|scope| scope.spawn(|| quietly(work)).join());
     done.unwrap_or_else(|_| Err(io::Error::other(panicked.to_owned())))
+}
+
+/// Runs `work` apart, without blocking the thread.
+pub(super) async fn apart_async<T: Send + 'static>(
+    panicked: &str,
+    work: impl FnOnce(&Runtime) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (give, take) = oneshot::channel();
+    thread::Builder::new().name("honeyhive-ask".into()).spawn(|| give.send(quietly(work)).ok())?;
+    take.await.unwrap_or_else(|_| Err(io::Error::other(panicked.to_owned())))
+}
+
+fn quietly<T>(work: impl FnOnce(&Runtime) -> io::Result<T>) -> io::Result<T> {
+    let _quiet = Context::enter_telemetry_suppressed_scope();
+    let started = Builder::new_current_thread().enable_all().build();
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("no runtime can be started: {error}"));
+    work(&started.map_err(named)?)
 }

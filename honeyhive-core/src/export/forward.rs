@@ -240,6 +240,7 @@ fn call(mut json: Json, traces: bool) -> Option<Call> {
     let body = json.get_mut("body")?.take();
     match (json["method"].as_str()?, json["path"].as_str()?) {
         ("POST", "/session/start") => Some(Call::Plain("POST", "/session/start".into(), body)),
+        ("POST", "/events") => Some(Call::Plain("POST", "/events".into(), body)),
         ("PUT", "/events") => Some(Call::Plain("PUT", "/events".into(), body)),
         ("POST", RUNS) => Some(Call::Plain("POST", RUNS.into(), body)),
         ("PUT", path) if is_run(path) => Some(Call::Plain("PUT", path.to_owned().into(), body)),

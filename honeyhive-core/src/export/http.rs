@@ -4,7 +4,7 @@
 
 use std::{
     io::Write,
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -17,6 +17,8 @@ use url::Url;
 
 use super::{
     Batch, Exporter, Exporting, Sent, TRACES_PATH,
+    ask::Question,
+    keys::KeySlot,
     spool::Identity,
     verdict::{self, Advice, Taken},
 };
@@ -26,6 +28,8 @@ use crate::{
     secret::Secret,
 };
 
+/// What the key that can only write is for, beside traces.
+const WRITES: [&str; 2] = ["/session/start", "/events"];
 /// Bodies at least this large are compressed.
 const GZIP_FROM: usize = 1024;
 /// Most of a response that is read.
@@ -34,24 +38,6 @@ const MAX_RESPONSE: usize = 4 << 20;
 pub(crate) const MAX_REQUEST: usize = 64 << 20;
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
-
-/// A key that can be replaced while the program runs.
-#[derive(Debug)]
-pub(crate) struct KeySlot(RwLock<Secret>);
-
-impl KeySlot {
-    pub(crate) fn new(key: Secret) -> Arc<Self> {
-        Arc::new(Self(RwLock::new(key)))
-    }
-
-    pub(crate) fn get(&self) -> Secret {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn set(&self, key: Secret) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = key;
-    }
-}
 
 /// A server: its address, its key or headers, and how to talk to it.
 #[derive(Clone, Debug)]
@@ -110,7 +96,7 @@ impl Server {
     /// Returns what tells one account of the server from another.
     fn secret(&self) -> Secret {
         match &self.key {
-            Some(key) => key.get(),
+            Some(key) => key.sent(),
             None => {
                 let pairs = self.headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap_or("")));
                 Secret::new(pairs.collect::<Vec<_>>().join("\n"))
@@ -133,6 +119,12 @@ impl Server {
         }
         let client = client.build().map_err(|error| format!("no HTTP client can be made: {error}"))?;
         Ok(Link { server: self.clone(), client })
+    }
+
+    /// Returns the key for a call, where there is one.
+    fn key_for(&self, path: &str) -> Option<Secret> {
+        let writes = path == self.traces_path || WRITES.contains(&path);
+        self.key.as_ref().map(|keys| if writes { keys.sent() } else { keys.project() })
     }
 
     fn url(&self, path: &str) -> Url {
@@ -248,12 +240,31 @@ pub(crate) struct Link {
 
 impl Link {
     fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        self.request_to(method, path, &[])
+    }
+
+    fn request_to(&self, method: &str, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap_or(reqwest::Method::POST);
-        let request = self.client.request(method, self.server.url(path)).headers(self.server.headers.clone());
-        match self.server.key.as_ref().and_then(|key| bearer(&key.get())) {
+        let mut url = self.server.url(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.client.request(method, url).headers(self.server.headers.clone());
+        match self.server.key_for(path).and_then(|key| bearer(&key)) {
             Some(bearer) => request.header(AUTHORIZATION, bearer),
             None => request,
         }
+    }
+
+    /// Asks for something; returns the status and the body, whatever they are.
+    pub(super) async fn ask(&self, question: &Question<'_>) -> Result<(u16, Vec<u8>), String> {
+        let mut request = self.request_to(question.method, question.path, question.query);
+        if let Some(body) = question.body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| plain(&error))?;
+        let status = response.status().as_u16();
+        response.bytes().await.map(|body| (status, body.into())).map_err(|error| plain(&error))
     }
 
     /// Makes a call with a JSON body.

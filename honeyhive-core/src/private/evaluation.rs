@@ -1,13 +1,19 @@
 //! Calls of evaluation runs, for the crate that makes them.
 
+use std::{collections::HashMap, future::Future, time::Duration};
+
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::{
-    HoneyHiveTracer, Session, Value,
+    HoneyHiveTracer, RequestError, Session, Value,
     api::{Call, RUNS},
+    export::ask::{Desk, Question},
     session,
 };
+
+/// Most datapoints that are asked for at once: they are in the URL.
+const POINTS_AT_ONCE: usize = 100;
 
 /// Tells of a run.
 pub fn create(tracer: &HoneyHiveTracer, body: Json) {
@@ -17,6 +23,37 @@ pub fn create(tracer: &HoneyHiveTracer, body: Json) {
 /// Changes a run.
 pub fn update(tracer: &HoneyHiveTracer, id: &str, body: Json) {
     tracer.call(Call::Plain("PUT", format!("{RUNS}/{id}").into(), body));
+}
+
+/// Reads the datapoints of a dataset of HoneyHive's, in its order.
+pub fn dataset(
+    tracer: &HoneyHiveTracer,
+    id: &str,
+    limit: Duration,
+) -> impl Future<Output = Result<Vec<Json>, RequestError>> + Send + use<> {
+    let id = id.to_owned();
+    tracer.ask_async(limit, async move |desk| {
+        let found = get(&desk, "/v1/datasets", &[("dataset_id", &id)]).await?;
+        let no_dataset = || RequestError::new(format!("there is no dataset {id:?}"));
+        let listed = found["datasets"][0]["datapoints"].as_array().ok_or_else(no_dataset)?;
+        points(&desk, &id, &listed.iter().filter_map(Json::as_str).collect::<Vec<_>>()).await
+    })
+}
+
+/// A dataset that is read in part is none.
+async fn points(desk: &Desk, dataset: &str, ids: &[&str]) -> Result<Vec<Json>, RequestError> {
+    let mut found = HashMap::new();
+    for some in ids.chunks(POINTS_AT_ONCE) {
+        let query: Vec<_> = some.iter().map(|id| ("datapoint_ids[]", *id)).collect();
+        let Json::Array(points) = get(desk, "/v1/datapoints", &query).await?["datapoints"].take() else { continue };
+        found.extend(points.into_iter().filter_map(|point| Some((point["id"].as_str()?.to_owned(), point))));
+    }
+    let missing = |id: &str| RequestError::new(format!("datapoint {id:?} of dataset {dataset:?} cannot be read"));
+    ids.iter().map(|id| found.remove(*id).ok_or_else(|| missing(id))).collect()
+}
+
+async fn get(desk: &Desk, path: &str, query: &[(&'static str, &str)]) -> Result<Json, RequestError> {
+    desk.ask(&Question { method: "GET", path, query, body: None }).await
 }
 
 /// Starts a session with inputs and metadata.

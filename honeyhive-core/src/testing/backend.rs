@@ -1,8 +1,10 @@
-//! A HoneyHive server for tests: takes sessions, event updates and OTLP in both encodings, and shows
-//! what HoneyHive would make of the spans, as events.
+//! A HoneyHive server for tests: takes sessions, events, updates and OTLP in both encodings, shows what HoneyHive
+//! would make of the spans, as events, and answers who asks for those or for a dataset.
 //!
 //! The rules from attribute to event are those that HoneyHive's ingestion is known to apply: buckets by
 //! prefix, roots by name, everything else flat in the metadata.
+
+mod answers;
 
 use std::{
     collections::VecDeque,
@@ -46,7 +48,7 @@ impl Received {
         &self.updates
     }
 
-    /// Returns the spans as HoneyHive events.
+    /// Returns the spans as HoneyHive events, and the events that were created.
     pub fn events(&self) -> &[Json] {
         &self.events
     }
@@ -66,6 +68,7 @@ impl Received {
 struct State {
     received: Received,
     script: VecDeque<Reply>,
+    datasets: answers::Datasets,
 }
 
 /// A fake HoneyHive server on loopback.
@@ -109,6 +112,11 @@ impl FakeBackend {
         lock(&self.state).script.push_back(reply);
     }
 
+    /// Keeps a dataset: datapoints as HoneyHive has them, each with an `id`.
+    pub fn keep_dataset(&self, id: &str, datapoints: impl IntoIterator<Item = Json>) {
+        lock(&self.state).datasets.insert(id.to_owned(), datapoints.into_iter().collect());
+    }
+
     /// Returns a copy of what was received so far.
     pub fn received(&self) -> Received {
         lock(&self.state).received.clone()
@@ -122,7 +130,8 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 fn handle(state: &mut State, request: Request) -> Reply {
     state.received.requests.push(request.clone());
     let body = || serde_json::from_slice(request.body()).unwrap_or(Json::Null);
-    match (request.method(), request.path()) {
+    let (path, query) = answers::split(&request);
+    match (request.method(), path.as_str()) {
         ("POST", "/session/start") => {
             let body = body();
             let reply = json!({ "session_id": body["session"]["session_id"] });
@@ -134,6 +143,15 @@ fn handle(state: &mut State, request: Request) -> Reply {
             Reply::json(200, "{}")
         }
         ("POST", "/opentelemetry/v1/traces") => traces(state, &request),
+        ("POST", "/events") => {
+            let event = body()["event"].take();
+            let reply = json!({ "success": true, "event_id": event["event_id"] });
+            state.received.events.push(event);
+            Reply::json(200, reply.to_string())
+        }
+        ("POST", "/v1/events/export") => answers::export(state.received.events.iter(), &body()),
+        ("GET", "/v1/datasets") => answers::datasets(&state.datasets, &query),
+        ("GET", "/v1/datapoints") => answers::datapoints(&state.datasets, &query),
         _ => Reply::status(404),
     }
 }

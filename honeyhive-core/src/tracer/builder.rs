@@ -15,7 +15,8 @@ use crate::{
     diag,
     export::{
         Bounds, RealDisk, Rules, Waits, exit,
-        http::{KeySlot, Server},
+        http::Server,
+        keys::KeySlot,
         plan::{Calls, Destination, Plan},
         queue::Queue,
     },
@@ -316,7 +317,8 @@ struct Destinations {
 impl Destinations {
     fn of(config: &Config, exporter: Option<Box<dyn Exporter>>, also: Vec<Destination>) -> Self {
         let local = || Destination::Local(config.local_dir.clone());
-        let key = config.key.clone().filter(|_| exporter.is_none()).map(KeySlot::new);
+        let sent = config.key.clone().filter(|_| exporter.is_none());
+        let key = sent.map(|sent| KeySlot::new(sent, config.project_key.clone()));
         let server = key.as_ref().map(|key| Server::honeyhive(config, Arc::clone(key)));
         let calls = match (&server, &exporter) {
             (Some(server), _) => Calls::Server(Box::new(server.clone())),

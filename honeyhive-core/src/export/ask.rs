@@ -1,0 +1,163 @@
+//! Calls that have an answer, which the program waits for: on a thread and a runtime of their own, like all that
+//! goes to the network. Tried again where the server may recover, within the limit of the caller.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value as Json;
+
+use super::{
+    apart::{apart, apart_async},
+    http::{Link, Server},
+    plan::Calls,
+};
+use crate::HoneyHiveTracer;
+
+/// How often a question is asked.
+const TRIES: u32 = 3;
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// A question to HoneyHive that was not answered.
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// use honeyhive_core::EventQuery;
+/// use std::time::Duration;
+///
+/// let error = tracer.export_events(&EventQuery::new(), Duration::from_secs(5)).unwrap_err();
+/// assert!(error.to_string().contains("HH_API_KEY"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestError {
+    status: Option<u16>,
+    problem: String,
+}
+
+impl RequestError {
+    pub(crate) fn new(problem: impl Into<String>) -> Self {
+        Self { status: None, problem: problem.into() }
+    }
+
+    /// Returns the HTTP status, where a server answered.
+    pub fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    fn is_passing(&self) -> bool {
+        matches!(self.status, None | Some(408 | 429 | 500 | 502..=504))
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HoneyHive: {}", self.problem)
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+impl From<io::Error> for RequestError {
+    fn from(error: io::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// What is asked: method, path, query, and a body of `POST`.
+pub(crate) struct Question<'a> {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a [(&'static str, &'a str)],
+    pub(crate) body: Option<&'a Json>,
+}
+
+/// A server that answers until the time is up.
+pub(crate) struct Desk {
+    link: Link,
+    deadline: Instant,
+}
+
+impl Desk {
+    /// Asks, up to three times.
+    pub(crate) async fn ask(&self, question: &Question<'_>) -> Result<Json, RequestError> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let answer = tokio::time::timeout(left, self.ask_again(question)).await;
+        answer.unwrap_or_else(|_| Err(RequestError::new("no answer in time")))
+    }
+
+    async fn ask_again(&self, question: &Question<'_>) -> Result<Json, RequestError> {
+        let mut wait = FIRST_WAIT;
+        for _ in 1..TRIES {
+            match self.ask_once(question).await {
+                Err(error) if error.is_passing() => tokio::time::sleep(wait).await,
+                answer => return answer,
+            }
+            wait *= 2;
+        }
+        self.ask_once(question).await
+    }
+
+    async fn ask_once(&self, question: &Question<'_>) -> Result<Json, RequestError> {
+        let (status, body) = self.link.ask(question).await.map_err(RequestError::new)?;
+        let failed = |problem: String| Err(RequestError { status: Some(status), problem });
+        match status {
+            200..=299 => serde_json::from_slice(&body)
+                .or_else(|error| failed(format!("the answer of {} is no JSON: {error}", question.path))),
+            401 | 403 => {
+                failed(format!("the key was refused (HTTP {status}); reading takes a project key, HH_API_KEY"))
+            }
+            404 => failed(format!("there is no {} (HTTP 404)", question.path)),
+            _ => failed(format!("HTTP {status} for {}", question.path)),
+        }
+    }
+}
+
+async fn at_desk<T>(
+    server: &Server,
+    limit: Duration,
+    talk: impl AsyncFnOnce(Desk) -> Result<T, RequestError>,
+) -> Result<T, RequestError> {
+    let link = server.connect().map_err(RequestError::new)?;
+    talk(Desk { link, deadline: Instant::now() + limit }).await
+}
+
+impl HoneyHiveTracer {
+    fn server(&self) -> Result<Server, RequestError> {
+        match &self.queue().plan().calls {
+            Calls::Server(server) => Ok((**server).clone()),
+            Calls::Local(_) | Calls::Nowhere => {
+                Err(RequestError::new("nobody to ask: the tracer needs a key (HH_API_KEY or `.api_key(..)`)"))
+            }
+        }
+    }
+
+    /// Asks in at most `limit`, blocking.
+    pub(crate) fn ask<T: Send>(
+        &self,
+        limit: Duration,
+        talk: impl AsyncFnOnce(Desk) -> Result<T, RequestError> + Send,
+    ) -> Result<T, RequestError> {
+        let server = self.server()?;
+        apart("asking panicked", |runtime| Ok(runtime.block_on(at_desk(&server, limit, talk))))?
+    }
+
+    /// Asks in at most `limit`.
+    pub(crate) fn ask_async<T, F>(
+        &self,
+        limit: Duration,
+        talk: F,
+    ) -> impl Future<Output = Result<T, RequestError>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: AsyncFnOnce(Desk) -> Result<T, RequestError> + Send + 'static,
+    {
+        let server = self.server();
+        async move {
+            let server = server?;
+            apart_async("asking panicked", move |runtime| Ok(runtime.block_on(at_desk(&server, limit, talk)))).await?
+        }
+    }
+}

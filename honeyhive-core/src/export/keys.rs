@@ -1,0 +1,49 @@
+//! The keys of a tracer, which can be replaced while the program runs. Traces, sessions and events go with the
+//! ingestion key where there is one; everything else takes the project key.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::secret::Secret;
+
+/// What ingestion keys begin with.
+pub(crate) const INGESTION_PREFIX: &str = "hh_ingst_";
+
+/// Keys for one server.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    sent: Secret,
+    project: Option<Secret>,
+}
+
+#[derive(Debug)]
+pub(crate) struct KeySlot(RwLock<Keys>);
+
+impl KeySlot {
+    pub(crate) fn new(sent: Secret, project: Option<Secret>) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(Keys { sent, project })))
+    }
+
+    fn keys(&self) -> Keys {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the key that traces, sessions and events are sent with.
+    pub(crate) fn sent(&self) -> Secret {
+        self.keys().sent
+    }
+
+    /// Returns the key for everything else: the project key, else the only one there is.
+    pub(crate) fn project(&self) -> Secret {
+        let Keys { sent, project } = self.keys();
+        project.unwrap_or(sent)
+    }
+
+    /// Replaces the key that is sent, and the project key if it is one.
+    pub(crate) fn set(&self, key: Secret) {
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if !key.reveal().starts_with(INGESTION_PREFIX) {
+            keys.project = Some(key.clone());
+        }
+        keys.sent = key;
+    }
+}
