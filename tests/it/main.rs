@@ -15,6 +15,7 @@ mod program;
 mod propagation;
 mod sessions;
 mod tracers;
+mod wire;
 
 use std::time::Duration;
 

@@ -21,6 +21,7 @@ use prost::Message;
 use serde_json::{Map, Value as Json, json};
 
 use super::{LoopbackServer, Reply, Request};
+use crate::session;
 
 /// Everything that a fake server received so far.
 #[derive(Debug, Default, Clone)]
@@ -134,7 +135,11 @@ fn handle(state: &mut State, request: Request) -> Reply {
     match (request.method(), path.as_str()) {
         ("POST", "/session/start") => {
             let body = body();
-            let reply = json!({ "session_id": body["session"]["session_id"] });
+            // HoneyHive gives an id to a session that comes without one.
+            let given = || session::new_id().to_string();
+            let id = body["session"]["session_id"].as_str().map_or_else(given, str::to_owned);
+            let own = "00000000-0000-4000-8000-000000000000";
+            let reply = json!({ "session_id": id, "event_id": id, "org_id": own, "workspace_id": own, "project_id": own });
             state.received.sessions.push(body);
             Reply::json(200, reply.to_string())
         }
