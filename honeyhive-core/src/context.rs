@@ -9,6 +9,7 @@ use opentelemetry::{Context, baggage::BaggageExt};
 use crate::{
     HoneyHiveTracer,
     export::queue::Queue,
+    propagation::SESSION,
     session::{SessionTag, id_of},
     start,
 };
@@ -57,7 +58,7 @@ impl Scope {
 /// that came with a request, if that is trusted. None means the tracer's own.
 pub(crate) fn session_in(context: &Context, queue: &Arc<Queue>, trust_inbound: bool) -> Option<SessionTag> {
     let entered = context.get::<Scope>().and_then(|scope| scope.session_on(queue)).cloned();
-    let inbound = || context.baggage().get("session_id").map(|id| SessionTag::new(id_of(id.as_str()), None));
+    let inbound = || context.baggage().get(SESSION).map(|id| SessionTag::new(id_of(id.as_str()), None));
     entered.or_else(|| trust_inbound.then(inbound).flatten())
 }
 

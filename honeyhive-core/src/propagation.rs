@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use opentelemetry::{
     Context, KeyValue,
-    baggage::BaggageExt,
+    baggage::{BaggageExt, KeyValueMetadata},
     propagation::{Extractor, Injector, TextMapPropagator},
 };
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
@@ -21,6 +21,9 @@ use crate::{
 
 #[cfg(feature = "tower-service")]
 pub use self::request::{RequestFuture, RequestLayer, RequestService};
+
+/// Key of the session in baggage.
+pub(crate) const SESSION: &str = "session_id";
 
 /// Headers, or anything like them, that a context can be read from and written to.
 pub trait Carrier {
@@ -56,6 +59,41 @@ impl Carrier for http::HeaderMap {
     }
 }
 
+/// The metadata of MCP, of queues, of anything that is JSON.
+impl Carrier for serde_json::Map<String, serde_json::Value> {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?.1.as_str()
+    }
+
+    fn set(&mut self, name: &str, value: String) {
+        self.retain(|key, _| !key.eq_ignore_ascii_case(name));
+        self.insert(name.to_owned(), value.into());
+    }
+}
+
+/// Returns the headers that [`inject`] writes, for any client that takes headers of the `http` crate.
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// let _span = tracer.start_span("call a service").enter();
+/// let headers = honeyhive_core::propagation::headers();
+/// // reqwest: `client.get(url).headers(headers)`
+/// // tonic: `*request.metadata_mut() = MetadataMap::from_headers(headers)`
+/// assert!(headers.contains_key("traceparent"));
+/// ```
+pub fn headers() -> http::HeaderMap {
+    let mut headers = http::HeaderMap::new();
+    inject(&mut headers);
+    headers
+}
+
+/// Returns the headers that [`inject_with_session`] writes.
+pub fn headers_with_session() -> http::HeaderMap {
+    let mut headers = http::HeaderMap::new();
+    inject_with_session(&mut headers);
+    headers
+}
+
 /// Writes the current trace context, and the baggage that the user put in it.
 ///
 /// ```
@@ -79,7 +117,7 @@ pub fn inject_with_session(carrier: &mut impl Carrier) {
         let config = tracer.config();
         let mut baggage: Vec<KeyValue> =
             cx.baggage().iter().map(|(key, (value, _))| KeyValue::new(key.clone(), value.clone())).collect();
-        baggage.push(KeyValue::new("session_id", session.id()));
+        baggage.push(KeyValue::new(SESSION, session.id()));
         baggage.push(KeyValue::new("source", config.source.clone()));
         baggage.extend(config.project.clone().map(|project| KeyValue::new("project", project)));
         write(&cx.with_baggage(baggage), carrier);
@@ -128,6 +166,27 @@ impl Inbound {
     /// Wraps a future so that it runs with the inbound context current.
     pub fn scope<F: Future>(&self, future: F) -> InContext<F> {
         InContext::new(future, self.0.clone())
+    }
+
+    /// Keeps the entries of the baggage that have these keys, and lets go of the others: anybody can send baggage,
+    /// and it goes on to the services that are called from here.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    ///
+    /// let headers = HashMap::from([("baggage".to_owned(), "tenant=acme,debug=true".to_owned())]);
+    /// let inbound = honeyhive_core::propagation::extract(&headers).trust_baggage(["tenant"]);
+    /// let onward = inbound.in_scope(honeyhive_core::propagation::headers);
+    /// assert_eq!(onward["baggage"], "tenant=acme");
+    /// ```
+    pub fn trust_baggage<'a>(self, keys: impl IntoIterator<Item = &'a str>) -> Self {
+        let keys: Vec<&str> = keys.into_iter().collect();
+        let trusted = self.0.baggage().iter().filter(|(key, _)| keys.contains(&key.as_str()));
+        let trusted: Vec<KeyValueMetadata> = trusted
+            .map(|(key, (value, metadata))| KeyValueMetadata::new(key.clone(), value.clone(), metadata.clone()))
+            .collect();
+        // `with_baggage` adds to what is there.
+        Self(self.0.with_cleared_baggage().with_baggage(trusted))
     }
 
     /// Returns the OpenTelemetry context.

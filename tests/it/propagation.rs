@@ -120,3 +120,18 @@ fn broken_headers_are_no_parent() {
     }
     assert!(recorder.spans().iter().all(|span| span.parent_span_id().is_none()));
 }
+
+#[test]
+fn metadata_that_is_json_carries_a_trace() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let mut meta = json!({ "progressToken": 1, "Traceparent": "old" });
+    let meta = meta.as_object_mut().unwrap();
+    {
+        let _call = tracer.start_span("call").enter();
+        inject(meta);
+    }
+    assert_eq!(meta.len(), 2);
+    extract(meta).in_scope(|| drop(tracer.start_span("serve")));
+    assert_eq!(recorder.tree(), "tool call\n  tool serve\n");
+}

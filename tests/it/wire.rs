@@ -194,5 +194,6 @@ fn the_python_sdk_and_this_one_send_the_same_events() {
         h  session_name: – → "s1"
         ev1  event_id: – → …
         session  session.session_id: – → …
-    "#]].assert_eq(&said);
+    "#]]
+    .assert_eq(&said);
 }

@@ -8,12 +8,12 @@ use std::{
     task::{self, Poll},
 };
 
-use http::{Extensions, HeaderName, Request, Response};
-use opentelemetry::{Context, trace::TraceContextExt};
+use http::{Extensions, HeaderMap, HeaderName, Request, Response};
+use opentelemetry::{Context, baggage::BaggageExt, trace::TraceContextExt};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::extract;
+use super::{Inbound, SESSION, extract};
 use crate::{
     ContextGuard, EventType, HoneyHiveTracer, Session, Span, SpanKind, Status, current_tracer, span::Ending,
     start::is_left_out,
@@ -38,6 +38,7 @@ use crate::{
 pub struct RequestLayer {
     sessions: Sessions,
     route: Option<fn(&Extensions) -> Option<String>>,
+    trusted: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ impl RequestLayer {
     /// Makes the layer. Requests belong to the tracer's session, or to that in their baggage where the tracer
     /// [trusts](crate::TracerBuilder::trust_inbound_session) it.
     pub fn new() -> Self {
-        Self { sessions: Sessions::Ambient, route: None }
+        Self { sessions: Sessions::Ambient, route: None, trusted: vec![] }
     }
 
     /// Gives each request a session of its own.
@@ -68,6 +69,20 @@ impl RequestLayer {
         self
     }
 
+    /// Keeps the entries of a request's baggage that have these keys: they are on its span as `baggage.<key>`, and go
+    /// on to services that are called with [`inject`](super::inject). Others are let go, since anybody can send them.
+    ///
+    /// The session needs none of this; whether it counts, the
+    /// [tracer](crate::TracerBuilder::trust_inbound_session) says.
+    pub fn trust_baggage<'a>(mut self, keys: impl IntoIterator<Item = &'a str>) -> Self {
+        self.trusted.extend(keys.into_iter().map(str::to_owned));
+        self
+    }
+
+    fn inbound(&self, headers: &HeaderMap) -> Inbound {
+        extract(headers).trust_baggage(self.trusted.iter().map(String::as_str).chain([SESSION]))
+    }
+
     /// Says how to find the route of a request, for the name of its span: `/users/{id}` instead of `/users/17`. With
     /// axum: `|it| it.get::<MatchedPath>().map(|path| path.as_str().to_owned())`.
     pub fn route(mut self, find: fn(&Extensions) -> Option<String>) -> Self {
@@ -81,7 +96,7 @@ impl RequestLayer {
         let (method, path) = (request.method().as_str(), request.uri().path());
         let route = self.route.and_then(|find| find(request.extensions()));
         let name = format!("{method} {}", route.as_deref().unwrap_or(path));
-        let inbound = extract(request.headers());
+        let inbound = self.inbound(request.headers());
         if is_left_out(inbound.context().span().span_context()) {
             return (Span::off(), Some(inbound.context().clone()));
         }
@@ -99,6 +114,10 @@ impl RequestLayer {
         span.set_attribute("http.request.method", method.to_owned());
         span.set_attribute("url.path", path.to_owned());
         span.set_attribute("http.route", route);
+        for key in &self.trusted {
+            let value = inbound.context().baggage().get(key).map(ToString::to_string);
+            span.set_attribute(format!("baggage.{key}"), value);
+        }
         (span, None)
     }
 

@@ -139,7 +139,8 @@ fn handle(state: &mut State, request: Request) -> Reply {
             let given = || session::new_id().to_string();
             let id = body["session"]["session_id"].as_str().map_or_else(given, str::to_owned);
             let own = "00000000-0000-4000-8000-000000000000";
-            let reply = json!({ "session_id": id, "event_id": id, "org_id": own, "workspace_id": own, "project_id": own });
+            let reply =
+                json!({ "session_id": id, "event_id": id, "org_id": own, "workspace_id": own, "project_id": own });
             state.received.sessions.push(body);
             Reply::json(200, reply.to_string())
         }

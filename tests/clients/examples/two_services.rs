@@ -4,7 +4,7 @@
 
 use std::{error::Error, future::IntoFuture};
 
-use axum::{Router, http::HeaderMap, routing::get};
+use axum::{Router, routing::get};
 use honeyhive_core::{
     current_tracer, init,
     propagation::{self, RequestLayer},
@@ -32,9 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let _honeyhive = init();
     let back = serve(Router::new().route("/fact", get(fact)).layer(RequestLayer::new())).await?;
     let ask = async move || {
-        let mut headers = HeaderMap::new();
-        propagation::inject(&mut headers);
-        let answer = reqwest::Client::new().get(format!("{back}/fact")).headers(headers).send().await;
+        let answer = reqwest::Client::new().get(format!("{back}/fact")).headers(propagation::headers()).send().await;
         match answer {
             Ok(answer) => answer.text().await.unwrap_or_default(),
             Err(error) => error.to_string(),

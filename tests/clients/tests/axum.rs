@@ -127,3 +127,39 @@ async fn sessions_are_per_request_or_by_header_and_errors_are_errors() {
     assert_eq!(reqwest::get(format!("{alone}/bad")).await.unwrap().status(), 502);
     assert_eq!(recorder.tree(), "chain GET /bad ! 502 Bad Gateway\n");
 }
+
+#[tokio::test]
+async fn of_baggage_only_what_is_trusted_is_kept_and_goes_on() {
+    let _turn = TURN.lock().await;
+    let (recorder, _tracer) = recorded();
+    let onward = get(async || {
+        let headers = propagation::headers();
+        headers.get("baggage").and_then(|baggage| baggage.to_str().ok()).unwrap_or("none").to_owned()
+    });
+    let ask = async |url: String| {
+        let baggage = "tenant=acme,debug=true,session_id=8f14e45f-ceea-467f-ab1e-2c3d4e5f6a7b";
+        reqwest::Client::new().get(url).header("baggage", baggage).send().await.unwrap().text().await.unwrap()
+    };
+    let picky = serve(Router::new().route("/", onward.clone()).layer(layer().trust_baggage(["tenant", "user"]))).await;
+    let kept = ask(picky).await;
+    assert!(kept.contains("tenant=acme") && !kept.contains("debug"), "{kept}");
+    let span = recorder.span("GET /").unwrap();
+    assert_eq!(span.attribute("baggage.tenant"), Some(json!("acme")));
+    assert_eq!((span.attribute("baggage.user"), span.attribute("baggage.debug")), (None, None));
+    let by_default = serve(Router::new().route("/", onward).layer(layer())).await;
+    assert!(!ask(by_default).await.contains("tenant"));
+}
+
+#[tokio::test]
+async fn tonics_metadata_carries_a_trace() {
+    let _turn = TURN.lock().await;
+    let (recorder, tracer) = recorded();
+    let mut request = tonic::Request::new(());
+    {
+        let _call = tracer.start_span("call").enter();
+        *request.metadata_mut() = tonic::metadata::MetadataMap::from_headers(propagation::headers());
+    }
+    let inbound = propagation::extract(request.metadata().as_ref());
+    inbound.in_scope(|| tracer.start_span("serve").end());
+    assert_eq!(recorder.tree(), "tool call\n  tool serve\n");
+}
