@@ -9,7 +9,7 @@ use std::{path::PathBuf, time::Duration};
 
 pub use self::describe::Setting;
 pub(crate) use self::parse::{is_loopback, otlp_url, replacement_key as parse_key};
-use crate::{ConfigError, Value, secret::Secret, session};
+use crate::{ConfigError, Value, Visibility, secret::Secret, session};
 
 /// Server used unless told otherwise.
 pub const DEFAULT_SERVER_URL: &str = "https://api.dp1.us.honeyhive.ai";
@@ -45,6 +45,8 @@ const RETRY_FIRST: Bounded<Duration> =
 const RETRY_MOST: Bounded<Duration> = bounded("retry_waits", "", secs(30), Duration::from_millis(1), secs(3600));
 const MAX_ATTRIBUTES: Bounded<u32> = bounded("max_attributes", "HH_MAX_ATTRIBUTES", 10_000, 16, 100_000);
 const MAX_EVENTS: Bounded<u32> = bounded("max_events", "HH_MAX_EVENTS", 128, 1, 100_000);
+
+const SAMPLE_RATE: Bounded<f64> = bounded("sample_rate", "HH_SAMPLE_RATE", 1.0, 0.0, 1.0);
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -137,6 +139,8 @@ pub(crate) struct Explicit {
     pub(crate) max_attributes: Option<u32>,
     pub(crate) max_events: Option<u32>,
     pub(crate) disabled: Option<bool>,
+    pub(crate) sample_rate: Option<f64>,
+    pub(crate) visibility: Option<Visibility>,
     pub(crate) local_dir: Option<PathBuf>,
     pub(crate) console: Option<Console>,
     pub(crate) trust_inbound_session: Option<bool>,
@@ -172,6 +176,8 @@ pub(crate) struct Config {
     pub(crate) max_attributes: u32,
     pub(crate) max_events: u32,
     pub(crate) disabled: bool,
+    pub(crate) sample_rate: f64,
+    pub(crate) visibility: Visibility,
     pub(crate) local_dir: PathBuf,
     pub(crate) console: Console,
     pub(crate) trust_inbound_session: bool,
@@ -235,6 +241,8 @@ impl Config {
             max_attributes: parse::count(&MAX_ATTRIBUTES, explicit.max_attributes, &env)?,
             max_events: parse::count(&MAX_EVENTS, explicit.max_events, &env)?,
             disabled: disabled.unwrap_or(false),
+            sample_rate: parse::share(&SAMPLE_RATE, explicit.sample_rate, &env)?,
+            visibility: explicit.visibility.unwrap_or_default(),
             local_dir: local_dir.unwrap_or_else(|| DEFAULT_LOCAL_DIR.into()),
             console: console.unwrap_or(if key.is_some() { Console::Off } else { Console::Tree }),
             trust_inbound_session: explicit.trust_inbound_session.unwrap_or(false),

@@ -22,6 +22,7 @@ mod event;
 mod event_query;
 mod export;
 mod forest;
+mod hold;
 mod init;
 mod instrumented;
 mod live;
@@ -54,6 +55,7 @@ pub use self::event_query::{Event, EventPage, EventQuery, Operator};
 pub use self::export::{
     Batch, Checked, Exporter, Exporting, Forwarded, Health, OtelExporter, Otlp, Report, RequestError, Sent, store,
 };
+pub use self::hold::Visibility;
 pub use self::init::{Guard, init};
 pub use self::instrumented::InContext;
 pub use self::new_event::NewEvent;

@@ -31,19 +31,17 @@ impl LiveSpan {
     #[inline]
     fn open(&mut self, letter: Letter) {
         match letter {
-            Letter::Write(mut attributes) => {
-                self.absorb(&mut attributes);
-                attributes.recycle();
-            }
+            Letter::Write(attributes) => self.write(attributes),
             Letter::Whose => door::answer(&self.buffer),
             Letter::None | Letter::Of(_) => {}
         }
     }
 
-    fn absorb(&mut self, attributes: &mut Attributes) {
+    pub(crate) fn write(&mut self, mut attributes: Attributes) {
         if let Some(record) = &mut self.record {
-            record.absorb(attributes, self.buffer.limits());
+            record.absorb(&mut attributes, self.buffer.limits());
         }
+        attributes.recycle();
     }
 }
 
@@ -68,8 +66,7 @@ impl OtelSpan for LiveSpan {
     fn set_attribute(&mut self, attribute: KeyValue) {
         let mut attributes = Attributes::default();
         attributes.put_otel(&attribute);
-        self.absorb(&mut attributes);
-        attributes.recycle();
+        self.write(attributes);
     }
 
     /// `Unset` changes nothing: it is how this SDK rings at its own spans.

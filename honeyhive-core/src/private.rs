@@ -14,7 +14,7 @@ pub use std::result::Result::{Err, Ok};
 pub use self::capture::{Captured, Name, config, feedback, inputs, metadata, metrics, outputs, user_properties};
 pub use self::probe::{ErrorText, Probe};
 pub use crate::tracer::pipeline::Pipeline;
-pub use crate::{Bucket, Enricher, EventType, SessionEnricher, Span, Value};
+pub use crate::{Bucket, Enricher, EventType, SessionEnricher, Span, Value, Visibility};
 
 use futures_core::Stream;
 
@@ -64,6 +64,7 @@ pub struct Call {
     site: &'static CallSite,
     tracer: Choice,
     session: Option<String>,
+    visibility: Option<Visibility>,
 }
 
 #[derive(Debug)]
@@ -76,7 +77,7 @@ enum Choice {
 /// Starts to describe a call.
 #[inline]
 pub fn call(site: &'static CallSite) -> Call {
-    Call { site, tracer: Choice::Discover, session: None }
+    Call { site, tracer: Choice::Discover, session: None, visibility: None }
 }
 
 impl Call {
@@ -99,6 +100,12 @@ impl Call {
         self
     }
 
+    /// Chooses what is inside the span sees of it.
+    pub fn visibility(mut self, visibility: Visibility) -> Self {
+        self.visibility = Some(visibility);
+        self
+    }
+
     /// Starts the span, if there is a tracer, and fills it.
     #[inline]
     pub fn start(self, fill: impl FnOnce(&mut Fill)) -> Span {
@@ -111,7 +118,7 @@ impl Call {
     #[inline(never)]
     fn start_now(self, fill: impl FnOnce(&mut Fill)) -> Span {
         let span = self.begin();
-        if !span.is_off() {
+        if span.is_live() {
             let mut attributes = Fill(Attributes::default());
             fill(&mut attributes);
             span.put(attributes.0);
@@ -121,6 +128,7 @@ impl Call {
 
     fn begin(self) -> Span {
         let mut start = Start::of_site(self.site);
+        start.visibility = self.visibility;
         match self.tracer {
             Choice::Broken => Span::off(),
             Choice::Discover => match self.session {
@@ -197,7 +205,9 @@ impl Outcome<'_> {
 }
 
 fn conclude<T>(ending: &mut Ending, out: &T, outcome: impl FnOnce(&T) -> Outcome<'_>) {
-    outcome(out).write(ending.span());
+    if ending.span().is_live() {
+        outcome(out).write(ending.span());
+    }
     ending.finish();
 }
 

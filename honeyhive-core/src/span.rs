@@ -16,15 +16,15 @@ use std::{
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{SpanContext, SpanKind as OtelKind, Status as OtelStatus, TraceContextExt},
+    trace::{SpanKind as OtelKind, Status as OtelStatus, TraceContextExt},
 };
 use pin_project_lite::pin_project;
 
 use crate::{
-    Bucket, EventType, HoneyHiveTracer, InContext, Session, Value, attr,
+    Bucket, EventType, HoneyHiveTracer, InContext, Session, Value, Visibility, attr,
     attributes::Attributes,
     context::{ContextGuard, with_current},
-    door,
+    hold::Hold,
     start::{self, Start},
     wire::Key,
 };
@@ -77,6 +77,7 @@ pub struct SpanBuilder<'a> {
     pub(crate) session: Option<Session>,
     pub(crate) start_time: Option<SystemTime>,
     pub(crate) site: Option<&'static crate::private::CallSite>,
+    pub(crate) visibility: Option<Visibility>,
 }
 
 impl SpanBuilder<'_> {
@@ -110,11 +111,18 @@ impl SpanBuilder<'_> {
         self
     }
 
+    /// Sets what is inside the span sees of it. Defaults to what the
+    /// [tracer](crate::TracerBuilder::visibility) says.
+    pub fn visibility(mut self, visibility: Visibility) -> Self {
+        self.visibility = Some(visibility);
+        self
+    }
+
     /// Starts the span.
     pub fn start(self) -> Span {
-        let Self { tracer, name, kind, event_type, parent, session, start_time, site } = self;
+        let Self { tracer, name, kind, event_type, parent, session, start_time, site, visibility } = self;
         let session = session.map(|session| session.tag().clone());
-        let start = Start { name, kind: kind.into(), event_type, site, time: start_time, session };
+        let start = Start { name, kind: kind.into(), event_type, site, time: start_time, session, visibility };
         match parent {
             Some(parent) => start::given(tracer, start, &parent),
             None => with_current(|parent| start::given(tracer, start, parent)),
@@ -137,28 +145,34 @@ impl SpanBuilder<'_> {
 /// ```
 #[must_use = "the span ends when it is dropped"]
 pub struct Span {
-    context: Option<Context>,
+    hold: Hold,
 }
 
 impl Span {
-    pub(crate) fn live(context: Context) -> Self {
-        Self { context: Some(context) }
+    pub(crate) fn of(hold: Hold) -> Self {
+        Self { hold }
     }
 
     /// Makes a span that records nothing.
     pub const fn off() -> Self {
-        Self { context: None }
+        Self { hold: Hold::Off }
     }
 
-    /// Returns whether there is no span at all.
+    /// Returns whether there is no span at all, nor a trace that is left out.
     #[inline]
     pub(crate) fn is_off(&self) -> bool {
-        self.context.is_none()
+        matches!(self.hold, Hold::Off)
+    }
+
+    /// Returns whether there is a span.
+    #[inline]
+    pub(crate) fn is_live(&self) -> bool {
+        self.hold.is_live()
     }
 
     /// Returns whether anything that is set is kept.
     pub fn is_recording(&self) -> bool {
-        self.context.as_ref().is_some_and(|cx| cx.span().is_recording())
+        self.hold.is_recording()
     }
 
     /// Sets an attribute. The last value of a key wins; a null is ignored.
@@ -173,11 +187,9 @@ impl Span {
 
     /// Sets the outcome. An error after [`Status::Ok`] is ignored, as in OpenTelemetry.
     pub fn set_status(&self, status: Status) {
-        self.with(|span| {
-            span.set_status(match status {
-                Status::Ok => OtelStatus::Ok,
-                Status::Error(why) => OtelStatus::error(why),
-            });
+        self.hold.set_status(match status {
+            Status::Ok => OtelStatus::Ok,
+            Status::Error(why) => OtelStatus::error(why),
         });
     }
 
@@ -188,22 +200,22 @@ impl Span {
 
     /// Sets the event type; it is then not detected.
     pub fn set_event_type(&self, event_type: EventType) {
-        self.with(|span| span.set_attribute(KeyValue::new(attr::EVENT_TYPE, event_type.as_str())));
+        self.hold.set_attribute(KeyValue::new(attr::EVENT_TYPE, event_type.as_str()));
     }
 
     /// Adds an event at the present time.
     pub fn add_event(&self, name: impl Into<Cow<'static, str>>) {
-        self.with(|span| span.add_event(name, vec![]));
+        self.hold.add_event(name.into(), vec![]);
     }
 
     /// Returns the trace id, or `None` for a span that is off.
     pub fn trace_id(&self) -> Option<String> {
-        self.span_context().map(|cx| cx.trace_id().to_string())
+        self.hold.span_context().map(|cx| cx.trace_id().to_string())
     }
 
     /// Returns the span id, or `None` for a span that is off.
     pub fn span_id(&self) -> Option<String> {
-        self.span_context().map(|cx| cx.span_id().to_string())
+        self.hold.span_context().map(|cx| cx.span_id().to_string())
     }
 
     /// Ends the span now.
@@ -213,13 +225,13 @@ impl Span {
     ///
     /// Do not hold the guard across an `.await`; use [`instrument`](Self::instrument) there.
     pub fn enter(self) -> SpanGuard {
-        let attached = self.context.clone().map(ContextGuard::attach);
+        let attached = self.hold.inside().cloned().map(ContextGuard::attach);
         SpanGuard { _attached: attached, span: self }
     }
 
     /// Runs `work` with the span current.
     pub fn in_scope<R>(&self, work: impl FnOnce() -> R) -> R {
-        let _attached = self.context.clone().map(ContextGuard::attach);
+        let _attached = self.hold.inside().cloned().map(ContextGuard::attach);
         work()
     }
 
@@ -247,26 +259,27 @@ impl Span {
         InContext::new(future, self.context())
     }
 
-    /// Returns the OpenTelemetry context in which this span is current.
+    /// Returns the OpenTelemetry context in which this span is current; of one that is
+    /// [hidden](Visibility::Hidden), the one around it.
     pub fn context(&self) -> Context {
-        self.context.clone().unwrap_or_else(|| with_current(Context::clone))
+        self.hold.inside().cloned().unwrap_or_else(|| with_current(Context::clone))
     }
 
     pub(crate) fn fail(&self, error_type: &str, message: &str) {
-        self.with(|span| {
-            let message = Value::text(message.to_owned());
-            let Value::Text(text) = message else { return };
-            span.set_status(OtelStatus::error(text.clone()));
-            span.set_attribute(KeyValue::new(attr::ERROR, text.clone()));
-            span.set_attribute(KeyValue::new(attr::ERROR_TYPE, error_type.to_owned()));
-            span.add_event(
-                attr::EXCEPTION_EVENT,
-                vec![
-                    KeyValue::new(attr::EXCEPTION_TYPE, error_type.to_owned()),
-                    KeyValue::new(attr::EXCEPTION_MESSAGE, text),
-                ],
-            );
-        });
+        if !self.is_live() {
+            return;
+        }
+        let Value::Text(text) = Value::text(message.to_owned()) else { return };
+        self.hold.set_status(OtelStatus::error(text.clone()));
+        self.hold.set_attribute(KeyValue::new(attr::ERROR, text.clone()));
+        self.hold.set_attribute(KeyValue::new(attr::ERROR_TYPE, error_type.to_owned()));
+        self.hold.add_event(
+            attr::EXCEPTION_EVENT.into(),
+            vec![
+                KeyValue::new(attr::EXCEPTION_TYPE, error_type.to_owned()),
+                KeyValue::new(attr::EXCEPTION_MESSAGE, text),
+            ],
+        );
     }
 
     /// Records a panic that is passing through.
@@ -280,7 +293,7 @@ impl Span {
     }
 
     fn write(&self, key: Key<'_>, value: &Value) {
-        if !self.is_off() {
+        if self.is_live() {
             let mut attributes = Attributes::default();
             attributes.put_value(key, value);
             self.put(attributes);
@@ -288,28 +301,14 @@ impl Span {
     }
 
     pub(crate) fn put(&self, attributes: Attributes) {
-        match &self.context {
-            Some(context) => door::write(&context.span(), attributes),
-            None => attributes.recycle(),
-        }
-    }
-
-    fn span_context(&self) -> Option<SpanContext> {
-        self.context.as_ref().map(|cx| cx.span().span_context().clone())
-    }
-
-    #[inline]
-    fn with(&self, act: impl FnOnce(&opentelemetry::trace::SpanRef<'_>)) {
-        if let Some(context) = &self.context {
-            act(&context.span());
-        }
+        self.hold.put(attributes);
     }
 }
 
 impl Drop for Span {
     #[inline]
     fn drop(&mut self) {
-        self.with(|span| span.end());
+        self.hold.end();
     }
 }
 

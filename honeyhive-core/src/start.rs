@@ -13,11 +13,12 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::IdGenerator;
 
 use crate::{
-    EventType, HoneyHiveTracer, Span,
+    EventType, HoneyHiveTracer, Span, Visibility,
     attributes::Attributes,
     context::{Scope, with_current},
     default, door,
     export::buffer::Buffer,
+    hold::Hold,
     live::LiveSpan,
     private::CallSite,
     record::{Head, Outcome, Record},
@@ -34,6 +35,8 @@ pub(crate) struct Start {
     pub(crate) site: Option<&'static CallSite>,
     pub(crate) time: Option<SystemTime>,
     pub(crate) session: Option<SessionTag>,
+    /// None where it is what the tracer says.
+    pub(crate) visibility: Option<Visibility>,
 }
 
 impl Start {
@@ -46,6 +49,7 @@ impl Start {
             site: Some(site),
             time: None,
             session: None,
+            visibility: None,
         }
     }
 }
@@ -83,7 +87,7 @@ fn plain(buffer: Arc<Buffer>, start: Start, parent: &Context) -> Span {
         let tracer = buffer.core().tracer();
         return tracer.map_or(Span::off(), |tracer| under(&tracer, None, start, parent));
     }
-    begin(buffer, start, parent).map_or(Span::off(), Span::live)
+    Span::of(begin(buffer, start, parent))
 }
 
 /// Starts a span and says in its context whose it is.
@@ -92,10 +96,10 @@ fn under(tracer: &HoneyHiveTracer, scope: Option<&Scope>, mut start: Start, pare
     let known =
         scope.is_some_and(|scope| scope.tracer().same_as(tracer) && scope.session_of(tracer) == session.as_ref());
     start.session.clone_from(&session);
-    let Some(context) = begin(local::buffer(tracer.core()), start, parent) else { return Span::off() };
-    Span::live(match known {
-        true => context,
-        false => context.with_value(Scope::of(tracer, session, scope)),
+    let begun = begin(local::buffer(tracer.core()), start, parent);
+    Span::of(match known {
+        true => begun,
+        false => begun.map_inside(|inside| inside.with_value(Scope::of(tracer, session, scope))),
     })
 }
 
@@ -104,22 +108,30 @@ pub(crate) fn is_left_out(above: &SpanContext) -> bool {
     above.is_valid() && !above.is_sampled()
 }
 
-/// Returns a context with a new span; none where it is not to be recorded.
-fn begin(buffer: Arc<Buffer>, start: Start, parent: &Context) -> Option<Context> {
+/// Begins a span below what is in `parent`; holds nothing where it is not to be recorded.
+fn begin(buffer: Arc<Buffer>, start: Start, parent: &Context) -> Hold {
     if !buffer.core().is_enabled() || parent.is_telemetry_suppressed() {
-        return None;
+        return Hold::Off;
     }
     let span = parent.span();
     let above = span.span_context();
-    if is_left_out(above) || !buffer.enter() {
-        return None;
+    if is_left_out(above) {
+        return Hold::Off;
     }
     let is_root = !above.is_valid();
     let trace = if is_root { Ids.new_trace_id() } else { above.trace_id() };
+    if is_root && buffer.core().leaves_out(trace) {
+        let left_out = SpanContext::new(trace, Ids.new_span_id(), TraceFlags::NOT_SAMPLED, false, TraceState::NONE);
+        return Hold::LeftOut(parent.with_remote_span_context(left_out));
+    }
+    if !buffer.enter() {
+        return Hold::Off;
+    }
     let state = if is_root { TraceState::NONE } else { above.trace_state().clone() };
     let context = SpanContext::new(trace, Ids.new_span_id(), TraceFlags::SAMPLED, false, state);
+    let visibility = start.visibility.unwrap_or(buffer.core().visibility);
     let record = Record { head: head(start, above, &context), attributes: Attributes::default() };
-    Some(parent.with_span(LiveSpan::new(context, record, buffer)))
+    Hold::of(LiveSpan::new(context, record, buffer), visibility, parent)
 }
 
 #[inline]

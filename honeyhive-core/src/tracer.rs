@@ -9,6 +9,7 @@ mod lazy;
 pub(crate) mod local;
 pub(crate) mod pipeline;
 mod processor;
+mod share;
 
 use std::{
     borrow::Cow,
@@ -21,14 +22,15 @@ use std::{
 };
 
 use once_cell::sync::OnceCell;
-use opentelemetry::Context;
+use opentelemetry::{Context, trace::TraceId};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 pub(crate) use self::ids::Ids;
 pub use self::lazy::LazyTracer;
 use self::pipeline::Ticket;
+pub(crate) use self::share::Share;
 use crate::{
-    ConfigError, Report, Session, Span, SpanBuilder, SpanKind, TracerBuilder, Value,
+    ConfigError, Report, Session, Span, SpanBuilder, SpanKind, TracerBuilder, Value, Visibility,
     api::Call,
     config::{Config, parse_key},
     context::session_in,
@@ -78,6 +80,9 @@ pub(crate) struct Core {
     pub(crate) origin: Arc<Origin>,
     pub(crate) limits: Limits,
     pub(crate) max_open: u64,
+    pub(crate) visibility: Visibility,
+    /// Traces are left out whose number is not below; none where all are recorded.
+    pub(crate) sampled: Option<Share>,
     queue: Arc<Queue>,
     shared: OnceCell<Weak<Shared>>,
     /// Whether it listens to a provider of somebody else's.
@@ -91,6 +96,12 @@ impl Core {
 
     pub(crate) fn is_enabled(&self) -> bool {
         !self.config.disabled
+    }
+
+    /// Returns whether a trace that begins here is not recorded.
+    #[inline]
+    pub(crate) fn leaves_out(&self, trace: TraceId) -> bool {
+        self.sampled.is_some_and(|share| !share.has(trace))
     }
 
     /// Returns the tracer, if it still exists.
@@ -110,10 +121,10 @@ impl Core {
     /// Returns the same with another queue.
     #[cfg(test)]
     pub(crate) fn with_queue(&self, queue: Arc<Queue>) -> Arc<Self> {
-        let Self { config, origin, limits, max_open, .. } = self;
+        let Self { config, origin, limits, max_open, visibility, sampled, .. } = self;
         let (config, origin, shared) = (config.clone(), Arc::clone(origin), OnceCell::new());
-        let (limits, max_open) = (*limits, *max_open);
-        Arc::new(Self { config, origin, limits, max_open, queue, shared, attached: false.into() })
+        let (limits, max_open, visibility, sampled) = (*limits, *max_open, *visibility, *sampled);
+        Arc::new(Self { config, origin, limits, max_open, visibility, sampled, queue, shared, attached: false.into() })
     }
 }
 
@@ -171,6 +182,7 @@ impl HoneyHiveTracer {
             session: None,
             start_time: None,
             site: None,
+            visibility: None,
         }
     }
 

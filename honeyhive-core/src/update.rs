@@ -57,7 +57,7 @@ impl Span {
     /// Gives the event of this span an id of its own, a UUID, and returns it; `None` for a span that is off. Asking
     /// again gives another one, and the last counts.
     pub fn event_id(&self) -> Option<String> {
-        let id = (!self.is_off()).then(|| session::new_id().to_string())?;
+        let id = self.is_live().then(|| session::new_id().to_string())?;
         self.set_attribute(attr::EVENT_ID, id.clone());
         Some(id)
     }

@@ -37,6 +37,7 @@ use proc_macro::TokenStream;
 /// | `session_id = expr` | session of the span and of what it encloses | the one in scope, else the tracer's |
 /// | `metadata = { "k": v }` | metadata of the event; may use the arguments | none |
 /// | `config = { "k": v }` | config of the event; may use the arguments | none |
+/// | `visibility = "ids"` or `Visibility::Ids` | what is inside sees of the span: `full`, `ids` or `hidden` | what the tracer says: `full` |
 /// | `crate = path` | where the `honeyhive` crate is | `::honeyhive` |
 ///
 /// Arguments and results are recorded with `Serialize` if the type has it, else with `Debug`, else by

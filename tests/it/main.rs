@@ -13,6 +13,7 @@ mod local;
 mod macros;
 mod program;
 mod propagation;
+mod sampling;
 mod sessions;
 mod tracers;
 mod wire;

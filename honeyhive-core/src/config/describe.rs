@@ -70,6 +70,7 @@ fn describe(config: &Config) -> Vec<Setting> {
         ("HH_MAX_EVENTS", config.max_events.to_string()),
         ("HH_MAX_OPEN_SPANS", config.max_open_spans.to_string()),
         ("HH_DISABLE_TRACING", config.disabled.to_string()),
+        ("HH_SAMPLE_RATE", config.sample_rate.to_string()),
     ];
     pairs.into_iter().map(|(variable, value)| Setting { variable, value }).collect()
 }

@@ -296,6 +296,13 @@ where
     within(rule, chosen)
 }
 
+/// Resolves a share of a whole.
+pub(super) fn share(rule: &Bounded<f64>, explicit: Option<f64>, env: &Env<'_>) -> Result<f64, ConfigError> {
+    let number = |text: &str| text.parse().map_err(|_| format!("{:?} is not a number", short(text)));
+    let chosen = env.chosen(rule.setting, rule.variable, explicit, number)?;
+    within(rule, chosen)
+}
+
 fn within<T: PartialOrd + Debug + Copy>(rule: &Bounded<T>, chosen: Option<T>) -> Result<T, ConfigError> {
     let Bounded { setting, variable, default, least, most } = *rule;
     match chosen.unwrap_or(default) {

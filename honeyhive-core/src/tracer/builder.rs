@@ -7,9 +7,9 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use serde::Serialize;
 
-use super::{Core, HoneyHiveTracer, SCOPE_NAME, Shared, ids::Ids, pipeline::Ticket, processor::Intake};
+use super::{Core, HoneyHiveTracer, SCOPE_NAME, Share, Shared, ids::Ids, pipeline::Ticket, processor::Intake};
 use crate::{
-    Compression, ConfigError, Console, Durability, Exporter, Otlp, Protocol, Value,
+    Compression, ConfigError, Console, Durability, Exporter, Otlp, Protocol, Value, Visibility,
     api::{Call, SessionStart},
     config::{Config, Explicit},
     diag,
@@ -250,6 +250,20 @@ impl TracerBuilder {
         self
     }
 
+    /// Sets the share of traces that is recorded, from 0 to 1. Defaults to `HH_SAMPLE_RATE`, else 1: all.
+    ///
+    /// Decided once where a trace begins, by its id; spans inside, also in other services, follow.
+    pub fn sample_rate(mut self, share: f64) -> Self {
+        self.explicit.sample_rate = Some(share);
+        self
+    }
+
+    /// Sets what is inside a span sees of it, for spans that do not say. Defaults to all.
+    pub fn visibility(mut self, visibility: Visibility) -> Self {
+        self.explicit.visibility = Some(visibility);
+        self
+    }
+
     /// Sends spans to `exporter` instead of HoneyHive or the local directory.
     pub fn exporter(mut self, exporter: impl Exporter + 'static) -> Self {
         self.exporter = Some(Box::new(exporter));
@@ -371,6 +385,8 @@ fn assemble(config: Config, destinations: Destinations) -> HoneyHiveTracer {
     let core = Arc::new(Core {
         limits: Limits { attributes: config.max_attributes as usize, events: config.max_events as usize },
         max_open: config.max_open_spans,
+        visibility: config.visibility,
+        sampled: Share::of(config.sample_rate),
         queue: Queue::new(Arc::new(plan(&config, &origin, destinations, resource.clone()))),
         origin,
         config,
@@ -387,7 +403,7 @@ fn provider(core: &Arc<Core>, ticket: &Ticket, resource: Resource) -> SdkTracerP
         return SdkTracerProvider::builder().with_sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff).build();
     }
     SdkTracerProvider::builder()
-        .with_sampler(ticket.sampler())
+        .with_sampler(ticket.sampler(core.sampled))
         .with_id_generator(Ids)
         .with_resource(resource)
         .with_max_attributes_per_span(core.config.max_attributes)

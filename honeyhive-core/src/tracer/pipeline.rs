@@ -16,6 +16,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{Sampler, SamplingResult, SdkTracerProvider, ShouldSample};
 
+use super::Share;
 use crate::HoneyHiveTracer;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -79,8 +80,10 @@ impl Ticket {
         ticket
     }
 
-    pub(super) fn sampler(&self) -> Everything {
-        Everything { id: self.id, sampler: Sampler::ParentBased(Box::new(Sampler::AlwaysOn)) }
+    /// Returns the sampler of the tracer's provider: it decides on traces as the tracer itself does.
+    pub(super) fn sampler(&self, sampled: Option<Share>) -> OwnSampler {
+        let root = sampled.map_or(Sampler::AlwaysOn, |share| Sampler::TraceIdRatioBased(share.rate()));
+        OwnSampler { id: self.id, sampler: Sampler::ParentBased(Box::new(root)) }
     }
 
     fn pipeline(&self) -> Pipeline {
@@ -96,20 +99,20 @@ impl Drop for Ticket {
 
 const MARK: &str = "honeyhive pipeline #";
 
-/// Samples all but what a caller upstream left out, whatever the SDK's own variables say.
+/// Samples all but what a caller upstream left out or the tracer leaves out, whatever the SDK's own variables say.
 #[derive(Clone)]
-pub(super) struct Everything {
+pub(super) struct OwnSampler {
     id: u64,
     sampler: Sampler,
 }
 
-impl fmt::Debug for Everything {
+impl fmt::Debug for OwnSampler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{MARK}{};", self.id)
     }
 }
 
-impl ShouldSample for Everything {
+impl ShouldSample for OwnSampler {
     fn should_sample(
         &self,
         parent: Option<&Context>,

@@ -267,3 +267,24 @@ async fn nothing_is_read_for_a_tracer_that_is_disabled() {
     assert!(honeyhive_instrument::Exchange::begin(&head, Some(br#"{"model":"gpt-4o"}"#)).is_none());
     instrumentor.uninstrument();
 }
+
+#[tokio::test]
+async fn calls_follow_what_sampling_decided_and_are_answered_either_way() {
+    let _turn = turn().await;
+    let (recorder, server) = (Recorder::new(), providers());
+    let tracer = HoneyHiveTracer::init().exporter(recorder.clone()).sample_rate(0.5).build().unwrap();
+    let openai = traceloop::OpenAIInstrumentor::new();
+    openai.instrument(tracer.provider()).unwrap();
+    let client = reqwest::Client::new().with_honeyhive();
+    for _ in 0..40 {
+        let agent = tracer.start_span("agent");
+        let answer = agent.instrument(ask(&client, &server, "openai")).await;
+        assert_eq!(answer.as_bytes(), Fixture::of("openai/chat_word").response().unwrap());
+    }
+    openai.uninstrument();
+    assert!(tracer.flush_async(Duration::from_secs(10)).await.is_complete());
+    let names = names(&recorder);
+    let count = |name: &str| names.iter().filter(|known| *known == name).count();
+    assert!((1..40).contains(&count("agent")), "{names:?}");
+    assert_eq!(count("openai.chat"), count("agent"));
+}

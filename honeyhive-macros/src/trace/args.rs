@@ -14,7 +14,7 @@ use crate::{
     literal::Map,
 };
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "event_type",
     "event_name",
     "skip",
@@ -25,9 +25,23 @@ const NAMES: [&str; 11] = [
     "session_id",
     "metadata",
     "config",
+    "visibility",
     "crate",
 ];
-const TYPES: [(&str, &str); 4] = [("model", "Model"), ("tool", "Tool"), ("chain", "Chain"), ("session", "Session")];
+/// A choice of the runtime's: what it is called, its type, and its words with the variants they stand for.
+struct Choices {
+    what: &'static str,
+    of: &'static str,
+    words: &'static [(&'static str, &'static str)],
+}
+
+const TYPES: Choices = Choices {
+    what: "event type",
+    of: "EventType",
+    words: &[("model", "Model"), ("tool", "Tool"), ("chain", "Chain"), ("session", "Session")],
+};
+const VISIBILITIES: Choices =
+    Choices { what: "visibility", of: "Visibility", words: &[("full", "Full"), ("ids", "Ids"), ("hidden", "Hidden")] };
 
 /// How an `Err` is recorded.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -38,8 +52,8 @@ pub(super) enum ErrForm {
     Off,
 }
 
-/// An event type: one of the words, or a path to a variant, which the compiler then checks.
-pub(super) enum EventType {
+/// One of the words of a choice, or a path to a variant, which the compiler then checks.
+pub(super) enum Chosen {
     Word(Ident),
     Path(Expr),
 }
@@ -47,7 +61,8 @@ pub(super) enum EventType {
 /// What was written; `None` where nothing was.
 #[derive(Default)]
 pub(super) struct Args {
-    pub(super) event_type: Option<EventType>,
+    pub(super) event_type: Option<Chosen>,
+    pub(super) visibility: Option<Chosen>,
     pub(super) event_name: Option<LitStr>,
     pub(super) skip: Vec<Ident>,
     pub(super) inputs: Option<LitBool>,
@@ -138,7 +153,8 @@ impl Args {
         }
         input.parse::<Token![=]>()?;
         match name.to_string().as_str() {
-            "event_type" => self.event_type = Some(event_type(input)?),
+            "event_type" => self.event_type = Some(chosen(&TYPES, input)?),
+            "visibility" => self.visibility = Some(chosen(&VISIBILITIES, input)?),
             "event_name" => self.event_name = Some(event_name(input)?),
             "inputs" => self.inputs = Some(boolean(name, input)?),
             "outputs" => self.outputs = Some(boolean(name, input)?),
@@ -174,16 +190,17 @@ fn skip_list(name: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     Ok(Punctuated::into_iter(idents).collect())
 }
 
-fn event_type(input: ParseStream<'_>) -> syn::Result<EventType> {
-    let words = TYPES.map(|(word, _)| word);
-    let paths = TYPES.map(|(_, variant)| format!("EventType::{variant}"));
+fn chosen(choice: &Choices, input: ParseStream<'_>) -> syn::Result<Chosen> {
+    let Choices { what, of, words } = choice;
+    let shown: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let paths: Vec<String> = words.iter().map(|(_, variant)| format!("{of}::{variant}")).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     if input.peek(LitStr) {
         let literal: LitStr = input.parse()?;
-        let found = TYPES.iter().find(|(word, _)| *word == literal.value());
+        let found = words.iter().find(|(word, _)| *word == literal.value());
         return match found {
-            Some((_, variant)) => Ok(EventType::Word(Ident::new(variant, literal.span()))),
-            None => Err(syn::Error::new(literal.span(), choices("event type", &literal.value(), &words))),
+            Some((_, variant)) => Ok(Chosen::Word(Ident::new(variant, literal.span()))),
+            None => Err(syn::Error::new(literal.span(), choices(what, &literal.value(), &shown))),
         };
     }
     let expr: Expr = input.parse()?;
@@ -191,12 +208,13 @@ fn event_type(input: ParseStream<'_>) -> syn::Result<EventType> {
         Expr::Path(path) => path.path.segments.last().map(|segment| segment.ident.clone()),
         _ => None,
     };
+    let article = if what.starts_with('e') { "an" } else { "a" };
     match last {
-        Some(ident) if TYPES.iter().any(|(_, variant)| ident == variant) => Ok(EventType::Path(expr)),
-        Some(ident) => {
-            Err(syn::Error::new(ident.span(), choices("event type", &format!("EventType::{ident}"), &paths)))
+        Some(ident) if words.iter().any(|(_, variant)| ident == variant) => Ok(Chosen::Path(expr)),
+        Some(ident) => Err(syn::Error::new(ident.span(), choices(what, &format!("{of}::{ident}"), &paths))),
+        None => {
+            Err(syn::Error::new(expr.span(), format!("{article} {what} is {} or {}", listed(&shown), listed(&paths))))
         }
-        None => Err(syn::Error::new(expr.span(), format!("an event type is {} or {}", listed(&words), listed(&paths)))),
     }
 }
 

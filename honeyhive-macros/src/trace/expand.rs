@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use super::{
-    args::{ErrForm, EventType},
+    args::{Chosen, ErrForm},
     item::Function,
     model::{Capture, Shape, Traced},
 };
@@ -72,10 +72,14 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     let (hh, name) = (hh(), &traced.name);
     let (span, site, fill) = (local("span"), local("SITE"), local("fill"));
     let event_type = match traced.event_type {
-        Some(EventType::Word(variant)) => quote!(#hh::Some(#hh::EventType::#variant)),
-        Some(EventType::Path(path)) => quote!(#hh::Some(#path)),
+        Some(Chosen::Word(variant)) => quote!(#hh::Some(#hh::EventType::#variant)),
+        Some(Chosen::Path(path)) => quote!(#hh::Some(#path)),
         None => quote!(#hh::None),
     };
+    let visibility = traced.visibility.map(|chosen| match chosen {
+        Chosen::Word(variant) => quote!(.visibility(#hh::Visibility::#variant)),
+        Chosen::Path(path) => quote_spanned!(path.span()=> .visibility(#path)),
+    });
     let tracer = traced.tracer.map(|expr| quote_spanned!(expr.span()=> .tracer(&(#expr))));
     let session = traced.session_id.map(|expr| quote_spanned!(expr.span()=> .session(&(#expr))));
     let inputs = traced.captures.iter().map(|Capture { ident, cfgs }| {
@@ -97,7 +101,7 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     quote! {
         let #span = {
             static #site: #hh::CallSite = #hh::CallSite::new(#name, #event_type, ::core::module_path!(), ::core::line!());
-            #hh::call(&#site) #tracer #session .start(|#fill| { #body })
+            #hh::call(&#site) #tracer #session #visibility .start(|#fill| { #body })
         };
     }
 }

@@ -8,7 +8,7 @@ use syn::{
 };
 
 use super::{
-    args::{Args, ErrForm, EventType},
+    args::{Args, Chosen, ErrForm},
     item::Function,
 };
 use crate::{diag::Errors, literal::Map};
@@ -27,7 +27,8 @@ pub(super) struct Traced<'a> {
     /// Path of the runtime.
     pub(super) runtime: TokenStream,
     pub(super) name: String,
-    pub(super) event_type: Option<&'a EventType>,
+    pub(super) event_type: Option<&'a Chosen>,
+    pub(super) visibility: Option<&'a Chosen>,
     pub(super) captures: Vec<Capture>,
     pub(super) shape: Shape,
     pub(super) outputs: bool,
@@ -78,6 +79,7 @@ impl<'a> Traced<'a> {
                 (None, None) => name,
             },
             event_type: args.event_type.as_ref(),
+            visibility: args.visibility.as_ref(),
             captures,
             shape: shape(sig),
             outputs: args.outputs.as_ref().is_none_or(|outputs| outputs.value) && !never,

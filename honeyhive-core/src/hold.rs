@@ -1,0 +1,159 @@
+//! What the handle of a span holds: the span in its context, or by itself, or nothing.
+//! Whatever it is, what is written to it goes to one record, and it ends once.
+
+use std::{
+    borrow::Cow,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{Span as _, SpanContext, Status, TraceContextExt},
+};
+
+use crate::{attributes::Attributes, door, live::LiveSpan};
+
+/// What is inside a span sees of it. Less is cheaper: see `docs/performance.md`.
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// use honeyhive_core::Visibility;
+///
+/// // A small step that is called very often, and calls nothing that is traced.
+/// let span = tracer.span("tokenize").visibility(Visibility::Hidden).start();
+/// span.set_attribute("tokens", 12);
+/// # let _ = honeyhive_core::HoneyHiveTracer::init().visibility(Visibility::Full);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Visibility {
+    /// All: spans inside are below it, ours and others', and `enrich_span!` and any OpenTelemetry code write to it.
+    /// The default.
+    #[default]
+    Full,
+    /// Its ids: spans inside are below it, but only its holder and its `#[trace]` write to it.
+    Ids,
+    /// Nothing: spans inside are below the one around it, and `enrich_span!` inside writes to that.
+    Hidden,
+}
+
+/// What a handle holds.
+pub(crate) enum Hold {
+    /// No span.
+    Off,
+    /// A trace that sampling left out: what is inside is left out too.
+    LeftOut(Context),
+    /// A span that is in a context.
+    Open(Context),
+    /// A span that only its holder reaches.
+    Apart(Box<Apart>),
+}
+
+pub(crate) struct Apart {
+    span: Mutex<LiveSpan>,
+    /// What is current inside, if that is not what is current around it.
+    inside: Option<Context>,
+}
+
+impl Apart {
+    fn span(&self) -> MutexGuard<'_, LiveSpan> {
+        self.span.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hold {
+    /// Holds a span that began below `parent`.
+    pub(crate) fn of(span: LiveSpan, visibility: Visibility, parent: &Context) -> Self {
+        let inside = match visibility {
+            Visibility::Full => return Self::Open(parent.with_span(span)),
+            Visibility::Ids => Some(parent.with_remote_span_context(span.span_context().clone())),
+            Visibility::Hidden => None,
+        };
+        Self::Apart(Box::new(Apart { span: span.into(), inside }))
+    }
+
+    /// Puts more into the context of what is inside, where that has one.
+    pub(crate) fn map_inside(self, more: impl FnOnce(Context) -> Context) -> Self {
+        match self {
+            Self::Off => Self::Off,
+            Self::LeftOut(context) => Self::LeftOut(more(context)),
+            Self::Open(context) => Self::Open(more(context)),
+            Self::Apart(mut apart) => {
+                apart.inside = apart.inside.map(more);
+                Self::Apart(apart)
+            }
+        }
+    }
+
+    /// Returns whether anything is kept of what is set.
+    #[inline]
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Apart(_))
+    }
+
+    /// Returns what is current inside, if that is not what is current around it.
+    #[inline]
+    pub(crate) fn inside(&self) -> Option<&Context> {
+        match self {
+            Self::Off => None,
+            Self::LeftOut(context) | Self::Open(context) => Some(context),
+            Self::Apart(apart) => apart.inside.as_ref(),
+        }
+    }
+
+    pub(crate) fn is_recording(&self) -> bool {
+        match self {
+            Self::Off | Self::LeftOut(_) => false,
+            Self::Open(context) => context.span().is_recording(),
+            Self::Apart(apart) => apart.span().is_recording(),
+        }
+    }
+
+    pub(crate) fn span_context(&self) -> Option<SpanContext> {
+        match self {
+            Self::Off => None,
+            Self::LeftOut(context) | Self::Open(context) => Some(context.span().span_context().clone()),
+            Self::Apart(apart) => Some(apart.span().span_context().clone()),
+        }
+    }
+
+    pub(crate) fn put(&self, attributes: Attributes) {
+        match self {
+            Self::Off | Self::LeftOut(_) => attributes.recycle(),
+            Self::Open(context) => door::write(&context.span(), attributes),
+            Self::Apart(apart) => apart.span().write(attributes),
+        }
+    }
+
+    pub(crate) fn set_attribute(&self, attribute: KeyValue) {
+        match self {
+            Self::Off | Self::LeftOut(_) => {}
+            Self::Open(context) => context.span().set_attribute(attribute),
+            Self::Apart(apart) => apart.span().set_attribute(attribute),
+        }
+    }
+
+    pub(crate) fn set_status(&self, status: Status) {
+        match self {
+            Self::Off | Self::LeftOut(_) => {}
+            Self::Open(context) => context.span().set_status(status),
+            Self::Apart(apart) => apart.span().set_status(status),
+        }
+    }
+
+    /// Ends the span; one that is apart ends as it goes.
+    #[inline]
+    pub(crate) fn end(&self) {
+        if let Self::Open(context) = self {
+            context.span().end();
+        }
+    }
+
+    pub(crate) fn add_event(&self, name: Cow<'static, str>, attributes: Vec<KeyValue>) {
+        match self {
+            Self::Off | Self::LeftOut(_) => {}
+            Self::Open(context) => context.span().add_event(name, attributes),
+            Self::Apart(apart) => apart.span().add_event(name, attributes),
+        }
+    }
+}
