@@ -20,7 +20,8 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["peer", peer, scenario, url, spool] => peers::run(peer, scenario, url, spool),
         ["--long"] => scenarios::all(true),
+        ["throughput", peers @ ..] => scenarios::throughputs(peers),
         [] => scenarios::all(false),
-        _ => eprintln!("usage: compare [--long]"),
+        _ => eprintln!("usage: compare [--long | throughput [<peer>…]]"),
     }
 }

@@ -1,5 +1,5 @@
 //! What a span costs the thread that makes it, side by side in one run: honeyhive, opentelemetry_sdk with its
-//! batch processor, tracing with tracing-opentelemetry, fastrace, the plain function, and a floor: a
+//! batch processor, tracing with tracing-opentelemetry, logfire, fastrace, the plain function, and a floor: a
 //! thread-local record with ids and two readings of the clock.
 //!
 //! The program runs itself once for each peer, scenario and round. A sample is a burst that fits every peer's
@@ -12,6 +12,8 @@ mod allocations;
 mod exchange;
 #[path = "speed/instructions.rs"]
 mod instructions;
+#[path = "speed/logfire.rs"]
+mod logfire;
 #[path = "speed/peers.rs"]
 mod peers;
 #[path = "speed/table.rs"]

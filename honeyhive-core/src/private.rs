@@ -214,10 +214,12 @@ fn conclude<T>(ending: &mut Ending, out: &T, outcome: impl FnOnce(&T) -> Outcome
 /// Runs a function in its span.
 #[inline]
 pub fn run<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
-    match span.is_off() {
-        true => body(),
-        false => run_in(span, body, outcome),
+    if span.is_off() {
+        // Nothing is held; dropping it would look for that.
+        std::mem::forget(span);
+        return body();
     }
+    run_in(span, body, outcome)
 }
 
 fn run_in<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {

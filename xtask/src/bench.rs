@@ -20,17 +20,20 @@ pub(crate) fn check() -> Outcome {
 
 fn compare() -> Outcome {
     let tables = bench("speed", &[])?;
+    let arrives = bench("compare", &["throughput"])?;
     let build = build_time::table()?;
     println!("{build}");
     let text = format!(
         "# What a span costs\n\nWritten by `cargo xtask bench --compare`, in one run on {}. CPU time of the thread that makes the \
          span, the\nmedian of five processes of forty bursts each; allocations of that thread. `plain` is the function without a \
-         span,\n`floor` a thread-local record with ids and two readings of the clock. `fastrace` makes bare local spans, without an\n\
+         span,\n`floor` a thread-local record with ids and two readings of the clock. `honeyhive-ids` and `honeyhive-hidden` show less of\n\
+         themselves (`Visibility`). `fastrace` makes bare local spans, without an\n\
          OpenTelemetry context; `fastrace+context` and the others make the span current for foreign instrumentation. A model\n\
          call and a piece of a stream are read as the hooks of the clients read them. Compare within the table only.\n\n\
          The targets are those of the project; what is missed is told, not failed. Instructions are callgrind's, without the\n\
          clock; `cargo xtask bench --check`, which CI runs, holds them and the allocations to the budgets below.\n\n\
-         {tables}\n{build}",
+         {tables}\n{build}\n## How fast it arrives\n\nOver loopback, with the journal on; the server is another process on the same \
+         cores. A span has four attributes.\nWhat is not delivered was dropped by that SDK, whether it says so or not.\n\n{arrives}",
         machine(),
     );
     write_page("performance.md", &text)

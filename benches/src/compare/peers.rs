@@ -22,6 +22,7 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{SdkTracer, SdkTracerProvider, SpanData, SpanExporter},
 };
+use rustix::time::{ClockId, clock_gettime};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -55,31 +56,28 @@ pub(crate) fn run(peer: &str, scenario: &str, url: &str, spool: &str) {
 
 fn play(peer: &mut dyn Peer, scenario: &str) -> (u64, String) {
     let burst = |peer: &mut dyn Peer, count: u64| {
-        let started = Instant::now();
+        let (started, cpu) = (Instant::now(), cpu_time());
         peer.make(count);
         let made = started.elapsed();
         let said = peer.stop(LIMIT);
-        (
-            count,
-            format!(
-                "{said}\t{:.0}\t{:.0}",
-                made.as_secs_f64() * 1e9 / count as f64,
-                started.elapsed().as_secs_f64() * 1e3
-            ),
-        )
+        (count, figures(said, made, started.elapsed(), cpu, count))
     };
     match scenario {
         "burst-50k" => burst(peer, 50_000),
+        "burst-200k" => burst(peer, 200_000),
         "burst-1m" => burst(peer, 1_000_000),
         "lossless" => {
             // As much at a time as the stock queue holds.
-            let started = Instant::now();
+            let (started, cpu) = (Instant::now(), cpu_time());
+            let mut making = Duration::ZERO;
             for _ in 0..133 {
+                let began = Instant::now();
                 peer.make(1_500);
+                making += began.elapsed();
                 peer.flush();
             }
             let took = started.elapsed();
-            (199_500, format!("{}\t0\t{:.0}", peer.stop(LIMIT), took.as_secs_f64() * 1e3))
+            (199_500, figures(peer.stop(LIMIT), making, took, cpu, 199_500))
         }
         "413" => {
             peer.make(99);
@@ -112,6 +110,26 @@ fn play(peer: &mut dyn Peer, scenario: &str) -> (u64, String) {
             (100, peer.stop(LIMIT))
         }
     }
+}
+
+/// CPU time of the whole process.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+/// What was said, nanoseconds of the caller a span, milliseconds, microseconds of CPU a span, most memory in MB.
+fn figures(said: String, made: Duration, took: Duration, cpu: Duration, count: u64) -> String {
+    let each = |time: Duration| time.as_secs_f64() / count as f64;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<f64>().ok());
+    format!(
+        "{said}\t{:.0}\t{:.0}\t{:.2}\t{:.0}",
+        each(made) * 1e9,
+        took.as_secs_f64() * 1e3,
+        each(cpu_time() - cpu) * 1e6,
+        peak.unwrap_or(f64::NAN) / 1e3,
+    )
 }
 
 /// Panics the first time it is asked to export.

@@ -11,7 +11,8 @@ use std::{
 
 use fastrace::prelude::{LocalSpan, Span as FastSpan, SpanContext as FastContext};
 use honeyhive::{
-    Batch, Exporter, Exporting, HoneyHiveTracer, Sent, enrich_span, instrument::openinference, set_default_tracer,
+    Batch, Exporter, Exporting, HoneyHiveTracer, Sent, Visibility, enrich_span, instrument::openinference,
+    set_default_tracer,
 };
 use opentelemetry::{
     Context, ContextGuard, KeyValue,
@@ -23,7 +24,7 @@ use opentelemetry_sdk::{
 };
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::exchange;
+use super::{exchange, logfire::Logfire};
 
 /// A way to trace.
 pub(crate) trait Peer: Sync {
@@ -48,9 +49,12 @@ pub(crate) fn find(name: &str) -> Option<Box<dyn Peer>> {
     Some(match name {
         "plain" => Box::new(Plain),
         "floor" => Box::new(Floor),
-        "honeyhive" => Box::new(Ours::new(false)),
-        "honeyhive-off" => Box::new(Ours::new(true)),
+        "honeyhive" => Box::new(Ours::new(false, Visibility::Full)),
+        "honeyhive-ids" => Box::new(Ours::new(false, Visibility::Ids)),
+        "honeyhive-hidden" => Box::new(Ours::new(false, Visibility::Hidden)),
+        "honeyhive-off" => Box::new(Ours::new(true, Visibility::Full)),
         "opentelemetry" => Box::new(Otel::new()),
+        "logfire" => Box::new(Logfire::new()),
         "tracing-opentelemetry" => Box::new(Tracing::new()),
         "fastrace" => Box::new(Fast::new(false)),
         "fastrace+context" => Box::new(Fast::new(true)),
@@ -59,16 +63,16 @@ pub(crate) fn find(name: &str) -> Option<Box<dyn Peer>> {
 }
 
 /// The work that is traced.
-fn work(n: u64) -> u64 {
+pub(crate) fn work(n: u64) -> u64 {
     black_box(n).wrapping_mul(31)
 }
 
-fn each(calls: usize, call: impl Fn(u64) -> u64) -> Option<u64> {
+pub(crate) fn each(calls: usize, call: impl Fn(u64) -> u64) -> Option<u64> {
     Some((0..calls as u64).fold(0, |sum, n| sum ^ call(n)))
 }
 
 /// Gives way once.
-struct Yield(bool);
+pub(crate) struct Yield(pub(crate) bool);
 
 impl Future for Yield {
     type Output = ();
@@ -82,7 +86,7 @@ impl Future for Yield {
     }
 }
 
-fn each_async<F: Future<Output = u64>>(calls: usize, call: impl Fn(u64) -> F) -> Option<u64> {
+pub(crate) fn each_async<F: Future<Output = u64>>(calls: usize, call: impl Fn(u64) -> F) -> Option<u64> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
     Some(runtime.block_on(async {
         let mut sum = 0;
@@ -93,7 +97,7 @@ fn each_async<F: Future<Output = u64>>(calls: usize, call: impl Fn(u64) -> F) ->
     }))
 }
 
-fn text(scenario: &str) -> String {
+pub(crate) fn text(scenario: &str) -> String {
     "x\"y".repeat(if scenario == "text-1k" { 341 } else { 34_133 })
 }
 
@@ -190,14 +194,15 @@ impl SpanExporter for Nowhere {
     }
 }
 
-struct Ours(HoneyHiveTracer);
+struct Ours(HoneyHiveTracer, Visibility);
 
 impl Ours {
-    fn new(off: bool) -> Self {
-        let tracer = HoneyHiveTracer::init().exporter(Nowhere).disabled(off).build().expect("the defaults are valid");
+    fn new(off: bool, visibility: Visibility) -> Self {
+        let tracer = HoneyHiveTracer::init().exporter(Nowhere).disabled(off).visibility(visibility);
+        let tracer = tracer.build().expect("the defaults are valid");
         set_default_tracer(&tracer);
         openinference::OpenAIInstrumentor::new().instrument(tracer.provider()).expect("nothing is instrumented yet");
-        Self(tracer)
+        Self(tracer, visibility)
     }
 }
 
@@ -209,6 +214,12 @@ fn ours(n: u64) -> u64 {
 #[honeyhive::trace(inputs = false, outputs = false)]
 fn ours_attributes(n: u64, model: &str, provider: &str) -> u64 {
     enrich_span!({ "model": model, "provider": provider, "tokens": n, "attempt": 1 });
+    work(n)
+}
+
+/// Where the span is not visible inside, its attributes come from outside.
+#[honeyhive::trace(inputs = false, outputs = false, metadata = { "model": model, "provider": provider, "tokens": n, "attempt": 1 })]
+fn ours_metadata(n: u64, model: &str, provider: &str) -> u64 {
     work(n)
 }
 
@@ -234,7 +245,10 @@ impl Peer for Ours {
             "off" | "sync" => each(calls, ours),
             "off-enrich" | "attributes" => {
                 let (model, provider) = (black_box("gpt-4o".to_owned()), black_box("openai".to_owned()));
-                each(calls, |n| ours_attributes(n, &model, &provider))
+                match self.1 {
+                    Visibility::Full => each(calls, |n| ours_attributes(n, &model, &provider)),
+                    _ => each(calls, |n| ours_metadata(n, &model, &provider)),
+                }
             }
             "nested" => each(calls, |n| ours_nested(10, n)),
             "async" => each_async(calls, ours_async),

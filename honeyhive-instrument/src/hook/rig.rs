@@ -74,12 +74,13 @@ impl<H: HttpClientExt> HttpClientExt for RigHttp<H> {
         T: Into<Bytes> + WasmCompatSend,
     {
         let request = request.map(Into::into);
-        let Some(exchange) = begin(&request, |body: &Bytes| body.clone()) else {
+        let Some(mut exchange) = begin(&request, |body: &Bytes| body.clone()) else {
             return self.inner.send_streaming(request).await;
         };
         let context = exchange.context();
-        let (response, exchange) = answered(self.inner.send_streaming(request).with_context(context).await, exchange)?;
-        Ok(response.map(|inner| -> BoxedStream { Box::pin(Tee { inner, exchange }) }))
+        let sent = self.inner.send_streaming(request).with_context(context).await;
+        head(&sent, &mut exchange);
+        Ok(sent?.map(|inner| -> BoxedStream { Box::pin(Tee { inner, exchange }) }))
     }
 }
 
@@ -108,11 +109,12 @@ async fn lazy<U: From<Bytes> + Send + 'static>(
     sent: impl Future<Output = Result<Response<LazyBody<Bytes>>>>,
     exchange: Option<Exchange>,
 ) -> Result<Response<LazyBody<U>>> {
-    let Some(exchange) = exchange else {
+    let Some(mut exchange) = exchange else {
         return Ok(sent.await?.map(|body| -> LazyBody<U> { Box::pin(async { Ok(body.await?.into()) }) }));
     };
-    let (response, mut exchange) = answered(sent.await, exchange)?;
-    Ok(response.map(|body| -> LazyBody<U> {
+    let sent = sent.await;
+    head(&sent, &mut exchange);
+    Ok(sent?.map(|body| -> LazyBody<U> {
         Box::pin(async move {
             let body = body.await.inspect_err(|error| failed(&mut exchange, error))?;
             exchange.data(&body);
@@ -123,10 +125,11 @@ async fn lazy<U: From<Bytes> + Send + 'static>(
 }
 
 /// Reads the head of an answer.
-fn answered<B>(sent: Result<Response<B>>, mut exchange: Exchange) -> Result<(Response<B>, Exchange)> {
-    let response = sent.inspect_err(|error| failed(&mut exchange, error))?;
-    exchange.head(response.status().as_u16(), response.headers());
-    Ok((response, exchange))
+fn head<B>(sent: &Result<Response<B>>, exchange: &mut Exchange) {
+    match sent {
+        Ok(response) => exchange.head(response.status().as_u16(), response.headers()),
+        Err(error) => failed(exchange, error),
+    }
 }
 
 fn failed(exchange: &mut Exchange, error: &Error) {
