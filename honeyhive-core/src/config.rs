@@ -53,6 +53,13 @@ const fn secs(seconds: u64) -> Duration {
 }
 
 /// How spans are encoded for HoneyHive.
+///
+/// ```
+/// use honeyhive_core::{HoneyHiveTracer, Protocol};
+///
+/// let builder = HoneyHiveTracer::init().protocol(Protocol::HttpJson);
+/// # let _ = builder;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -64,6 +71,13 @@ pub enum Protocol {
 }
 
 /// How requests are compressed.
+///
+/// ```
+/// use honeyhive_core::{Compression, HoneyHiveTracer};
+///
+/// let builder = HoneyHiveTracer::init().compression(Compression::None);
+/// # let _ = builder;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
@@ -77,6 +91,14 @@ pub enum Compression {
 ///
 /// An exporter of your own and local mode need no journal: the one is told of spans at once, the other
 /// writes them where they stay.
+///
+/// ```
+/// use honeyhive_core::{Durability, HoneyHiveTracer};
+///
+/// // A function that may be frozen as soon as it has answered.
+/// let builder = HoneyHiveTracer::init().durability(Durability::Sync);
+/// # let _ = builder;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
@@ -96,6 +118,13 @@ pub enum Durability {
 }
 
 /// What is printed on stderr when a trace ends.
+///
+/// ```
+/// use honeyhive_core::{Console, HoneyHiveTracer};
+///
+/// let builder = HoneyHiveTracer::init().console(Console::Full);
+/// # let _ = builder;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Console {

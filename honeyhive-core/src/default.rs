@@ -16,6 +16,12 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 /// Makes `tracer` the one that is used where none is given and none encloses the code.
 ///
 /// May be called again; spans that have started are not affected.
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// honeyhive_core::set_default_tracer(&tracer);
+/// assert!(honeyhive_core::default_tracer().is_some());
+/// ```
 pub fn set_default_tracer(tracer: &HoneyHiveTracer) {
     let old = {
         let mut default = DEFAULT.write().unwrap_or_else(PoisonError::into_inner);

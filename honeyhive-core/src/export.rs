@@ -104,6 +104,30 @@ pub type Exporting<'a> = Pin<Box<dyn Future<Output = Sent> + Send + 'a>>;
 ///
 /// Runs on the worker thread, one batch at a time, inside a Tokio runtime. Must neither block nor
 /// panic; if it panics, the batch is counted as dropped and the next one is tried.
+///
+/// ```
+/// use honeyhive_core::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent};
+///
+/// /// Prints what ended.
+/// #[derive(Debug)]
+/// struct Printer;
+///
+/// impl Exporter for Printer {
+///     fn destination(&self) -> String {
+///         "standard output".into()
+///     }
+///
+///     fn export<'a>(&'a mut self, batch: &'a Batch) -> Exporting<'a> {
+///         batch.spans().iter().for_each(|span| println!("{} took {:?}", span.name(), span.duration()));
+///         Box::pin(std::future::ready(Sent::Done))
+///     }
+/// }
+///
+/// let tracer = HoneyHiveTracer::init().exporter(Printer).build()?;
+/// tracer.in_span("work", |_| ());
+/// assert_eq!(tracer.flush(std::time::Duration::from_secs(5)).delivered(), 1);
+/// # Ok::<(), honeyhive_core::ConfigError>(())
+/// ```
 pub trait Exporter: Debug + Send {
     /// Says in words where spans go.
     fn destination(&self) -> String;

@@ -26,6 +26,30 @@ pub use self::request::{RequestFuture, RequestLayer, RequestService};
 pub(crate) const SESSION: &str = "session_id";
 
 /// Headers, or anything like them, that a context can be read from and written to.
+///
+/// ```
+/// use honeyhive_core::propagation::{Carrier, inject};
+///
+/// /// Headers of a message queue.
+/// #[derive(Default)]
+/// struct Message(Vec<(String, String)>);
+///
+/// impl Carrier for Message {
+///     fn get(&self, name: &str) -> Option<&str> {
+///         self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+///     }
+///
+///     fn set(&mut self, name: &str, value: String) {
+///         self.0.push((name.to_owned(), value));
+///     }
+/// }
+///
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// let _span = tracer.start_span("publish").enter();
+/// let mut message = Message::default();
+/// inject(&mut message);
+/// assert_eq!(message.0[0].0, "traceparent");
+/// ```
 pub trait Carrier {
     /// Returns the value of a header; names are compared without case.
     fn get(&self, name: &str) -> Option<&str>;
@@ -88,6 +112,13 @@ pub fn headers() -> http::HeaderMap {
 }
 
 /// Returns the headers that [`inject_with_session`] writes.
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// let _span = tracer.start_span("call a service of ours").enter();
+/// let headers = honeyhive_core::propagation::headers_with_session();
+/// assert!(headers["baggage"].to_str().unwrap().contains("session_id="));
+/// ```
 pub fn headers_with_session() -> http::HeaderMap {
     let mut headers = http::HeaderMap::new();
     inject_with_session(&mut headers);
@@ -110,6 +141,14 @@ pub fn inject(carrier: &mut impl Carrier) {
 
 /// Like [`inject`], and adds the session, project and source as baggage (`session_id`, `project`,
 /// `source`), for services of one's own.
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// let _span = tracer.start_span("call a service of ours").enter();
+/// let mut headers = std::collections::HashMap::new();
+/// honeyhive_core::propagation::inject_with_session(&mut headers);
+/// assert!(headers["baggage"].contains("session_id="));
+/// ```
 pub fn inject_with_session(carrier: &mut impl Carrier) {
     let Some(tracer) = current_tracer() else { return inject(carrier) };
     with_current(|cx| {
@@ -145,7 +184,14 @@ pub fn extract(carrier: &impl Carrier) -> Inbound {
     Inbound(BaggagePropagator::new().extract_with_context(&context, &reader))
 }
 
-/// What came with a request: the parent of the spans that serve it.
+/// What came with a request: the parent of the spans that serve it. Made by [`extract`].
+///
+/// ```
+/// # async fn serve() {}
+/// # async fn example(headers: http::HeaderMap) {
+/// honeyhive_core::propagation::extract(&headers).scope(serve()).await;
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Inbound(Context);
 

@@ -30,6 +30,14 @@ use crate::{
 };
 
 /// Outcome of a span.
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// use honeyhive_core::Status;
+///
+/// tracer.start_span("check").set_status(Status::Ok);
+/// tracer.start_span("check again").set_status(Status::error("no answer"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {
@@ -47,6 +55,13 @@ impl Status {
 }
 
 /// Role of a span in a remote interaction.
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// use honeyhive_core::SpanKind;
+///
+/// let _call = tracer.span("GET /facts").kind(SpanKind::Client).start();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SpanKind {
@@ -66,6 +81,21 @@ pub enum SpanKind {
 /// Settings of a span that is about to start.
 ///
 /// Made by [`HoneyHiveTracer::span`].
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// use honeyhive_core::EventType;
+/// use std::time::{Duration, SystemTime};
+///
+/// let session = tracer.new_session("import");
+/// let span = tracer
+///     .span("parse")
+///     .event_type(EventType::Tool)
+///     .session(&session)
+///     .start_time(SystemTime::now() - Duration::from_secs(1))
+///     .start();
+/// # span.end();
+/// ```
 #[derive(Debug)]
 #[must_use = "no span starts until `.start()`"]
 pub struct SpanBuilder<'a> {

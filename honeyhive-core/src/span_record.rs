@@ -14,6 +14,14 @@ use opentelemetry_sdk::trace::SpanData;
 use crate::{EventType, attr, record::is_local_root};
 
 /// An ended span as exporters and tests see it.
+///
+/// ```
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # recorder.tracer().in_span("work", |span| span.enrich(honeyhive_core::Bucket::Metrics, "score", 0.5));
+/// let span = recorder.span("work").unwrap();
+/// assert_eq!(span.attribute("honeyhive_metrics.score"), Some(0.5.into()));
+/// assert_eq!((span.kind(), span.parent_span_id()), ("INTERNAL", None));
+/// ```
 #[derive(Clone, Debug)]
 pub struct SpanRecord {
     pub(crate) data: SpanData,

@@ -32,6 +32,15 @@ pub use self::server::{LoopbackServer, Reply, Request};
 use crate::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, SpanRecord, TracerBuilder, attr, forest::Forest};
 
 /// Keeps the spans of a tracer in memory.
+///
+/// ```
+/// use honeyhive_core::testing::Recorder;
+///
+/// let recorder = Recorder::new();
+/// let tracer = recorder.tracer();
+/// tracer.in_span("work", |span| span.set_attribute("answer", 42));
+/// assert_eq!(recorder.span("work").unwrap().attribute("answer"), Some(42.into()));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
     spans: Arc<Mutex<Vec<SpanRecord>>>,
@@ -107,7 +116,14 @@ impl Exporter for Recorder {
     }
 }
 
-/// Shows spans as an indented tree: event type, name, and `! error`.
+/// Shows spans as an indented tree: event type, name, and `! error`. For spans that are none of a recorder's.
+///
+/// ```
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # recorder.tracer().in_span("work", |_| ());
+/// let spans = recorder.spans(); // or what an exporter of your own got
+/// assert_eq!(honeyhive_core::testing::tree(&spans), "tool work\n");
+/// ```
 pub fn tree(spans: &[SpanRecord]) -> String {
     let forest = Forest::new(spans);
     let mut out = String::new();

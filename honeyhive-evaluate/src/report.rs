@@ -47,6 +47,17 @@ pub struct EvaluatorReport {
 }
 
 /// What an evaluation found.
+///
+/// ```no_run
+/// # async fn example(report: honeyhive_evaluate::EvaluationReport) -> Result<(), Box<dyn std::error::Error>> {
+/// println!("{report}");
+/// report.save("report.json")?;
+/// if report.get("exact").is_none_or(|exact| exact.mean < 0.9) {
+///     return Err("worse than before".into());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EvaluationReport {

@@ -37,6 +37,16 @@ pub use self::rmcp::{McpClient, McpHandler, McpServer};
 pub use self::tracing::TracingLayer;
 
 /// Builds a client's tracing in: one line where the client is made, none where it is used.
+///
+/// ```
+/// # #[cfg(feature = "reqwest")] {
+/// use honeyhive_instrument::WithHoneyHive;
+///
+/// let client = reqwest::Client::new().with_honeyhive();
+/// let request = client.post("https://api.openai.com/v1/chat/completions");
+/// # let _ = request;
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "no hook for `{Self}`: `with_honeyhive` is for `reqwest::Client` (0.13, feature `reqwest`) and `async_openai::Client` (feature `async-openai`)"
 )]

@@ -82,23 +82,35 @@ impl std::error::Error for InstrumentError {}
 
 /// The instrumentors, one row each; every module has all of them.
 macro_rules! rows {
-    ($convention:ident, $title:literal) => {
-        row!($convention, $title, OpenAIInstrumentor, "openai", "OpenAI, and every service that speaks its API,");
-        row!($convention, $title, AnthropicInstrumentor, "anthropic", "Anthropic");
-        row!($convention, $title, GoogleGenerativeAIInstrumentor, "google_genai", "Google AI (Gemini)");
-        row!($convention, $title, BedrockInstrumentor, "bedrock", "AWS Bedrock");
-        row!($convention, $title, GoogleADKInstrumentor, "google_adk", "agents, tools and models of adk-rust");
-        row!($convention, $title, MCPInstrumentor, "mcp", "clients and servers of the Model Context Protocol");
+    ($module:ident, $convention:ident, $title:literal) => {
+        row!($module, $convention, $title, OpenAIInstrumentor, "openai", "OpenAI, and every service that speaks its API,");
+        row!($module, $convention, $title, AnthropicInstrumentor, "anthropic", "Anthropic");
+        row!($module, $convention, $title, GoogleGenerativeAIInstrumentor, "google_genai", "Google AI (Gemini)");
+        row!($module, $convention, $title, BedrockInstrumentor, "bedrock", "AWS Bedrock");
+        row!($module, $convention, $title, GoogleADKInstrumentor, "google_adk", "agents, tools and models of adk-rust");
+        row!($module, $convention, $title, MCPInstrumentor, "mcp", "clients and servers of the Model Context Protocol");
     };
 }
 
 macro_rules! row {
-    ($convention:ident, $title:literal, $name:ident, $api:literal, $what:literal) => {
+    ($module:ident, $convention:ident, $title:literal, $name:ident, $api:literal, $what:literal) => {
         #[doc = concat!("Traces ", $what, " in the ", $title, " convention.")]
         ///
         /// Active from [`instrument`](Self::instrument) to [`uninstrument`](Self::uninstrument);
         /// dropping it changes nothing. A client is traced if it was built with a hook, see
         /// [`WithHoneyHive`](crate::WithHoneyHive).
+        ///
+        /// ```
+        /// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+        #[doc = concat!("use honeyhive_instrument::", stringify!($module), "::", stringify!($name), ";")]
+        ///
+        #[doc = concat!("let instrumentor = ", stringify!($name), "::new().capture_content(false);")]
+        /// instrumentor.instrument(tracer.provider())?;
+        /// assert!(instrumentor.is_instrumented());
+        /// // … calls are traced …
+        /// instrumentor.uninstrument();
+        /// # Ok::<(), honeyhive_instrument::InstrumentError>(())
+        /// ```
         #[derive(Debug)]
         pub struct $name(Instrumentor);
 
@@ -213,7 +225,7 @@ macro_rules! modules {
                 registry,
             };
 
-            rows!($convention, $title);
+            rows!($module, $convention, $title);
         }
     )*};
 }

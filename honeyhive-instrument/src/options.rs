@@ -21,6 +21,13 @@ macro_rules! hide {
         /// out of the record of a call, so it is in no convention's attributes for that part. The body as a
         /// whole (`input.value`, `output.value`) is hidden by `Inputs` and `Outputs` alone, as in the original;
         /// with `capture_content(false)` there is neither.
+        ///
+        /// ```
+        /// use honeyhive_instrument::{Hide, openinference::OpenAIInstrumentor};
+        ///
+        /// let instrumentor = OpenAIInstrumentor::new().hide(Hide::InputImages).hide(Hide::OutputText);
+        /// # let _ = instrumentor;
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Hide {

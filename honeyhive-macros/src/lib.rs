@@ -43,6 +43,27 @@ use proc_macro::TokenStream;
 /// Arguments and results are recorded with `Serialize` if the type has it, else with `Debug`, else by
 /// the name of the type; a generic function sees only the bounds that it writes. Arguments named like
 /// a secret (`api_key`, `password`, `token`, `authorization`) are masked.
+///
+/// ```
+/// use honeyhive::trace;
+///
+/// #[trace(event_type = "tool", skip(pool), metadata = { "limit": limit })]
+/// async fn search(pool: &Pool, query: &str, limit: usize) -> Result<Vec<String>, Error> {
+///     # let _ = pool;
+///     Ok(vec![query.to_owned(); limit])
+/// }
+/// # struct Pool;
+/// # type Error = std::fmt::Error;
+///
+/// struct Agent;
+///
+/// #[trace] // every public method: `Agent::answer`
+/// impl Agent {
+///     pub fn answer(&self, question: &str) -> String {
+///         format!("You asked: {question}")
+///     }
+/// }
+/// ```
 #[proc_macro_attribute]
 pub fn trace(args: TokenStream, item: TokenStream) -> TokenStream {
     trace::expand(args.into(), item.into()).into()
@@ -52,7 +73,11 @@ pub fn trace(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Without one, nothing is evaluated.
 ///
-/// ```ignore
+/// ```
+/// # use std::collections::BTreeMap;
+/// use honeyhive::enrich_span;
+///
+/// # let (query, user) = ("capital of France?", BTreeMap::from([("plan", "free")]));
 /// enrich_span!({ "llm.provider": "openai", "query.length": query.len(), "nested": { "a": [1, 2] } });
 /// enrich_span!(metrics = { "score": 0.9 }, user_properties = user, error = "soft failure");
 /// ```
@@ -67,6 +92,12 @@ pub fn enrich_span(input: TokenStream) -> TokenStream {
 /// Writes to the session that is current, in the background, and returns whether there was a tracer.
 ///
 /// Takes what [`enrich_span!`] takes, except for `error`, which HoneyHive's session update has not.
+///
+/// ```
+/// use honeyhive::enrich_session;
+///
+/// enrich_session!({ "channel": "web" }, feedback = { "rating": 5 });
+/// ```
 #[proc_macro]
 pub fn enrich_session(input: TokenStream) -> TokenStream {
     enrich::expand(input.into(), &enrich::SESSION).into()

@@ -52,6 +52,15 @@ impl Request {
 }
 
 /// A scripted answer: status, headers, and a body in pieces with pauses before them.
+///
+/// ```
+/// use honeyhive_core::testing::Reply;
+/// use std::time::Duration;
+///
+/// let limited = Reply::status(429).header("retry-after", "1");
+/// let streamed = Reply::events(Duration::from_millis(5), ["data: {}\n\n", "data: [DONE]\n\n"]);
+/// # let _ = (limited, streamed);
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Reply {
@@ -147,7 +156,18 @@ impl http_body::Body for Pieces {
 
 type Handler = dyn Fn(Request) -> Reply + Send + Sync;
 
-/// A running server.
+/// A running server, which stops when it is dropped.
+///
+/// ```
+/// use honeyhive_core::testing::{LoopbackServer, Reply};
+///
+/// let provider = LoopbackServer::start(|request| match request.path() {
+///     "/v1/chat/completions" => Reply::json(200, r#"{"choices":[]}"#),
+///     _ => Reply::status(404),
+/// })?;
+/// assert!(provider.url().starts_with("http://127.0.0.1:"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct LoopbackServer {
     address: SocketAddr,

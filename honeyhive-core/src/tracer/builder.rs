@@ -30,6 +30,23 @@ use crate::{
 ///
 /// With a key, spans go to HoneyHive. Without one the tracer is local: spans stay in a directory and
 /// each trace is printed as a tree. Building never waits for the network.
+///
+/// ```no_run
+/// use honeyhive_core::{Durability, HoneyHiveTracer, Otlp};
+/// use std::time::Duration;
+///
+/// let tracer = HoneyHiveTracer::init()
+///     .project("my-agent")
+///     .source("production")
+///     .session_name("nightly run")
+///     .otlp(Otlp::to("http://localhost:4318")?) // beside HoneyHive
+///     .durability(Durability::Fsync)
+///     .export_timeout(Duration::from_secs(10))
+///     .sample_rate(0.1)
+///     .build()?;
+/// # let _ = tracer;
+/// # Ok::<(), honeyhive_core::ConfigError>(())
+/// ```
 #[derive(Debug, Default)]
 #[must_use = "nothing is traced until `.build()`"]
 pub struct TracerBuilder {

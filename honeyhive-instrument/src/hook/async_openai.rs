@@ -25,6 +25,16 @@ use crate::registry;
 /// Traces the requests of an async-openai client.
 ///
 /// For a tower stack of one's own; otherwise [`WithHoneyHive::with_honeyhive`] builds the usual one.
+///
+/// ```
+/// use async_openai::{Client, middleware::ReqwestService};
+/// use honeyhive_instrument::hook::OpenAiLayer;
+/// use tower::ServiceBuilder;
+///
+/// let service = ServiceBuilder::new().layer(OpenAiLayer).service(ReqwestService::new(reqwest::Client::new()));
+/// let client = Client::new().with_http_service(service);
+/// # let _ = client;
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenAiLayer;
 
@@ -88,6 +98,15 @@ impl<C: Config> WithHoneyHive for Client<C> {
 }
 
 /// Like [`WithHoneyHive::with_honeyhive`], on an HTTP client of your own.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build()?;
+/// let client = honeyhive_instrument::hook::traced_with(async_openai::Client::new(), http);
+/// # let _ = client;
+/// # Ok::<(), reqwest::Error>(())
+/// ```
 pub fn traced_with<C: Config>(client: Client<C>, http: reqwest::Client) -> Client<C> {
     let stack =
         ServiceBuilder::new().layer(OpenAiLayer).layer(OpenAIRetryLayer::default()).service(ReqwestService::new(http));

@@ -31,7 +31,6 @@ use crate::{exchange::Exchange, provider::RequestHead, registry};
 /// fn traced(http: impl HttpClientExt + 'static) -> DynHttpClient {
 ///     DynHttpClient::new(RigHttp::new(http))
 /// }
-/// # let _ = traced::<DynHttpClient>;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RigHttp<H> {

@@ -23,6 +23,10 @@ use crate::{
 };
 
 /// A model that is traced.
+///
+/// ```ignore
+/// let model = AdkLlm::new(GeminiModel::new(key, "gemini-2.5-flash")?);
+/// ```
 pub struct AdkLlm<L>(L);
 
 impl<L: Llm> AdkLlm<L> {

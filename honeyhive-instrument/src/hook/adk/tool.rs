@@ -15,6 +15,10 @@ use crate::{
 };
 
 /// A tool that is traced.
+///
+/// ```ignore
+/// let builder = LlmAgentBuilder::new("assistant").tool(Arc::new(AdkTool::new(weather)));
+/// ```
 pub struct AdkTool<T>(T);
 
 impl<T: Tool> AdkTool<T> {
