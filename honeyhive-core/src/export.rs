@@ -32,6 +32,8 @@ mod request;
 pub(crate) mod rest;
 mod segment;
 mod shrink;
+#[cfg(all(unix, feature = "signal-hook"))]
+mod signals;
 pub(crate) mod spool;
 pub mod store;
 mod stored;
@@ -51,6 +53,8 @@ pub use self::health::Health;
 pub use self::http::Otlp;
 pub(crate) use self::lane::Rules;
 pub use self::report::Report;
+#[cfg(all(unix, feature = "signal-hook"))]
+pub use self::signals::flush_on_signals;
 pub(crate) use self::spool::Bounds;
 
 /// Path of OTLP traces below HoneyHive's base URL.

@@ -52,6 +52,8 @@ pub use self::enrich::{Enricher, SessionEnricher};
 pub use self::error::ConfigError;
 pub use self::event::{EventType, UnknownEventType};
 pub use self::event_query::{Event, EventPage, EventQuery, Operator};
+#[cfg(all(unix, feature = "signal-hook"))]
+pub use self::export::flush_on_signals;
 pub use self::export::{
     Batch, Checked, Exporter, Exporting, Forwarded, Health, OtelExporter, Otlp, Report, RequestError, Sent, store,
 };

@@ -83,7 +83,14 @@ impl std::error::Error for InstrumentError {}
 /// The instrumentors, one row each; every module has all of them.
 macro_rules! rows {
     ($module:ident, $convention:ident, $title:literal) => {
-        row!($module, $convention, $title, OpenAIInstrumentor, "openai", "OpenAI, and every service that speaks its API,");
+        row!(
+            $module,
+            $convention,
+            $title,
+            OpenAIInstrumentor,
+            "openai",
+            "OpenAI, and every service that speaks its API,"
+        );
         row!($module, $convention, $title, AnthropicInstrumentor, "anthropic", "Anthropic");
         row!($module, $convention, $title, GoogleGenerativeAIInstrumentor, "google_genai", "Google AI (Gemini)");
         row!($module, $convention, $title, BedrockInstrumentor, "bedrock", "AWS Bedrock");

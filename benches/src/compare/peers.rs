@@ -122,7 +122,8 @@ fn cpu_time() -> Duration {
 fn figures(said: String, made: Duration, took: Duration, cpu: Duration, count: u64) -> String {
     let each = |time: Duration| time.as_secs_f64() / count as f64;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<f64>().ok());
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<f64>().ok());
     format!(
         "{said}\t{:.0}\t{:.0}\t{:.2}\t{:.0}",
         each(made) * 1e9,

@@ -55,7 +55,7 @@ fn queues() -> Option<MutexGuard<'static, Vec<Weak<Queue>>>> {
 fn install() {
     extern "C" fn at_exit() {
         // A panic must not leave a function that C calls.
-        let _ = std::panic::catch_unwind(flush_all);
+        let _ = std::panic::catch_unwind(|| flush_all(LIMIT));
     }
     extern "C" fn in_child() {
         FORKS.fetch_add(1, Ordering::Relaxed);
@@ -74,13 +74,25 @@ fn install() {
 #[cfg(any(not(unix), miri))]
 fn install() {}
 
+/// Returns whether the process ignores a signal, as one under `nohup` does.
+#[cfg(all(unix, feature = "signal-hook"))]
+#[expect(unsafe_code, reason = "std cannot be asked what a signal does")]
+pub(super) fn is_ignored(signal: i32) -> bool {
+    // SAFETY: `sigaction` is a plain structure of C, for which zeros are a value; with no new action the call only
+    // writes the present one into `present`, which is valid for that and read after a call that succeeded.
+    unsafe {
+        let mut present: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut present) == 0 && present.sa_sigaction == libc::SIG_IGN
+    }
+}
+
 /// Flushes and stops all queues, in one limit for all.
 #[cfg_attr(any(not(unix), miri), expect(dead_code, reason = "there is no exit hook here"))]
-fn flush_all() {
+pub(super) fn flush_all(limit: Duration) {
     let Some(queues) = queues() else { return };
     let live: Vec<_> = queues.iter().filter_map(Weak::upgrade).collect();
     drop(queues);
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + limit;
     for queue in live {
         let _ = queue.shutdown(deadline.saturating_duration_since(Instant::now()));
     }

@@ -7,7 +7,7 @@ use std::{
     collections::HashSet,
     env,
     fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use honeyhive_core::{HoneyHiveTracer, Report};
+use honeyhive_core::{Durability, HoneyHiveTracer, Report};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
@@ -66,6 +66,15 @@ fn child() {
             loop {
                 producer.produce(20);
                 thread::park_timeout(pause);
+            }
+        }
+        "signals" => {
+            honeyhive_core::flush_on_signals(LIMIT).unwrap();
+            let mut producer = Producer::new(builder(&url, &spool).durability(Durability::Memory).build().unwrap());
+            producer.produce(count);
+            println!("ready");
+            loop {
+                thread::park();
             }
         }
         "flush" => {
@@ -532,7 +541,29 @@ fn f38_signals() {
         stage.next_run();
         assert_eq!(older_than(&stage, Duration::from_millis(200)), 0, "{name}");
     }
-    note("F38", "TERM, INT and HUP with their default: no handler of ours, the next run delivers");
+    for sent in [Signal::TERM, Signal::INT] {
+        flushed_by(sent);
+    }
+    note(
+        "F38",
+        "TERM, INT and HUP with their default: no handler of ours, the next run delivers; with `flush_on_signals`: all sent, and \
+         the program ends by the signal",
+    );
+}
+
+/// A program that asked for it sends what is in memory only, then ends by the signal.
+fn flushed_by(sent: Signal) {
+    use std::os::unix::process::ExitStatusExt;
+    if is_ignored(sent) {
+        return;
+    }
+    let stage = Stage::new();
+    let mut child = stage.command("signals").stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line.contains("ready")));
+    signal(child.id(), sent);
+    assert_eq!(child.wait().unwrap().signal(), Some(sent.as_raw()));
+    assert_eq!(stage.missing(), []);
 }
 
 #[test]
