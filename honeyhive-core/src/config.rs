@@ -235,10 +235,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let env = parse::Env::new(env);
         let (key, project_key) = parse::keys(&explicit, &env)?;
-        let session_id = match explicit.session_id {
-            Some(text) => parse::session_id(&text)?,
-            None => session::new_id(),
-        };
+        let session_id = explicit.session_id.map_or_else(|| Ok(session::new_id()), |text| parse::session_id(&text))?;
         let project = parse::name("project", "HH_PROJECT", explicit.project.or(env.text("HH_PROJECT")))?;
         let source = parse::name("source", "HH_SOURCE", explicit.source.or(env.text("HH_SOURCE")))?;
         let service_name = explicit
