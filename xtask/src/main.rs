@@ -5,6 +5,7 @@ mod bench;
 mod build_time;
 mod faults;
 mod msrv;
+mod semver;
 mod tidy;
 
 use std::{
@@ -38,6 +39,7 @@ const TASKS: &[Task] = &[
         what: "the fault matrix, into docs/faults.md; --all: at length; --compare: beside peers",
         run: faults::run,
     },
+    Task { name: "semver", what: "whether the public API breaks what the last release promised", run: semver::run },
     Task { name: "macro-stats", what: "tokens that the macros expand to, against their budget", run: macro_stats },
 ];
 
