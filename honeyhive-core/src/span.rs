@@ -78,6 +78,18 @@ pub enum SpanKind {
     Consumer,
 }
 
+impl SpanKind {
+    fn otel(self) -> OtelKind {
+        match self {
+            Self::Internal => OtelKind::Internal,
+            Self::Client => OtelKind::Client,
+            Self::Server => OtelKind::Server,
+            Self::Producer => OtelKind::Producer,
+            Self::Consumer => OtelKind::Consumer,
+        }
+    }
+}
+
 /// Settings of a span that is about to start.
 ///
 /// Made by [`HoneyHiveTracer::span`].
@@ -152,7 +164,7 @@ impl SpanBuilder<'_> {
     pub fn start(self) -> Span {
         let Self { tracer, name, kind, event_type, parent, session, start_time, site, visibility } = self;
         let session = session.map(|session| session.tag().clone());
-        let start = Start { name, kind: kind.into(), event_type, site, time: start_time, session, visibility };
+        let start = Start { name, kind: kind.otel(), event_type, site, time: start_time, session, visibility };
         match parent {
             Some(parent) => start::given(tracer, start, &parent),
             None => with_current(|parent| start::given(tracer, start, parent)),
@@ -449,16 +461,4 @@ impl<F: Future> Future for Instrumented<F> {
 /// The handle does not end the span. Returns `None` where nothing is recorded.
 pub(crate) fn current() -> Option<Context> {
     with_current(|cx| cx.span().is_recording().then(|| cx.clone()))
-}
-
-impl From<SpanKind> for OtelKind {
-    fn from(kind: SpanKind) -> Self {
-        match kind {
-            SpanKind::Internal => Self::Internal,
-            SpanKind::Client => Self::Client,
-            SpanKind::Server => Self::Server,
-            SpanKind::Producer => Self::Producer,
-            SpanKind::Consumer => Self::Consumer,
-        }
-    }
 }

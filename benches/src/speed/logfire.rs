@@ -62,8 +62,9 @@ impl Peer for Logfire {
             scenario if scenario.starts_with("text") => {
                 let text = text(scenario);
                 each(calls, |_| {
+                    let json = |text: &str| format!("{text:?}");
                     let result = black_box(&text).clone();
-                    let _span = logfire::span!("text", input = &*text, output = &*result).entered();
+                    let _span = logfire::span!("text", input = json(&text), output = json(&result)).entered();
                     result.len() as u64
                 })
             }

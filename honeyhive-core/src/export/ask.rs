@@ -60,12 +60,6 @@ impl fmt::Display for RequestError {
 
 impl std::error::Error for RequestError {}
 
-impl From<io::Error> for RequestError {
-    fn from(error: io::Error) -> Self {
-        Self::new(error.to_string())
-    }
-}
-
 /// What is asked: method, path, query, and a body of `POST`.
 pub(crate) struct Question<'a> {
     pub(crate) method: &'static str,
@@ -124,6 +118,10 @@ async fn at_desk<T>(
     talk(Desk { link, deadline: Instant::now() + limit }).await
 }
 
+fn no_thread<T>(error: io::Error) -> Result<T, RequestError> {
+    Err(RequestError::new(error.to_string()))
+}
+
 impl HoneyHiveTracer {
     fn server(&self) -> Result<Server, RequestError> {
         match &self.queue().plan().calls {
@@ -141,7 +139,7 @@ impl HoneyHiveTracer {
         talk: impl AsyncFnOnce(Desk) -> Result<T, RequestError> + Send,
     ) -> Result<T, RequestError> {
         let server = self.server()?;
-        apart("asking panicked", |runtime| Ok(runtime.block_on(at_desk(&server, limit, talk))))?
+        apart("asking panicked", |runtime| Ok(runtime.block_on(at_desk(&server, limit, talk)))).unwrap_or_else(no_thread)
     }
 
     /// Asks in at most `limit`.
@@ -157,7 +155,8 @@ impl HoneyHiveTracer {
         let server = self.server();
         async move {
             let server = server?;
-            apart_async("asking panicked", move |runtime| Ok(runtime.block_on(at_desk(&server, limit, talk)))).await?
+            let asked = apart_async("asking panicked", move |runtime| Ok(runtime.block_on(at_desk(&server, limit, talk))));
+            asked.await.unwrap_or_else(no_thread)
         }
     }
 }
