@@ -10,7 +10,7 @@ use crate::{
     Value, attr,
     export::decode,
     value::{MAX_TEXT_BYTES, flatten},
-    wire::{self, ATTRIBUTES, Key, Scalar},
+    wire::{self, ATTRIBUTES, EncodedKey, Key, Scalar},
 };
 
 /// Most buffers that a thread keeps, and the largest; of large ones it keeps two, for what goes in and what comes out.
@@ -178,6 +178,16 @@ impl Attributes {
             value => wire::attribute(&mut self.bytes, key, value),
         }
         self.count += 1;
+    }
+
+    /// Writes an attribute whose key is encoded already, as [`put`](Self::put) does.
+    #[inline]
+    pub(crate) fn put_encoded<'k>(&mut self, encoded: &EncodedKey, key: impl FnOnce() -> Key<'k>, value: Scalar<'_>) {
+        self.begin();
+        match wire::encoded_attribute(&mut self.bytes, encoded, value) {
+            true => self.count += 1,
+            false => self.put(key(), value),
+        }
     }
 
     /// Writes a value, a container as several attributes.

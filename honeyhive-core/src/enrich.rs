@@ -51,7 +51,7 @@ impl Enricher {
 
     /// Sets a value under a name that is known when the program is compiled.
     #[doc(hidden)]
-    pub fn record(&mut self, name: Name, value: Captured<'_>) {
+    pub fn record(&mut self, name: &Name, value: Captured<'_>) {
         name.write(value, &mut self.attributes);
     }
 
@@ -108,7 +108,7 @@ impl SessionEnricher {
 
     /// Sets a value under a name that is known when the program is compiled.
     #[doc(hidden)]
-    pub fn record(&mut self, name: Name, value: Captured<'_>) {
+    pub fn record(&mut self, name: &Name, value: Captured<'_>) {
         let (bucket, key) = name.parts();
         self.put(bucket, key, value.into_value());
     }

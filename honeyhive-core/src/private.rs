@@ -121,7 +121,9 @@ impl Call {
         if span.is_live() {
             let mut attributes = Fill(Attributes::default());
             fill(&mut attributes);
-            span.put(attributes.0);
+            if !attributes.0.is_empty() {
+                span.put(attributes.0);
+            }
         }
         span
     }
@@ -152,7 +154,7 @@ pub struct Fill(Attributes);
 
 impl Fill {
     /// Records a value; one whose name marks a secret is masked.
-    pub fn put(&mut self, name: Name, value: Captured<'_>) {
+    pub fn put(&mut self, name: &Name, value: Captured<'_>) {
         name.write(value, &mut self.0);
     }
 }

@@ -33,6 +33,32 @@ impl<'a> Key<'a> {
     }
 }
 
+/// A key as it is written, made when the program is compiled. One that is too long for that is empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EncodedKey {
+    bytes: [u8; Self::ROOM],
+    len: u8,
+}
+
+impl EncodedKey {
+    const ROOM: usize = 48;
+
+    pub(crate) const fn new(path: &str, name: &str) -> Self {
+        let (path, name, mut bytes) = (path.as_bytes(), name.as_bytes(), [0; Self::ROOM]);
+        let len = path.len() + name.len();
+        if len + 2 > Self::ROOM {
+            return Self { bytes, len: 0 };
+        }
+        (bytes[0], bytes[1]) = (head(1), len as u8);
+        let mut at = 0;
+        while at < len {
+            bytes[at + 2] = if at < path.len() { path[at] } else { name[at - path.len()] };
+            at += 1;
+        }
+        Self { bytes, len: len as u8 + 2 }
+    }
+}
+
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const BYTES: u32 = 2;
@@ -49,13 +75,26 @@ pub(crate) fn attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>) {
     }
 }
 
+/// Writes an attribute whose key is encoded already; false where it is not, or the attribute is a long one.
 #[inline]
-fn short_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len: u8) {
-    let key_len = key.len() as u8;
-    out.reserve(usize::from(key_len + value_len) + 6);
-    out.extend_from_slice(&[head(ATTRIBUTES as u8), key_len + value_len + 4, head(1), key_len]);
-    out.extend_from_slice(key.0.as_bytes());
-    out.extend_from_slice(key.1.as_bytes());
+pub(crate) fn encoded_attribute(out: &mut Vec<u8>, key: &EncodedKey, value: Scalar<'_>) -> bool {
+    let value_len = scalar_len(value);
+    let inner = usize::from(key.len) + 2 + value_len;
+    if key.len == 0 || inner >= 0x80 {
+        return false;
+    }
+    out.reserve(2 + EncodedKey::ROOM + 2 + value_len);
+    out.extend_from_slice(&[head(ATTRIBUTES as u8), inner as u8]);
+    // The whole room at once is quicker than so many bytes.
+    let end = out.len() + usize::from(key.len);
+    out.extend_from_slice(&key.bytes);
+    out.truncate(end);
+    short_value(out, value, value_len as u8);
+    true
+}
+
+#[inline]
+fn short_value(out: &mut Vec<u8>, value: Scalar<'_>, value_len: u8) {
     match value {
         Scalar::Text(text) => {
             out.extend_from_slice(&[head(2), value_len, head(1), text.len() as u8]);
@@ -66,6 +105,16 @@ fn short_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len
             write_scalar(out, value);
         }
     }
+}
+
+#[inline]
+fn short_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len: u8) {
+    let key_len = key.len() as u8;
+    out.reserve(usize::from(key_len + value_len) + 6);
+    out.extend_from_slice(&[head(ATTRIBUTES as u8), key_len + value_len + 4, head(1), key_len]);
+    out.extend_from_slice(key.0.as_bytes());
+    out.extend_from_slice(key.1.as_bytes());
+    short_value(out, value, value_len);
 }
 
 fn long_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len: usize) {
@@ -274,4 +323,37 @@ pub(crate) fn content(bytes: &[u8], at: usize) -> Option<Range<usize>> {
 /// Returns the head of a field with a length.
 pub(crate) const fn head(field: u8) -> u8 {
     field << 3 | BYTES as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both ways of writing an attribute write the same; a key or value too long for the short one is left to the other.
+    #[test]
+    fn a_key_that_is_encoded_already_is_written_as_any_other() {
+        const LONG: &str = "a.key.that.is.longer.than.the.room.that.there.is.for.it";
+        let values = [
+            Scalar::Int(-1),
+            Scalar::Int(300),
+            Scalar::Bool(true),
+            Scalar::Float(0.5),
+            Scalar::Text("text"),
+            Scalar::Text(""),
+        ];
+        for name in ["n", "query.length", ""] {
+            for value in values {
+                let (mut plain, mut encoded) = (vec![], vec![]);
+                attribute(&mut plain, Key("honeyhive_metadata.", name), value);
+                assert!(encoded_attribute(&mut encoded, &EncodedKey::new("honeyhive_metadata.", name), value));
+                assert_eq!(encoded, plain, "{name} {value:?}");
+            }
+        }
+        let text = "x".repeat(120);
+        for (name, value) in [(LONG, Scalar::Int(1)), ("n", Scalar::Text(&text))] {
+            let mut out = vec![];
+            assert!(!encoded_attribute(&mut out, &EncodedKey::new("honeyhive_metadata.", name), value));
+            assert!(out.is_empty());
+        }
+    }
 }

@@ -154,7 +154,7 @@ fn quote_part(hh: &TokenStream, to: &Ident, name: &Ident, part: &Part) -> TokenS
             .iter()
             .map(|(key, value)| {
                 let value = value.quote(hh);
-                quote!(#to.record(const { #hh::#name(#key) }, #value);)
+                quote!(#to.record(const { &#hh::#name(#key) }, #value);)
             })
             .collect(),
     }

@@ -21,10 +21,10 @@ const fn budget(peer: &'static str, scenario: &'static str, instructions: f64, a
 
 const BUDGETS: [Budget; 5] = [
     budget("honeyhive-off", "off", 20.0, 0.0),
-    budget("honeyhive-off", "off-enrich", 35.0, 0.0),
-    budget("honeyhive", "sync", 2_100.0, 2.0),
-    budget("honeyhive", "attributes", 4_100.0, 2.0),
-    budget("honeyhive", "nested", 22_000.0, 22.0),
+    budget("honeyhive-off", "off-enrich", 25.0, 0.0),
+    budget("honeyhive", "sync", 2_050.0, 2.0),
+    budget("honeyhive", "attributes", 3_450.0, 2.0),
+    budget("honeyhive", "nested", 21_000.0, 22.0),
 ];
 
 /// Counts what callgrind is told to count by the name of this function.

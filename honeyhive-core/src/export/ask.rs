@@ -139,7 +139,8 @@ impl HoneyHiveTracer {
         talk: impl AsyncFnOnce(Desk) -> Result<T, RequestError> + Send,
     ) -> Result<T, RequestError> {
         let server = self.server()?;
-        apart("asking panicked", |runtime| Ok(runtime.block_on(at_desk(&server, limit, talk)))).unwrap_or_else(no_thread)
+        apart("asking panicked", |runtime| Ok(runtime.block_on(at_desk(&server, limit, talk))))
+            .unwrap_or_else(no_thread)
     }
 
     /// Asks in at most `limit`.
@@ -155,7 +156,8 @@ impl HoneyHiveTracer {
         let server = self.server();
         async move {
             let server = server?;
-            let asked = apart_async("asking panicked", move |runtime| Ok(runtime.block_on(at_desk(&server, limit, talk))));
+            let asked =
+                apart_async("asking panicked", move |runtime| Ok(runtime.block_on(at_desk(&server, limit, talk))));
             asked.await.unwrap_or_else(no_thread)
         }
     }

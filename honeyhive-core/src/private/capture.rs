@@ -4,7 +4,7 @@ use crate::{
     Bucket, Value,
     attributes::Attributes,
     value::{MASK, is_secret},
-    wire::{Key, Scalar},
+    wire::{EncodedKey, Key, Scalar},
 };
 
 /// A captured value. Text is copied once, to where it stays.
@@ -36,14 +36,6 @@ impl<'a> Captured<'a> {
     pub(super) fn is_null(&self) -> bool {
         matches!(self.0, Held::Value(Value::Null))
     }
-
-    #[inline]
-    fn write(&self, key: Key<'_>, to: &mut Attributes) {
-        match &self.0 {
-            Held::Scalar(scalar) => to.put(key, *scalar),
-            Held::Value(value) => to.put_value(key, value),
-        }
-    }
 }
 
 impl From<Value> for Captured<'_> {
@@ -57,26 +49,38 @@ impl From<Value> for Captured<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct Name {
     bucket: Bucket,
-    path: &'static str,
     name: &'static str,
     secret: bool,
+    encoded: EncodedKey,
 }
 
 impl Name {
     const fn new(bucket: Bucket, name: &'static str) -> Self {
-        Self { bucket, path: bucket.path(), name, secret: is_secret(name) }
+        Self { bucket, name, secret: is_secret(name), encoded: EncodedKey::new(bucket.path(), name) }
     }
 
-    pub(crate) fn parts(self) -> (Bucket, &'static str) {
+    fn key(&self) -> Key<'_> {
+        Key(self.bucket.path(), self.name)
+    }
+
+    pub(crate) fn parts(&self) -> (Bucket, &'static str) {
         (self.bucket, self.name)
     }
 
     /// Writes a value; that of a secret is masked.
-    pub(crate) fn write(self, value: Captured<'_>, to: &mut Attributes) {
-        let key = Key(self.path, self.name);
+    #[inline]
+    pub(crate) fn write(&self, value: Captured<'_>, to: &mut Attributes) {
+        match value.0 {
+            Held::Scalar(scalar) if !self.secret => to.put_encoded(&self.encoded, || self.key(), scalar),
+            Held::Scalar(_) => to.put(self.key(), Scalar::Text(MASK)),
+            Held::Value(value) => self.write_value(&value, to),
+        }
+    }
+
+    fn write_value(&self, value: &Value, to: &mut Attributes) {
         match self.secret && !value.is_null() {
-            true => to.put(key, Scalar::Text(MASK)),
-            false => value.write(key, to),
+            true => to.put(self.key(), Scalar::Text(MASK)),
+            false => to.put_value(self.key(), value),
         }
     }
 }

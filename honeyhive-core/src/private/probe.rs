@@ -46,6 +46,28 @@ scalars! {
     Bool(bool => *bool): bool;
 }
 
+/// Numbers that may be more than a number on the wire can be: these are captured as any other value.
+macro_rules! wide {
+    ($($type:ty: $value:ident => $scalar:expr;)*) => {$(
+        impl<'a> ViaScalar<'a> for &&&Probe<'a, $type> {
+            #[inline]
+            fn capture(&self) -> Captured<'a> {
+                let $value = *self.0;
+                match $scalar {
+                    Some(scalar) => Captured::scalar(scalar),
+                    None => Value::from($value).into(),
+                }
+            }
+        }
+    )*};
+}
+wide! {
+    u64: int => i64::try_from(int).ok().map(Scalar::Int);
+    usize: int => i64::try_from(int).ok().map(Scalar::Int);
+    isize: int => i64::try_from(int).ok().map(Scalar::Int);
+    f64: float => float.is_finite().then_some(Scalar::Float(float));
+}
+
 /// Second choice of `capture`: `Serialize`.
 pub trait ViaSerialize<'a> {
     /// Captures the value.

@@ -85,7 +85,7 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     let inputs = traced.captures.iter().map(|Capture { ident, cfgs }| {
         let key = ident.to_string();
         let key = key.trim_start_matches("r#");
-        quote!(#(#cfgs)* #fill.put(const { #hh::inputs(#key) }, (&&&&__HoneyHiveProbe(&#ident)).capture());)
+        quote!(#(#cfgs)* #fill.put(const { &#hh::inputs(#key) }, (&&&&__HoneyHiveProbe(&#ident)).capture());)
     });
     let runtime = quote!(#hh);
     let entries = traced.maps.iter().flat_map(|(bucket, map)| {
@@ -93,7 +93,7 @@ fn start(traced: &Traced<'_>) -> TokenStream {
         let (runtime, hh, fill) = (runtime.clone(), hh.clone(), fill.clone());
         map.0.iter().map(move |(key, value): &(syn::LitStr, Value)| {
             let value = value.quote(&runtime);
-            quote!(#fill.put(const { #hh::#bucket(#key) }, #value);)
+            quote!(#fill.put(const { &#hh::#bucket(#key) }, #value);)
         })
     });
     let body: TokenStream = inputs.chain(entries).collect();
