@@ -38,6 +38,13 @@ pub(crate) fn is_core(key: &[u8]) -> bool {
         && [EVENT_TYPE, EVENT_NAME, EVENT_ID, ERROR, ERROR_TYPE].iter().any(|core| core.as_bytes() == key)
 }
 
+/// Returns whether a key may be one that the SDK writes by itself; those of users are told apart at once.
+#[inline]
+pub(crate) fn may_be_ours(key: &[u8]) -> bool {
+    let starts: [&[u8]; 5] = [b"honeyhive.", b"honeyhive_e", b"honeyhive_d", b"traceloop.", b"code."];
+    starts.iter().any(|start| key.starts_with(start))
+}
+
 /// OpenTelemetry GenAI operation, which maps to an event type.
 pub(crate) const GEN_AI_OPERATION: &str = "gen_ai.operation.name";
 /// OpenInference span kind, which maps to an event type.
@@ -139,3 +146,18 @@ pub(crate) const GEN_AI_INPUT: &str = "gen_ai.input.messages";
 pub(crate) const GEN_AI_OUTPUT: &str = "gen_ai.output.messages";
 pub(crate) const LLM_INPUT: &str = "llm.input_messages.";
 pub(crate) const LLM_OUTPUT: &str = "llm.output_messages.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_the_sdk_writes_are_known_by_their_start() {
+        let placing = [SESSION_ID, SESSION_AUTO_CREATE, SESSION_NAME, PROJECT, SOURCE];
+        let twins = [ASSOCIATION_SESSION_ID, ASSOCIATION_PROJECT, ASSOCIATION_SOURCE];
+        let own = [EVENT_TYPE, DURATION_MS, CODE_FUNCTION, CODE_LINE];
+        assert!(placing.iter().chain(&twins).chain(&own).all(|key| may_be_ours(key.as_bytes())));
+        let of_users = Bucket::ALL.map(|bucket| format!("{}model", bucket.path()));
+        assert!(!of_users.iter().any(|key| may_be_ours(key.as_bytes())));
+    }
+}

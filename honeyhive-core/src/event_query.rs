@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    Bucket, HoneyHiveTracer, RequestError, Value,
+    Bucket, HoneyHiveTracer, RequestError,
     export::ask::{Desk, Question},
 };
 
@@ -45,7 +45,7 @@ impl Operator {
     }
 }
 
-/// Which events are asked for: those for which all filters hold, newest page first as the server orders them.
+/// Which events are asked for: those for which all filters hold, a page of them, in the order of the server.
 ///
 /// ```
 /// use honeyhive_core::{EventQuery, Operator};
@@ -81,7 +81,7 @@ impl EventQuery {
     /// Keeps the events whose field compares so with a text, a number or a bool. A field is named as it is in the
     /// event: `session_id`, `event_type`, `metadata.cost`.
     pub fn filter(mut self, field: &str, operator: Operator, value: impl Serialize) -> Self {
-        let value = Value::capture(&value).to_serde();
+        let value = serde_json::to_value(&value).unwrap_or_default();
         let kind = match value {
             Json::Number(_) => "number",
             Json::Bool(_) => "boolean",
@@ -192,7 +192,7 @@ pub struct EventPage {
 impl EventPage {
     fn read(mut answer: Json) -> Result<Self, RequestError> {
         let total = [&answer["totalEvents"], &answer["count"]].into_iter().find_map(Json::as_f64).unwrap_or_default();
-        let Json::Array(events) = answer["events"].take() else {
+        let Some(Json::Array(events)) = answer.get_mut("events").map(Json::take) else {
             return Err(RequestError::new("the answer has no list of events"));
         };
         let event = |event| match event {
@@ -207,7 +207,7 @@ impl EventPage {
         &self.events
     }
 
-    /// Returns how many events there are on all pages.
+    /// Returns how many events there are on all pages; 0 where the server does not say.
     pub fn total(&self) -> u64 {
         self.total
     }

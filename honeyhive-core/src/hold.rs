@@ -13,7 +13,7 @@ use opentelemetry::{
 
 use crate::{attributes::Attributes, door, live::LiveSpan};
 
-/// What is inside a span sees of it. Less is cheaper: see `docs/performance.md`.
+/// What is inside a span sees of it. A hidden span costs less: see `docs/performance.md`.
 ///
 /// ```
 /// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
@@ -31,9 +31,11 @@ pub enum Visibility {
     /// The default.
     #[default]
     Full,
-    /// Its ids: spans inside are below it, but only its holder and its `#[trace]` write to it.
+    /// Its ids: spans inside are below it, but only its holder and its `#[trace]` write to it. They are of the tracer
+    /// that is the default as they start, where the span's own is not given.
     Ids,
-    /// Nothing: spans inside are below the one around it, and `enrich_span!` inside writes to that.
+    /// Nothing: spans inside are below its parent, and `enrich_span!` inside writes to that. Tracer and session are
+    /// those of the span. Where it has no parent, each span inside begins a trace of its own.
     Hidden,
 }
 
@@ -51,8 +53,8 @@ pub(crate) enum Hold {
 
 pub(crate) struct Apart {
     span: Mutex<LiveSpan>,
-    /// What is current inside, if that is not what is current around it.
-    inside: Option<Context>,
+    /// What is current inside.
+    inside: Context,
 }
 
 impl Apart {
@@ -66,20 +68,28 @@ impl Hold {
     pub(crate) fn of(span: LiveSpan, visibility: Visibility, parent: &Context) -> Self {
         let inside = match visibility {
             Visibility::Full => return Self::Open(parent.with_span(span)),
-            Visibility::Ids => Some(parent.with_remote_span_context(span.span_context().clone())),
-            Visibility::Hidden => None,
+            Visibility::Ids => parent.with_remote_span_context(span.span_context().clone()),
+            Visibility::Hidden => parent.clone(),
         };
         Self::Apart(Box::new(Apart { span: span.into(), inside }))
     }
 
-    /// Puts more into the context of what is inside, where that has one.
+    /// Holds a trace that sampling leaves out, by its ids. What is inside a hidden one is decided by itself.
+    pub(crate) fn left_out(ids: SpanContext, visibility: Visibility, parent: &Context) -> Self {
+        Self::LeftOut(match visibility {
+            Visibility::Full | Visibility::Ids => parent.with_remote_span_context(ids),
+            Visibility::Hidden => parent.clone(),
+        })
+    }
+
+    /// Puts more into the context of what is inside.
     pub(crate) fn map_inside(self, more: impl FnOnce(Context) -> Context) -> Self {
         match self {
             Self::Off => Self::Off,
             Self::LeftOut(context) => Self::LeftOut(more(context)),
             Self::Open(context) => Self::Open(more(context)),
             Self::Apart(mut apart) => {
-                apart.inside = apart.inside.map(more);
+                apart.inside = more(std::mem::take(&mut apart.inside));
                 Self::Apart(apart)
             }
         }
@@ -91,13 +101,13 @@ impl Hold {
         matches!(self, Self::Open(_) | Self::Apart(_))
     }
 
-    /// Returns what is current inside, if that is not what is current around it.
+    /// Returns what is current inside; none where there is no span.
     #[inline]
     pub(crate) fn inside(&self) -> Option<&Context> {
         match self {
             Self::Off => None,
             Self::LeftOut(context) | Self::Open(context) => Some(context),
-            Self::Apart(apart) => apart.inside.as_ref(),
+            Self::Apart(apart) => Some(&apart.inside),
         }
     }
 

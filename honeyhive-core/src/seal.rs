@@ -21,14 +21,15 @@ use crate::{
 pub(crate) struct Sealer {
     origin: Arc<Origin>,
     common: Common,
-    function: Option<(&'static CallSite, String)>,
+    /// The call site of the last span, and the attributes that name it.
+    site: Option<(&'static CallSite, Vec<u8>)>,
     places: Vec<Place>,
 }
 
 impl Sealer {
     pub(crate) fn new(origin: Arc<Origin>) -> Self {
         let common = Common::new(&origin, &origin.session);
-        Self { origin, common, function: None, places: vec![] }
+        Self { origin, common, site: None, places: vec![] }
     }
 
     /// Appends a span as it goes over the wire. `own` are its attributes.
@@ -40,14 +41,13 @@ impl Sealer {
         }
         self.settle(own);
         let event_type = self.event_type(head, own);
-        let Self { common, function, places, .. } = self;
+        let Self { common, site, places, .. } = self;
         encode::span_with(out, &fields(span), |out| {
             out.extend_from_slice(&common.encoded);
             wire::attribute(out, Key::whole(attr::EVENT_TYPE), Scalar::Text(event_type.as_str()));
             wire::attribute(out, Key::whole(attr::DURATION_MS), Scalar::Float(millis(head.start, span.end)));
-            if let Some(site) = head.site {
-                wire::attribute(out, Key::whole(attr::CODE_FUNCTION), Scalar::Text(name(function, site)));
-                wire::attribute(out, Key::whole(attr::CODE_LINE), Scalar::Int(site.line.into()));
+            if let Some(of_span) = head.site {
+                out.extend_from_slice(code(site, of_span));
             }
             places.iter().for_each(|place| common.write(place, own, head, out));
         });
@@ -91,6 +91,9 @@ impl Common {
     /// Writes an attribute of the user's, unless its key is not the user's.
     fn write(&self, place: &Place, own: &[u8], head: &Head, out: &mut Vec<u8>) {
         let key = place.key(own);
+        if !attr::may_be_ours(key) {
+            return out.extend_from_slice(place.whole(own));
+        }
         let is = |ours: &&str| ours.as_bytes() == key;
         if is(&attr::EVENT_TYPE) && place.text(own).parse::<EventType>().is_err() {
             wire::attribute(out, Key::whole(UNKNOWN_TYPE), Scalar::Text(&place.text(own)));
@@ -105,12 +108,16 @@ impl Common {
 /// Where a type is kept that is none.
 const UNKNOWN_TYPE: &str = "honeyhive_metadata.event_type";
 
-fn name<'a>(known: &'a mut Option<(&'static CallSite, String)>, site: &'static CallSite) -> &'a str {
-    let fresh = |(known, _): &(&'static CallSite, String)| std::ptr::eq(*known, site);
-    if !known.as_ref().is_some_and(fresh) {
-        *known = Some((site, format!("{}::{}", site.module, site.name)));
+/// Returns the attributes that name a call site.
+fn code<'a>(known: &'a mut Option<(&'static CallSite, Vec<u8>)>, site: &'static CallSite) -> &'a [u8] {
+    let is_it = |(known, _): &(&'static CallSite, Vec<u8>)| std::ptr::eq(*known, site);
+    if !known.as_ref().is_some_and(is_it) {
+        let (function, mut encoded) = (format!("{}::{}", site.module, site.name), vec![]);
+        wire::attribute(&mut encoded, Key::whole(attr::CODE_FUNCTION), Scalar::Text(&function));
+        wire::attribute(&mut encoded, Key::whole(attr::CODE_LINE), Scalar::Int(site.line.into()));
+        *known = Some((site, encoded));
     }
-    known.as_ref().map_or("", |(_, function)| function)
+    known.as_ref().map_or(&[], |(_, encoded)| encoded)
 }
 
 fn fields(span: &Finished) -> Fields<'_> {

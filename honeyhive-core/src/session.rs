@@ -85,9 +85,14 @@ impl Session {
         inputs: Option<Value>,
         metadata: Option<serde_json::Value>,
     ) -> Self {
-        let tag = SessionTag::new(id, Some(name));
-        tracer.call(Call::SessionStart(SessionStart::new(tracer.config(), &tag, inputs, metadata)));
-        Self { tracer: tracer.clone(), tag }
+        let session = Self::of(tracer, SessionTag::new(id, Some(name)));
+        session.tell(inputs, metadata);
+        session
+    }
+
+    /// Tells the backend in the background.
+    pub(crate) fn tell(&self, inputs: Option<Value>, metadata: Option<serde_json::Value>) {
+        self.tracer.call(Call::SessionStart(SessionStart::new(self.tracer.config(), &self.tag, inputs, metadata)));
     }
 
     pub(crate) fn of(tracer: &HoneyHiveTracer, tag: SessionTag) -> Self {

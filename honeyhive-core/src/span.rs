@@ -301,8 +301,8 @@ impl Span {
         InContext::new(future, self.context())
     }
 
-    /// Returns the OpenTelemetry context in which this span is current; of one that is
-    /// [hidden](Visibility::Hidden), the one around it.
+    /// Returns the OpenTelemetry context of what is inside this span: the span is current there, unless it is
+    /// [hidden](Visibility::Hidden).
     pub fn context(&self) -> Context {
         self.hold.inside().cloned().unwrap_or_else(|| with_current(Context::clone))
     }

@@ -104,7 +104,7 @@ fn under(tracer: &HoneyHiveTracer, scope: Option<&Scope>, mut start: Start, pare
 }
 
 /// Returns whether who called decided that this trace is not recorded.
-pub(crate) fn is_left_out(above: &SpanContext) -> bool {
+fn is_left_out(above: &SpanContext) -> bool {
     above.is_valid() && !above.is_sampled()
 }
 
@@ -116,20 +116,20 @@ fn begin(buffer: Arc<Buffer>, start: Start, parent: &Context) -> Hold {
     let span = parent.span();
     let above = span.span_context();
     if is_left_out(above) {
-        return Hold::Off;
+        return Hold::LeftOut(parent.clone());
     }
     let is_root = !above.is_valid();
     let trace = if is_root { Ids.new_trace_id() } else { above.trace_id() };
+    let visibility = start.visibility.unwrap_or(buffer.core().visibility);
     if is_root && buffer.core().leaves_out(trace) {
         let left_out = SpanContext::new(trace, Ids.new_span_id(), TraceFlags::NOT_SAMPLED, false, TraceState::NONE);
-        return Hold::LeftOut(parent.with_remote_span_context(left_out));
+        return Hold::left_out(left_out, visibility, parent);
     }
     if !buffer.enter() {
         return Hold::Off;
     }
     let state = if is_root { TraceState::NONE } else { above.trace_state().clone() };
     let context = SpanContext::new(trace, Ids.new_span_id(), TraceFlags::SAMPLED, false, state);
-    let visibility = start.visibility.unwrap_or(buffer.core().visibility);
     let record = Record { head: head(start, above, &context), attributes: Attributes::default() };
     Hold::of(LiveSpan::new(context, record, buffer), visibility, parent)
 }

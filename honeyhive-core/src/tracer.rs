@@ -249,7 +249,8 @@ impl HoneyHiveTracer {
         async move { queue.flush_async(limit, true).await }
     }
 
-    /// Sends with another key from now on, such as one that was rotated. What waits goes with the new key too.
+    /// Replaces a key, such as one that was rotated: an ingestion key the ingestion key, a project key the project key.
+    /// What waits goes with the new key too.
     ///
     /// # Errors
     ///
@@ -259,8 +260,9 @@ impl HoneyHiveTracer {
             return Err(ConfigError::new("api_key", "", "this tracer sends nothing to HoneyHive; build it with a key"));
         };
         let key = parse_key(key.into())?;
-        slot.set(key.clone());
-        self.core().queue.change_key(key);
+        if slot.set(key.clone()) {
+            self.core().queue.change_key(key);
+        }
         Ok(())
     }
 

@@ -106,8 +106,8 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// When the tracer has no project key, the server cannot be reached or refuses, there is no such dataset, or one
-    /// of its datapoints cannot be read.
+    /// When the tracer has no project key, the server cannot be reached or refuses, there is no such dataset or
+    /// nothing in it, or one of its datapoints cannot be read.
     pub async fn honeyhive(tracer: &HoneyHiveTracer, id: &str) -> Result<Self, DatasetError> {
         let points = calls::dataset(tracer, id, PATIENCE).await.map_err(|error| DatasetError(error.to_string()))?;
         let case = |(at, point): (usize, Json)| {
@@ -115,7 +115,10 @@ impl Dataset {
             let case = case((at, point));
             Case { id: id.unwrap_or(case.id), ..case }
         };
-        Ok(Self { id: id.to_owned(), cases: points.into_iter().enumerate().map(case).collect() })
+        match points {
+            points if points.is_empty() => Err(DatasetError(format!("dataset {id}: there is no case in it"))),
+            points => Ok(Self { id: id.to_owned(), cases: points.into_iter().enumerate().map(case).collect() }),
+        }
     }
 
     /// Returns whether HoneyHive knows it: runs name other datasets in their metadata.

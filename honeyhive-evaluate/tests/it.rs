@@ -168,6 +168,10 @@ async fn a_dataset_of_honeyhives_is_read_and_its_run_belongs_to_it() {
     assert_eq!(report.get("exact").unwrap().mean, 1.0);
     let unknown = Dataset::honeyhive(&tracer, "ds-2").await.unwrap_err().to_string();
     assert_eq!(unknown, "HoneyHive: there is no dataset \"ds-2\"");
+    backend.keep_dataset("ds-3", []);
+    assert!(Dataset::honeyhive(&tracer, "ds-3").await.unwrap_err().to_string().ends_with("there is no case in it"));
+    backend.keep_dataset("ds-4", [point(7), point(7)]);
+    assert_eq!(Dataset::honeyhive(&tracer, "ds-4").await.unwrap().cases().len(), 2, "a datapoint may be there twice");
     assert!(tracer.shutdown_async(LIMIT).await.is_complete());
     let received = backend.received();
     let runs = received.requests().iter().filter(|request| request.path().starts_with("/v1/runs"));

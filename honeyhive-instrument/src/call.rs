@@ -55,8 +55,8 @@ impl CallSpan {
     /// Like [`begin`](Self::begin); the call is read only if somebody traces the API.
     pub(crate) fn begin_with(api: &str, read: impl FnOnce() -> Option<LlmCall>) -> Option<Self> {
         let parent = Context::current();
-        // A hook further down opens no second span, and a trace that is left out has none.
-        if registry::is_empty() || context::is_silent(&parent) || context::is_left_out(&parent) {
+        // A hook further down opens no second span.
+        if registry::is_empty() || context::is_silent(&parent) {
             return None;
         }
         let active = registry::find(api).filter(|active| !active.is_off())?;

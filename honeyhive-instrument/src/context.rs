@@ -1,11 +1,7 @@
 //! Who model calls are for: session, user, tags and the like, carried by the OpenTelemetry context into every
 //! model call below it, in any convention.
 
-use opentelemetry::{
-    Context, ContextGuard,
-    context::{FutureExt, WithContext},
-    trace::TraceContextExt,
-};
+use opentelemetry::{Context, ContextGuard, context::FutureExt, context::WithContext};
 use serde_json::{Map, Value as Json};
 
 /// A template that a prompt was made of.
@@ -126,12 +122,6 @@ pub(crate) fn silent(context: &Context) -> Context {
 
 pub(crate) fn is_silent(context: &Context) -> bool {
     context.get::<Silent>().is_some() || is_suppressed(context)
-}
-
-/// Returns whether the trace that a context belongs to is not recorded.
-pub(crate) fn is_left_out(context: &Context) -> bool {
-    let span = context.span();
-    span.span_context().is_valid() && !span.span_context().is_sampled()
 }
 
 pub(crate) fn is_suppressed(context: &Context) -> bool {

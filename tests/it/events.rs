@@ -126,6 +126,61 @@ fn the_key_that_can_only_write_writes_and_the_project_key_does_the_rest() {
         assert!(keys.iter().any(|key| key == expected), "{expected}: {keys:?}");
     }
     assert_eq!(keys.last().unwrap(), "/v1/events/export new-project-key");
+    drop(tracer.start_span("later"));
+    assert!(tracer.flush(LIMIT).is_complete());
+    let received = backend.received();
+    let last = received.requests().last().unwrap();
+    assert_eq!(
+        last.header("authorization"),
+        Some(format!("Bearer {ingestion}").as_str()),
+        "the other key is as it was"
+    );
+}
+
+#[test]
+fn a_query_is_asked_as_it_was_made() {
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(json!(null)));
+    let body = std::sync::Arc::clone(&asked);
+    let server = LoopbackServer::start(move |request| match request.path() {
+        "/v1/events/export" => {
+            *body.lock().unwrap() = serde_json::from_slice(request.body()).unwrap();
+            Reply::json(200, "[]")
+        }
+        _ => Reply::json(200, "{}"),
+    })
+    .unwrap();
+    let tracer = sender_to(&server.url()).build().unwrap();
+    let query = EventQuery::new()
+        .filter("event_name", Operator::NotContains, "test")
+        .filter("metadata.stream", Operator::Is, true)
+        .between("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
+        .fields(["event_name", "duration"])
+        .limit(100_000);
+    let error = tracer.export_events(&query, Duration::MAX).unwrap_err();
+    assert_eq!(error.to_string(), "HoneyHive: the answer has no list of events");
+    let expected = json!({
+        "filters": [
+            { "field": "event_name", "operator": "not contains", "value": "test", "type": "string" },
+            { "field": "metadata.stream", "operator": "is", "value": true, "type": "boolean" },
+        ],
+        "dateRange": { "$gte": "2026-01-01T00:00:00Z", "$lte": "2026-02-01T00:00:00Z" },
+        "projections": ["event_name", "duration"],
+        "limit": 7_500,
+        "page": 1,
+    });
+    assert_eq!(*asked.lock().unwrap(), expected);
+}
+
+#[test]
+fn an_answer_may_take_as_long_as_whoever_asks_waits() {
+    let server = LoopbackServer::start(|request| match request.path() {
+        "/v1/events/export" => Reply::json(200, r#"{"events":[]}"#).delay(Duration::from_millis(300)),
+        _ => Reply::json(200, "{}"),
+    })
+    .unwrap();
+    // The limit of an export of spans is another.
+    let tracer = sender_to(&server.url()).export_timeout(Duration::from_millis(50)).build().unwrap();
+    assert!(tracer.export_events(&EventQuery::new(), LIMIT).unwrap().events().is_empty());
 }
 
 #[test]

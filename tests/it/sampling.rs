@@ -1,5 +1,6 @@
 //! What is recorded and who sees it: a share of traces, and spans that show less of themselves.
 
+use futures::StreamExt;
 use honeyhive::{HoneyHiveTracer, Visibility, enrich_span, propagation, set_default_tracer, testing::Recorder, trace};
 use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
 use serde_json::json;
@@ -160,4 +161,100 @@ fn with_another_tracer_than_the_default_ids_keep_what_is_inside_with_it() {
     assert!(other.flush(LIMIT).is_complete());
     assert_eq!(other_recorder.tree(), "tool outer\n  tool inner\n");
     assert_eq!(recorder.tree(), "");
+}
+
+#[trace(session_id = "user-1", visibility = "hidden")]
+fn of_a_user() {
+    inner(1).unwrap();
+}
+
+#[test]
+fn what_is_inside_a_hidden_span_has_its_parent_session_and_tracer() {
+    let (recorder, tracer) = recorded(|builder| builder);
+    let (other_recorder, other) = recorded(|builder| builder.visibility(Visibility::Hidden));
+    set_default_tracer(&tracer);
+    of_a_user();
+    other.in_span("outer", |_| inner(1).unwrap());
+    let root = tracer.start_span("root");
+    let hidden = tracer.span("apart").parent(&root.context()).visibility(Visibility::Hidden).start();
+    // Elsewhere, where nothing is current.
+    std::thread::scope(|scope| scope.spawn(|| hidden.in_scope(|| inner(1).unwrap())).join().unwrap());
+    drop((hidden, root));
+    assert!(tracer.flush(LIMIT).is_complete() && other.flush(LIMIT).is_complete());
+    assert_eq!(other_recorder.tree(), "tool outer\ntool inner\n");
+    assert_eq!(recorder.tree(), "tool of_a_user\ntool inner\ntool root\n  tool apart\n  tool inner\n");
+    let session = |span: &honeyhive::SpanRecord| span.attribute("honeyhive.session_id");
+    let spans = recorder.spans();
+    assert!(session(&spans[0]).is_some() && session(&spans[0]) != Some(json!(tracer.session().id())));
+    assert_eq!(session(&spans[0]), session(&spans[1]));
+}
+
+#[trace(session_id = "user-1")]
+fn asks() {
+    honeyhive::enrich_session!({ "channel": "web" });
+}
+
+#[test]
+fn sessions_do_not_depend_on_what_sampling_decides() {
+    let of_user = |rate| {
+        let (backend, tracer) = crate::backend(|builder| builder.sample_rate(rate));
+        set_default_tracer(&tracer);
+        tracer.in_span("root", |_| asks());
+        assert!(tracer.flush(LIMIT).is_complete());
+        let received = backend.received();
+        (received.events().len(), received.updates()[0]["event_id"].clone())
+    };
+    let (all, none) = (of_user(1.0), of_user(0.0));
+    assert_eq!((all.0, none.0), (2, 0));
+    assert_eq!(all.1, none.1, "the session of the user, whatever is recorded");
+}
+
+#[test]
+fn what_is_below_a_span_of_a_trace_that_is_left_out_is_left_out_on_any_thread() {
+    let (recorder, tracer) = recorded(|builder| builder.sample_rate(0.5));
+    for _ in 0..400 {
+        let context = tracer.start_span("root").context();
+        let tracer = &tracer;
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                tracer.span("step").parent(&context).start().in_scope(|| tracer.start_span("below").end())
+            });
+        });
+    }
+    assert!(tracer.flush(LIMIT).is_complete());
+    let spans = recorder.spans();
+    let count = |name: &str| spans.iter().filter(|span| span.name() == name).count();
+    assert!((100..300).contains(&count("root")));
+    assert_eq!((count("step"), count("below")), (count("root"), count("root")));
+}
+
+struct Steps;
+
+#[trace(visibility = "hidden", event_type = "tool")]
+impl Steps {
+    pub async fn answer(&self, n: u32) -> u32 {
+        tokio::task::yield_now().await;
+        inner(n).map_or(0, |n| n + 1)
+    }
+}
+
+#[trace(visibility = "ids")]
+fn numbers() -> impl futures::Stream<Item = u32> {
+    futures::stream::iter([1]).map(|n| inner(n).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn methods_futures_and_streams_show_as_little_as_they_are_told() {
+    let (recorder, tracer) = recorded(|builder| builder);
+    set_default_tracer(&tracer);
+    tracer
+        .start_span("root")
+        .instrument(async {
+            assert_eq!(Steps.answer(1).await, 2);
+            assert_eq!(numbers().collect::<Vec<_>>().await, [1]);
+        })
+        .await;
+    assert!(tracer.flush_async(LIMIT).await.is_complete());
+    assert_eq!(recorder.tree(), "tool root\n  tool Steps::answer\n  tool inner\n  tool numbers\n    tool inner\n");
+    assert_eq!(recorder.span("Steps::answer").unwrap().attribute("honeyhive_outputs.result"), Some(json!(2)));
 }

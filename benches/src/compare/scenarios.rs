@@ -62,12 +62,13 @@ pub(crate) fn throughputs(peers: &[&str]) {
     ]
     .map(|(scenario, what)| throughput(peers, scenario, what));
     println!("\n| delivery | target | measured | verdict |\n|---|---|---:|---|");
-    if let (Some((flood, _)), Some((_, ratio))) = (flood, lossless) {
-        let Run { delivered, made, cpu, peak, .. } = flood;
-        let (lost, within) = (made - delivered, peak <= 32.0);
-        verdict("delivered spans/s at zero loss", "≥ 5 × opentelemetry", &format!("{ratio:.2}"), ratio >= 5.0);
-        verdict("client CPU of a span in a flood", "≤ 0.3 µs", &format!("{cpu:.2} µs"), cpu <= 0.3);
-        verdict("flood of 200,000", "0 lost within 32 MB", &format!("{lost} lost, {peak:.0} MB"), lost == 0 && within);
+    if let (Some((flood, worst, _)), Some((_, lossless, ratio))) = (flood, lossless) {
+        let Worst { lost, peak } = worst;
+        let measured = format!("{ratio:.2}, {} lost", lossless.lost);
+        verdict("delivered spans/s at zero loss", "≥ 5 × opentelemetry", &measured, ratio >= 5.0 && lossless.lost == 0);
+        verdict("client CPU of a span in a flood", "≤ 0.3 µs", &format!("{:.2} µs", flood.cpu), flood.cpu <= 0.3);
+        let measured = format!("{lost} lost, {peak:.0} MB in the worst of five");
+        verdict("flood of 200,000", "0 lost within 32 MB", &measured, lost == 0 && peak <= 32.0);
     }
 }
 
@@ -186,8 +187,21 @@ impl Run {
     }
 }
 
-/// Prints the middle of five runs of each peer; returns ours, and its ratio to the stock pipeline.
-fn throughput(peers: &[&str], scenario: &str, what: &str) -> Option<(Run, f64)> {
+/// The worst of several runs.
+struct Worst {
+    lost: u64,
+    peak: f64,
+}
+
+impl Worst {
+    fn of(runs: &[Run]) -> Self {
+        let lost = runs.iter().map(|run| run.made - run.delivered).max().unwrap_or(0);
+        Self { lost, peak: runs.iter().map(|run| run.peak).fold(0.0, f64::max) }
+    }
+}
+
+/// Prints the middle of five runs of each peer; returns ours, the worst of them, and the ratio to the stock pipeline.
+fn throughput(peers: &[&str], scenario: &str, what: &str) -> Option<(Run, Worst, f64)> {
     let (mut stock, mut ours) = (f64::NAN, None);
     for &peer in peers {
         let mut runs = [(); 5].map(|()| Run::of(peer, scenario));
@@ -202,7 +216,7 @@ fn throughput(peers: &[&str], scenario: &str, what: &str) -> Option<(Run, f64)> 
             "| {what} | {peer} | {delivered} / {made} | {rate:.0} | {caller:.0} | {cpu:.2} | {peak:.0} MB | {ratio:.2} |"
         );
         if peer == "honeyhive" {
-            ours = Some((run, ratio));
+            ours = Some((run, Worst::of(&runs), ratio));
         }
     }
     ours

@@ -47,6 +47,7 @@ fn every_variable_has_an_effect() {
         ("HH_MAX_ATTRIBUTES", "99"),
         ("HH_MAX_EVENTS", "9"),
         ("HH_DISABLE_TRACING", "TRUE"),
+        ("HH_SAMPLE_RATE", "0.25"),
         ("HH_LOCAL_DIR", "/x"),
         ("HH_CONSOLE", "line"),
         ("HH_COMPRESSION", "gzip"),
@@ -71,6 +72,7 @@ fn every_variable_has_an_effect() {
     assert_eq!((config.batch_size, config.queue_bytes), (7, 70_000));
     assert_eq!((config.max_attributes, config.max_events), (99, 9));
     assert!(config.disabled);
+    assert_eq!(config.sample_rate, 0.25);
     assert_eq!(config.local_dir.to_str(), Some("/x"));
     assert_eq!(config.console, Console::Line);
     assert_eq!((config.compression, config.durability), (Some(Compression::Gzip), Durability::Fsync));
@@ -169,6 +171,8 @@ fn wrong_values_are_errors_that_name_the_variable_and_the_fix() {
         ("HH_MAX_ATTRIBUTES", "abc", "not a whole number"),
         ("HH_MAX_EVENTS", "-1", "not a whole number"),
         ("HH_DISABLE_TRACING", "maybe", "neither true nor false"),
+        ("HH_SAMPLE_RATE", "all", "is not a number"),
+        ("HH_SAMPLE_RATE", "2", "must lie between 0.0 and 1.0"),
         ("HH_API_URL", "https://h:0", "port 0"),
         ("HH_API_URL", "http://0.0.0.0:80", "use https"),
         ("HH_COMPRESSION", "zstd", "gzip or none"),

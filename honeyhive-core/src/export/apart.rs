@@ -29,5 +29,9 @@ fn quietly<T>(work: impl FnOnce(&Runtime) -> io::Result<T>) -> io::Result<T> {
     let _quiet = Context::enter_telemetry_suppressed_scope();
     let started = Builder::new_current_thread().enable_all().build();
     let named = |error: io::Error| io::Error::new(error.kind(), format!("no runtime can be started: {error}"));
-    work(&started.map_err(named)?)
+    let runtime = started.map_err(named)?;
+    let done = work(&runtime);
+    // What still blocks, such as the look-up of a name, must not hold up who waits.
+    runtime.shutdown_background();
+    done
 }

@@ -20,6 +20,8 @@ use crate::HoneyHiveTracer;
 /// How often a question is asked.
 const TRIES: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// Longer than anybody waits.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A question to HoneyHive that was not answered.
 ///
@@ -95,7 +97,8 @@ impl Desk {
     }
 
     async fn ask_once(&self, question: &Question<'_>) -> Result<Json, RequestError> {
-        let (status, body) = self.link.ask(question).await.map_err(RequestError::new)?;
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let (status, body) = self.link.ask(question, left).await.map_err(RequestError::new)?;
         let failed = |problem: String| Err(RequestError { status: Some(status), problem });
         match status {
             200..=299 => serde_json::from_slice(&body)
@@ -115,7 +118,8 @@ async fn at_desk<T>(
     talk: impl AsyncFnOnce(Desk) -> Result<T, RequestError>,
 ) -> Result<T, RequestError> {
     let link = server.connect().map_err(RequestError::new)?;
-    talk(Desk { link, deadline: Instant::now() + limit }).await
+    let now = Instant::now();
+    talk(Desk { link, deadline: now.checked_add(limit).unwrap_or(now + FOR_EVER) }).await
 }
 
 fn no_thread<T>(error: io::Error) -> Result<T, RequestError> {
@@ -127,7 +131,9 @@ impl HoneyHiveTracer {
         match &self.queue().plan().calls {
             Calls::Server(server) => Ok((**server).clone()),
             Calls::Local(_) | Calls::Nowhere => {
-                Err(RequestError::new("nobody to ask: the tracer needs a key (HH_API_KEY or `.api_key(..)`)"))
+                let why =
+                    "nobody to ask: the tracer needs a key (HH_API_KEY or `.api_key(..)`), and no exporter instead";
+                Err(RequestError::new(why))
             }
         }
     }

@@ -8,7 +8,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -17,12 +17,23 @@ use once_cell::sync::OnceCell;
 
 use super::queue::Queue;
 
+/// What a limit without end comes to.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Longest that the end of the process is held up.
 const LIMIT: Duration = Duration::from_millis(1500);
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 static QUEUES: Mutex<Vec<Weak<Queue>>> = Mutex::new(Vec::new());
 static HOOKS: OnceCell<()> = OnceCell::new();
+
+/// Set where a signal is to end the process at once: nobody waits for it, or somebody is at it already.
+static NOBODY_WAITS: OnceCell<Arc<AtomicBool>> = OnceCell::new();
+
+/// Returns the flag that makes signals end the process at once.
+#[cfg(all(unix, feature = "signal-hook"))]
+pub(super) fn nobody_waits() -> &'static Arc<AtomicBool> {
+    NOBODY_WAITS.get_or_init(Arc::default)
+}
 
 /// Returns how many forks lie between this process and the first.
 pub(crate) fn forks() -> u32 {
@@ -59,12 +70,16 @@ fn install() {
     }
     extern "C" fn in_child() {
         FORKS.fetch_add(1, Ordering::Relaxed);
+        if let Some(flag) = NOBODY_WAITS.get() {
+            flag.store(true, Ordering::Relaxed);
+        }
     }
     // SAFETY: both functions are called with valid `extern "C"` function pointers that live as long as the
     // program. `at_exit` lets no panic out and is run once, by the thread that ends the process; what it
     // touches is `Sync` and is never freed, since it lies in statics and in `Arc`s that it holds while it
-    // uses them. `in_child` runs in the one thread of a new process; it does one atomic addition, which
-    // takes no lock and allocates nothing, as POSIX asks of code between fork and exec.
+    // uses them. `in_child` runs in the one thread of a new process; it does one atomic addition and, where the cell
+    // is filled, which one atomic load tells, one atomic store: it takes no lock and allocates nothing, as POSIX asks
+    // of code between fork and exec.
     unsafe {
         libc::atexit(at_exit);
         libc::pthread_atfork(None, None, Some(in_child));
@@ -92,7 +107,8 @@ pub(super) fn flush_all(limit: Duration) {
     let Some(queues) = queues() else { return };
     let live: Vec<_> = queues.iter().filter_map(Weak::upgrade).collect();
     drop(queues);
-    let deadline = Instant::now() + limit;
+    let now = Instant::now();
+    let deadline = now.checked_add(limit).unwrap_or(now + LONGEST);
     for queue in live {
         let _ = queue.shutdown(deadline.saturating_duration_since(Instant::now()));
     }

@@ -34,6 +34,8 @@ const WRITES: [&str; 2] = ["/session/start", "/events"];
 const GZIP_FROM: usize = 1024;
 /// Most of a response that is read.
 const MAX_RESPONSE: usize = 4 << 20;
+/// Most of an answer that a program asked for.
+const MAX_ANSWER: usize = 256 << 20;
 /// Largest request that OTLP allows, before and after compression.
 pub(crate) const MAX_REQUEST: usize = 64 << 20;
 /// How long an unused connection is kept.
@@ -256,15 +258,21 @@ impl Link {
         }
     }
 
-    /// Asks for something; returns the status and the body, whatever they are.
-    pub(super) async fn ask(&self, question: &Question<'_>) -> Result<(u16, Vec<u8>), String> {
-        let mut request = self.request_to(question.method, question.path, question.query);
+    /// Asks for something, in at most `limit`; returns the status and the body, whatever they are.
+    pub(super) async fn ask(&self, question: &Question<'_>, limit: Duration) -> Result<(u16, Vec<u8>), String> {
+        let mut request = self.request_to(question.method, question.path, question.query).timeout(limit);
         if let Some(body) = question.body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|error| plain(&error))?;
-        let status = response.status().as_u16();
-        response.bytes().await.map(|body| (status, body.into())).map_err(|error| plain(&error))
+        let mut response = request.send().await.map_err(|error| plain(&error))?;
+        let (status, mut body) = (response.status().as_u16(), vec![]);
+        while let Some(chunk) = response.chunk().await.map_err(|error| plain(&error))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ANSWER {
+                return Err("the answer is too large; ask for fewer events".into());
+            }
+        }
+        Ok((status, body))
     }
 
     /// Makes a call with a JSON body.

@@ -38,12 +38,21 @@ impl KeySlot {
         project.unwrap_or(sent)
     }
 
-    /// Replaces the key that is sent, and the project key if it is one.
-    pub(crate) fn set(&self, key: Secret) {
+    /// Replaces the key of its kind; a project key is sent, too, where there is no ingestion key. Returns whether
+    /// another key is sent now.
+    pub(crate) fn set(&self, key: Secret) -> bool {
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if !key.reveal().starts_with(INGESTION_PREFIX) {
+        let is_sent = is_ingestion(&key) || !is_ingestion(&keys.sent);
+        if !is_ingestion(&key) {
             keys.project = Some(key.clone());
         }
-        keys.sent = key;
+        if is_sent {
+            keys.sent = key;
+        }
+        is_sent
     }
+}
+
+fn is_ingestion(key: &Secret) -> bool {
+    key.reveal().starts_with(INGESTION_PREFIX)
 }

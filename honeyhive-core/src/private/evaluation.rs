@@ -36,7 +36,9 @@ pub fn dataset(
         let found = get(&desk, "/v1/datasets", &[("dataset_id", &id)]).await?;
         let no_dataset = || RequestError::new(format!("there is no dataset {id:?}"));
         let listed = found["datasets"][0]["datapoints"].as_array().ok_or_else(no_dataset)?;
-        points(&desk, &id, &listed.iter().filter_map(Json::as_str).collect::<Vec<_>>()).await
+        let ids: Option<Vec<&str>> = listed.iter().map(|point| point.as_str().or(point["id"].as_str())).collect();
+        let unread = || RequestError::new(format!("the datapoints of dataset {id:?} have no ids"));
+        points(&desk, &id, &ids.ok_or_else(unread)?).await
     })
 }
 
@@ -45,11 +47,12 @@ async fn points(desk: &Desk, dataset: &str, ids: &[&str]) -> Result<Vec<Json>, R
     let mut found = HashMap::new();
     for some in ids.chunks(POINTS_AT_ONCE) {
         let query: Vec<_> = some.iter().map(|id| ("datapoint_ids[]", *id)).collect();
-        let Json::Array(points) = get(desk, "/v1/datapoints", &query).await?["datapoints"].take() else { continue };
+        let mut answer = get(desk, "/v1/datapoints", &query).await?;
+        let Some(Json::Array(points)) = answer.get_mut("datapoints").map(Json::take) else { continue };
         found.extend(points.into_iter().filter_map(|point| Some((point["id"].as_str()?.to_owned(), point))));
     }
     let missing = |id: &str| RequestError::new(format!("datapoint {id:?} of dataset {dataset:?} cannot be read"));
-    ids.iter().map(|id| found.remove(*id).ok_or_else(|| missing(id))).collect()
+    ids.iter().map(|id| found.get(*id).cloned().ok_or_else(|| missing(id))).collect()
 }
 
 async fn get(desk: &Desk, path: &str, query: &[(&'static str, &str)]) -> Result<Json, RequestError> {

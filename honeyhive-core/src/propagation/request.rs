@@ -9,14 +9,15 @@ use std::{
 };
 
 use http::{Extensions, HeaderMap, HeaderName, Request, Response};
-use opentelemetry::{Context, baggage::BaggageExt, trace::TraceContextExt};
+use opentelemetry::{Context, baggage::BaggageExt};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{Inbound, SESSION, extract};
 use crate::{
-    ContextGuard, EventType, HoneyHiveTracer, Session, Span, SpanKind, Status, current_tracer, span::Ending,
-    start::is_left_out,
+    ContextGuard, EventType, HoneyHiveTracer, Session, Span, SpanKind, Status, current_tracer,
+    session::{SessionTag, new_id},
+    span::Ending,
 };
 
 /// Traces the requests that a server serves.
@@ -79,8 +80,9 @@ impl RequestLayer {
         self
     }
 
-    fn inbound(&self, headers: &HeaderMap) -> Inbound {
-        extract(headers).trust_baggage(self.trusted.iter().map(String::as_str).chain([SESSION]))
+    fn inbound(&self, tracer: &HoneyHiveTracer, headers: &HeaderMap) -> Inbound {
+        let session = tracer.core().trusts_inbound_session().then_some(SESSION);
+        extract(headers).trust_baggage(self.trusted.iter().map(String::as_str).chain(session))
     }
 
     /// Says how to find the route of a request, for the name of its span: `/users/{id}` instead of `/users/17`. With
@@ -96,17 +98,16 @@ impl RequestLayer {
         let (method, path) = (request.method().as_str(), request.uri().path());
         let route = self.route.and_then(|find| find(request.extensions()));
         let name = format!("{method} {}", route.as_deref().unwrap_or(path));
-        let inbound = self.inbound(request.headers());
-        if is_left_out(inbound.context().span().span_context()) {
-            return (Span::off(), Some(inbound.context().clone()));
-        }
-        let session = self.session(tracer, request, &name);
+        let inbound = self.inbound(tracer, request.headers());
+        let (session, is_new) = self.session(tracer, request, &name);
         let mut builder = tracer.span(name).kind(SpanKind::Server).event_type(EventType::Chain);
         builder = builder.parent(inbound.context());
         if let Some(session) = &session {
             builder = builder.session(session);
         }
         let span = builder.start();
+        // A session without a span would be empty.
+        session.iter().filter(|_| is_new && span.is_live()).for_each(|session| session.tell(None, None));
         if span.is_off() {
             let context = inbound.in_scope(|| session.map_or_else(|| inbound.context().clone(), |it| it.context()));
             return (span, Some(context));
@@ -121,15 +122,16 @@ impl RequestLayer {
         (span, None)
     }
 
-    fn session<B>(&self, tracer: &HoneyHiveTracer, request: &Request<B>, name: &str) -> Option<Session> {
-        match &self.sessions {
-            Sessions::Ambient => None,
-            Sessions::PerRequest => Some(tracer.new_session(name)),
-            Sessions::Header(header) => {
-                let id = request.headers().get(header).and_then(|id| id.to_str().ok());
-                let id = id.filter(|id| !id.trim().is_empty());
-                Some(id.map_or_else(|| tracer.new_session(name), |id| tracer.resume_session(id)))
-            }
+    /// Returns the session of a request, and whether it is a new one.
+    fn session<B>(&self, tracer: &HoneyHiveTracer, request: &Request<B>, name: &str) -> (Option<Session>, bool) {
+        let id = match &self.sessions {
+            Sessions::Ambient => return (None, false),
+            Sessions::PerRequest => None,
+            Sessions::Header(header) => request.headers().get(header).and_then(|id| id.to_str().ok()),
+        };
+        match id.filter(|id| !id.trim().is_empty()) {
+            Some(id) => (Some(tracer.resume_session(id)), false),
+            None => (Some(Session::of(tracer, SessionTag::new(new_id(), Some(name)))), true),
         }
     }
 }

@@ -69,7 +69,8 @@ fn child() {
             }
         }
         "signals" => {
-            honeyhive_core::flush_on_signals(LIMIT).unwrap();
+            // As long as it takes: a second signal ends it all the same.
+            honeyhive_core::flush_on_signals(Duration::MAX).unwrap();
             let mut producer = Producer::new(builder(&url, &spool).durability(Durability::Memory).build().unwrap());
             producer.produce(count);
             println!("ready");
@@ -115,6 +116,7 @@ fn child() {
         }
         "outage" => outage(&url, &spool, count),
         "fork" => fork(&mut Producer::new(build()), count),
+        "fork-signals" => fork_with_signals(),
         "runtimes" => runtimes(&mut Producer::new(build()), count),
         "nobody" => {
             // No thread can be had: spans are counted, nothing panics.
@@ -186,6 +188,23 @@ fn f46_a_long_outage() {
             grown as f64 / 1_048_576.0
         ),
     );
+}
+
+/// A forked process, in which nobody waits for signals, ends by them as without us.
+#[allow(unsafe_code, reason = "a test of fork needs fork")]
+fn fork_with_signals() {
+    honeyhive_core::flush_on_signals(LIMIT).unwrap();
+    // SAFETY: the child does nothing but wait.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        thread::park_timeout(LIMIT);
+        std::process::exit(3);
+    }
+    thread::park_timeout(Duration::from_millis(100));
+    let pid = Pid::from_raw(pid).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let (_, status) = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap();
+    println!("the child ended by {:?}", status.terminating_signal());
 }
 
 #[allow(unsafe_code, reason = "a test of fork needs fork")]
@@ -541,9 +560,13 @@ fn f38_signals() {
         stage.next_run();
         assert_eq!(older_than(&stage, Duration::from_millis(200)), 0, "{name}");
     }
-    for sent in [Signal::TERM, Signal::INT] {
+    for sent in [Signal::TERM, Signal::INT, Signal::HUP] {
         flushed_by(sent);
     }
+    ended_by_the_second();
+    let output = Stage::new().run("fork-signals");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains(&format!("the child ended by {:?}", Some(Signal::TERM.as_raw()))), "{said}");
     note(
         "F38",
         "TERM, INT and HUP with their default: no handler of ours, the next run delivers; with `flush_on_signals`: all sent, and \
@@ -564,6 +587,23 @@ fn flushed_by(sent: Signal) {
     signal(child.id(), sent);
     assert_eq!(child.wait().unwrap().signal(), Some(sent.as_raw()));
     assert_eq!(stage.missing(), []);
+}
+
+/// Who does not want to wait for a server that hangs sends the signal again.
+fn ended_by_the_second() {
+    use std::os::unix::process::ExitStatusExt;
+    let stage = Stage::new();
+    stage.oracle.always(Step::Slow(Duration::from_secs(5)));
+    let mut child = stage.command("signals").stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line.contains("ready")));
+    let started = Instant::now();
+    signal(child.id(), Signal::TERM);
+    thread::park_timeout(Duration::from_millis(200));
+    let held_up = child.try_wait().unwrap().is_none();
+    signal(child.id(), Signal::TERM);
+    assert_eq!(child.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
+    assert!(held_up && started.elapsed() < Duration::from_millis(1_200), "{held_up} {:?}", started.elapsed());
 }
 
 #[test]

@@ -53,7 +53,9 @@ impl<H: HttpClientExt> HttpClientExt for RigHttp<H> {
         let request = request.map(Into::into);
         let exchange = begin(&request, |body: &Bytes| body.clone());
         let context = context(exchange.as_ref());
-        lazy(self.inner.send::<Bytes, Bytes>(request), exchange).with_context(context)
+        // A client may look at the context before its future is polled.
+        let sent = within(&context, || self.inner.send::<Bytes, Bytes>(request));
+        lazy(sent, exchange).with_context(context)
     }
 
     fn send_multipart<U>(
@@ -65,7 +67,8 @@ impl<H: HttpClientExt> HttpClientExt for RigHttp<H> {
     {
         let exchange = begin(&request, texts);
         let context = context(exchange.as_ref());
-        lazy(self.inner.send_multipart::<Bytes>(request), exchange).with_context(context)
+        let sent = within(&context, || self.inner.send_multipart::<Bytes>(request));
+        lazy(sent, exchange).with_context(context)
     }
 
     async fn send_streaming<T>(&self, request: Request<T>) -> Result<StreamingResponse>
@@ -95,6 +98,11 @@ fn begin<T>(request: &Request<T>, body: impl FnOnce(&T) -> Bytes) -> Option<Exch
 
 fn context(exchange: Option<&Exchange>) -> Context {
     exchange.map_or_else(Context::current, Exchange::context)
+}
+
+fn within<R>(context: &Context, work: impl FnOnce() -> R) -> R {
+    let _inside = context.clone().attach();
+    work()
 }
 
 /// The texts of a form, without its files.
@@ -138,8 +146,18 @@ fn failed(exchange: &mut Exchange, error: &Error) {
             exchange.data(body.as_bytes());
             exchange.end();
         }
+        Error::Instance(cause) => exchange.disconnected(timed_out(&**cause)),
         _ => exchange.disconnected(false),
     }
+}
+
+/// Tells a timeout by what the transport, of whatever crate, says.
+fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_timeout = |error: &(dyn std::error::Error + 'static)| {
+        let said = error.to_string();
+        said.contains("timed out") || said.contains("timeout")
+    };
+    std::iter::successors(Some(error), |error| error.source()).any(is_timeout)
 }
 
 /// The stream of an answer that an exchange looks at.

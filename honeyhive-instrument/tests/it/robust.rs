@@ -164,10 +164,12 @@ fn walk(json: &Json, pointer: String, out: &mut Vec<String>) {
 
 #[tokio::test]
 async fn chunks_of_any_size_give_the_same_span() {
+    let mut traced = 0;
     for recorded in short_streams().iter().take(20) {
         let pieces: Vec<_> = [usize::MAX, 1, 2, 3, 5, 64].map(Split::Pieces).into();
-        all_give_the_same_span(recorded, pieces).await;
+        traced += all_give_the_same_span(recorded, pieces).await;
     }
+    assert!(traced >= 6, "{traced}");
 }
 
 #[tokio::test]
@@ -189,7 +191,8 @@ fn short_streams() -> Vec<Recorded> {
     Recorded::all().into_iter().filter(is_short_stream).collect()
 }
 
-async fn all_give_the_same_span(recorded: &Recorded, splits: Vec<Split>) {
+/// Returns how many spans there were.
+async fn all_give_the_same_span(recorded: &Recorded, splits: Vec<Split>) -> usize {
     let _turn = turn().await;
     let recorder = Recorder::new();
     let tracer = recorder.tracer();
@@ -218,9 +221,11 @@ async fn all_give_the_same_span(recorded: &Recorded, splits: Vec<Split>) {
         format!("{:?}", span.attributes().into_iter().filter(|(key, _)| kept(key)).collect::<Vec<_>>())
     };
     let mut shown: Vec<String> = recorder.spans().iter().map(shown).collect();
-    assert_eq!(shown.len() % splits.len(), 0, "{}", recorded.name);
+    let spans = shown.len();
+    assert!(spans == splits.len() || spans == 0, "{}: {spans} spans", recorded.name);
     shown.dedup();
     assert!(shown.len() <= 1, "{}: {shown:?}", recorded.name);
+    spans
 }
 
 #[tokio::test]

@@ -146,6 +146,7 @@ async fn of_baggage_only_what_is_trusted_is_kept_and_goes_on() {
     let span = recorder.span("GET /").unwrap();
     assert_eq!(span.attribute("baggage.tenant"), Some(json!("acme")));
     assert_eq!((span.attribute("baggage.user"), span.attribute("baggage.debug")), (None, None));
+    assert!(!kept.contains("session_id"), "nobody trusts it here: {kept}");
     let by_default = serve(Router::new().route("/", onward).layer(layer())).await;
     assert!(!ask(by_default).await.contains("tenant"));
 }
@@ -162,4 +163,21 @@ async fn tonics_metadata_carries_a_trace() {
     let inbound = propagation::extract(request.metadata().as_ref());
     inbound.in_scope(|| tracer.start_span("serve").end());
     assert_eq!(recorder.tree(), "tool call\n  tool serve\n");
+}
+
+#[tokio::test]
+async fn requests_that_are_left_out_open_no_sessions() {
+    let _turn = TURN.lock().await;
+    let backend = honeyhive_core::testing::FakeBackend::start().unwrap();
+    let tracer = HoneyHiveTracer::init().api_key("k").server_url(backend.url()).sample_rate(0.0);
+    let tracer = tracer.durability(honeyhive_core::Durability::Memory).build().unwrap();
+    set_default_tracer(&tracer);
+    let served = get(async || current_tracer().unwrap().session().id().to_owned());
+    let url = serve(Router::new().route("/", served).layer(layer().session_per_request())).await;
+    for _ in 0..5 {
+        reqwest::get(&url).await.unwrap();
+    }
+    assert!(tracer.flush_async(std::time::Duration::from_secs(10)).await.is_complete());
+    let received = backend.received();
+    assert_eq!((received.sessions().len(), received.events().len()), (1, 0), "the tracer's own");
 }

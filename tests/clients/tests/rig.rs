@@ -128,3 +128,31 @@ async fn a_form_is_read_without_its_file_and_arrives_whole() {
     let spans = format!("{:?}", recorder.spans());
     assert!(spans.contains("whisper-1") && !spans.contains("canary"), "{spans}");
 }
+
+#[tokio::test]
+async fn a_hook_inside_a_hook_opens_no_span_and_a_timeout_is_named() {
+    let server = server();
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let instrumentor = openinference::OpenAIInstrumentor::new();
+    instrumentor.instrument(tracer.provider()).unwrap();
+    let request = || {
+        Request::post(server.url() + "/v1/chat/completions")
+            .body(br#"{"model":"gpt-4o","messages":[]}"#.to_vec())
+            .unwrap()
+    };
+    let twice = RigHttp::new(traced());
+    twice.send::<_, Vec<u8>>(request()).await.unwrap().into_body().await.unwrap();
+    assert_eq!(recorder.tree(), "model ChatCompletion\n");
+    let slow = LoopbackServer::start(|_| Reply::json(200, CHAT).delay(Duration::from_secs(5))).unwrap();
+    let client = rig_reqwest::reqwest::Client::builder().timeout(Duration::from_millis(50)).build().unwrap();
+    let impatient = RigHttp::new(rig_reqwest::ReqwestClient::from(client));
+    let request = Request::post(slow.url() + "/v1/chat/completions").body(br#"{"model":"gpt-4o"}"#.to_vec()).unwrap();
+    assert!(impatient.send::<_, Vec<u8>>(request).await.is_err());
+    instrumentor.uninstrument();
+    assert!(
+        recorder.tree().ends_with("model ChatCompletion ! APITimeoutError: Request timed out.\n"),
+        "{}",
+        recorder.tree()
+    );
+}
