@@ -26,6 +26,8 @@
 //! | evaluate a function over a dataset | [`evaluate`] |
 //! | group a conversation or a request | [`HoneyHiveTracer::new_session`], [`Session`] |
 //! | add feedback to an event later, by its id | [`HoneyHiveTracer::update_event`] |
+//! | tell of what was not traced, read events back | [`HoneyHiveTracer::create_event`], [`HoneyHiveTracer::export_events`] |
+//! | record a share of traces, or show less of a span | [`TracerBuilder::sample_rate`], [`Visibility`] |
 //! | go on with a trace in another service | [`propagation`] |
 //! | live beside other OpenTelemetry code | [`HoneyHiveTracer::integration`] |
 //! | know what arrived | [`HoneyHiveTracer::flush`], [`Report`] |
@@ -48,9 +50,11 @@
 //! | `aws-sdk-bedrockruntime` | aws-smithy-runtime-api 1 | the hook for its client |
 //! | `hdrhistogram` | hdrhistogram 7 | [`route::ProviderMonitor`] |
 //! | `indicatif` | indicatif 0.18 | a progress bar of [`evaluate`] |
+//! | `signal-hook` | signal-hook 0.4 | `flush_on_signals` (Unix) |
 //! | `statrs` | statrs 0.19 | [`route::AbTest`] |
 //! | `genai-prices` | genai-prices 0.2 | prices of model calls, [`instrument::pricing`] |
 //! | `reqwest` | reqwest 0.13, reqwest-middleware | the hook for reqwest clients |
+//! | `rig-http` | rig-http 0.44 (Rust 1.95) | the hook for rig's clients |
 //! | `rmcp` | rmcp 3 | the hooks for its clients and servers |
 //! | `tracing-subscriber` | tracing-subscriber 0.3 | the layer for crates that emit `gen_ai` spans |
 //! | `tower-service` | tower-service 0.3 | [`propagation::RequestLayer`], for servers such as axum |

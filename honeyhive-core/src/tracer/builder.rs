@@ -62,8 +62,8 @@ impl TracerBuilder {
         self
     }
 
-    /// Sets a key that can do nothing but write traces, sessions and events. Used instead of the
-    /// project key. Defaults to `HH_INGESTION_API_KEY`.
+    /// Sets a key that can do nothing but write traces, sessions and events, which then go with it. Reading events and
+    /// datasets and telling of evaluation runs takes the project key. Defaults to `HH_INGESTION_API_KEY`.
     pub fn ingestion_api_key(mut self, key: impl Into<String>) -> Self {
         self.explicit.ingestion_api_key = Some(Secret::new(key));
         self
