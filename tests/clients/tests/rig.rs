@@ -16,12 +16,16 @@ use rig_core::{
     providers::{anthropic::AnthropicConfig, openai::OpenAIConfig},
 };
 use serde_json::json;
+use tokio::sync::Mutex;
 use tracing_subscriber::layer::SubscriberExt;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../honeyhive-instrument/fixtures/");
 const CHAT: &str = r#"{"id":"c-1","object":"chat.completion","created":1,"model":"gpt-4o","choices":[{"index":0,
     "message":{"role":"assistant","content":"Paris."},"finish_reason":"stop"}],
     "usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}"#;
+
+/// The registry of instrumentors is one per process: tests take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 fn http() -> DynHttpClient {
     DynHttpClient::new(rig_reqwest::shared())
@@ -52,6 +56,7 @@ fn server() -> LoopbackServer {
 
 #[tokio::test]
 async fn calls_streams_and_errors_of_two_providers() {
+    let _turn = TURN.lock().await;
     let server = server();
     let recorder = Recorder::new();
     let tracer = recorder.tracer();
@@ -91,6 +96,7 @@ async fn calls_streams_and_errors_of_two_providers() {
 
 #[tokio::test]
 async fn under_rigs_own_span_there_is_no_second_one() {
+    let _turn = TURN.lock().await;
     let server = server();
     let recorder = Recorder::new();
     let tracer = recorder.tracer();
@@ -109,6 +115,7 @@ async fn under_rigs_own_span_there_is_no_second_one() {
 
 #[tokio::test]
 async fn a_form_is_read_without_its_file_and_arrives_whole() {
+    let _turn = TURN.lock().await;
     let server = server();
     let recorder = Recorder::new();
     let tracer = recorder.tracer();
@@ -131,6 +138,7 @@ async fn a_form_is_read_without_its_file_and_arrives_whole() {
 
 #[tokio::test]
 async fn a_hook_inside_a_hook_opens_no_span_and_a_timeout_is_named() {
+    let _turn = TURN.lock().await;
     let server = server();
     let recorder = Recorder::new();
     let tracer = recorder.tracer();
