@@ -22,8 +22,8 @@ const fn budget(peer: &'static str, scenario: &'static str, instructions: f64, a
 const BUDGETS: [Budget; 5] = [
     budget("honeyhive-off", "off", 20.0, 0.0),
     budget("honeyhive-off", "off-enrich", 25.0, 0.0),
-    budget("honeyhive", "sync", 2_050.0, 2.0),
-    budget("honeyhive", "attributes", 3_450.0, 2.0),
+    budget("honeyhive", "sync", 2_100.0, 2.0),
+    budget("honeyhive", "attributes", 3_600.0, 2.0),
     budget("honeyhive", "nested", 21_000.0, 22.0),
 ];
 
