@@ -19,9 +19,10 @@ mod peers;
 #[path = "speed/table.rs"]
 mod table;
 
-use std::{env, hint::black_box, process::ExitCode, sync::Barrier, thread, time::Duration};
+use std::{env, hint::black_box, process::ExitCode, sync::Barrier, thread};
 
-use rustix::time::{ClockId, clock_gettime};
+use honeyhive_benches::cpu_time;
+use rustix::time::ClockId;
 
 /// Samples of a process, where no other number is asked for.
 const SAMPLES: usize = 40;
@@ -50,12 +51,6 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// CPU time of this thread: another process's turn is not ours.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-}
-
 fn measure(peer: &str, scenario: &str, samples: usize) -> Option<Cost> {
     let peer = peers::find(peer)?;
     let (body, threads) = match scenario {
@@ -81,9 +76,9 @@ fn sample(peer: &dyn peers::Peer, scenario: &str, samples: usize, barrier: &Barr
     let calls = peers::calls(scenario);
     let sample = |_| {
         barrier.wait();
-        let (allocations, start) = (allocations::of_thread(), cpu_time());
+        let (allocations, start) = (allocations::of_thread(), cpu_time(ClockId::ThreadCPUTime));
         black_box(peer.run(scenario, calls));
-        let (took, allocations) = (cpu_time() - start, allocations::of_thread() - allocations);
+        let (took, allocations) = (cpu_time(ClockId::ThreadCPUTime) - start, allocations::of_thread() - allocations);
         barrier.wait();
         peer.flush();
         let per_call = |total: f64| total / calls as f64;

@@ -37,6 +37,7 @@ mod signals;
 pub(crate) mod spool;
 pub mod store;
 mod stored;
+mod tries;
 mod verdict;
 pub(crate) mod worker;
 
@@ -99,6 +100,13 @@ pub enum Sent {
         /// Why, without secrets.
         reason: String,
     },
+}
+
+impl Sent {
+    /// Returns whether another try may go better.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Retry { .. } | Self::TimedOut | Self::Unsure { .. })
+    }
 }
 
 /// Future of [`Exporter::export`].

@@ -16,6 +16,20 @@ use serde_json::{Value as Json, json};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// A fake server and a tracer that sends to it.
+fn backend() -> (FakeBackend, HoneyHiveTracer) {
+    static SPOOLS: AtomicUsize = AtomicUsize::new(0);
+    let spool = format!("honeyhive-evaluate-{}-{}", std::process::id(), SPOOLS.fetch_add(1, Ordering::SeqCst));
+    let backend = FakeBackend::start().unwrap();
+    let tracer = HoneyHiveTracer::init()
+        .api_key("hh_0123456789abcdef0123456789abcdef")
+        .server_url(backend.url())
+        .spool_dir(std::env::temp_dir().join(spool))
+        .build()
+        .unwrap();
+    (backend, tracer)
+}
+
 fn capitals() -> Dataset {
     Dataset::of([
         json!({ "inputs": { "country": "France" }, "ground_truth": "Paris" }),
@@ -85,13 +99,7 @@ async fn scores_are_metrics_of_traces_that_name_run_dataset_and_datapoint() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn honeyhive_is_told_of_the_run_in_the_order_of_its_python_sdk() {
-    let backend = FakeBackend::start().unwrap();
-    let tracer = HoneyHiveTracer::init()
-        .api_key("hh_0123456789abcdef0123456789abcdef")
-        .server_url(backend.url())
-        .spool_dir(std::env::temp_dir().join(format!("honeyhive-evaluate-{}", std::process::id())))
-        .build()
-        .unwrap();
+    let (backend, tracer) = backend();
     let report = Evaluation::new("capitals", capitals()).evaluator("exact", exact).run(&tracer, capital).await;
     assert!(tracer.shutdown_async(LIMIT).await.is_complete());
     let received = backend.received();
@@ -150,15 +158,9 @@ async fn so_many_cases_run_at_a_time_and_panics_cost_their_case_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dataset_of_honeyhives_is_read_and_its_run_belongs_to_it() {
-    let backend = FakeBackend::start().unwrap();
     let point = |n: usize| json!({ "id": format!("p-{n}"), "inputs": { "n": n }, "ground_truth": { "double": 2 * n } });
+    let (backend, tracer) = backend();
     backend.keep_dataset("ds-1", (0..250).map(point));
-    let tracer = HoneyHiveTracer::init()
-        .api_key("hh_0123456789abcdef0123456789abcdef")
-        .server_url(backend.url())
-        .spool_dir(std::env::temp_dir().join(format!("honeyhive-dataset-{}", std::process::id())))
-        .build()
-        .unwrap();
     let dataset = Dataset::honeyhive(&tracer, "ds-1").await.unwrap();
     assert_eq!((dataset.id(), dataset.cases().len(), dataset.cases()[249].id.as_str()), ("ds-1", 250, "p-249"));
     let report = Evaluation::new("doubles", dataset)

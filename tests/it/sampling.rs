@@ -9,7 +9,7 @@ use crate::LIMIT;
 
 fn recorded(set: impl FnOnce(honeyhive::TracerBuilder) -> honeyhive::TracerBuilder) -> (Recorder, HoneyHiveTracer) {
     let recorder = Recorder::new();
-    let tracer = set(HoneyHiveTracer::init().exporter(recorder.clone())).build().unwrap();
+    let tracer = recorder.tracer_with(set);
     (recorder, tracer)
 }
 

@@ -132,10 +132,15 @@ fn lint() -> Outcome {
     deny()
 }
 
+/// Returns whether cargo has a subcommand.
+fn is_installed(subcommand: &str) -> bool {
+    let asked = Command::new(env!("CARGO")).args([subcommand, "--version"]).output();
+    asked.is_ok_and(|output| output.status.success())
+}
+
 /// Checks licences and advisories where cargo-deny is installed.
 fn deny() -> Outcome {
-    let installed = Command::new(env!("CARGO")).args(["deny", "--version"]).output();
-    match installed.is_ok_and(|output| output.status.success()) {
+    match is_installed("deny") {
         true => cargo(&["deny", "check", "licenses", "bans", "sources"]),
         false => {
             println!("deny: SKIPPED, cargo-deny is not installed");

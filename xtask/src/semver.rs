@@ -3,7 +3,7 @@
 
 use std::{env, process::Command};
 
-use crate::{Outcome, cargo, root};
+use crate::{Outcome, cargo, is_installed, root};
 
 const PUBLISHED: [&str; 5] =
     ["honeyhive", "honeyhive-core", "honeyhive-instrument", "honeyhive-route", "honeyhive-evaluate"];
@@ -13,8 +13,7 @@ pub(crate) fn run() -> Outcome {
         println!("semver: SKIPPED, nothing was released yet; name a revision: cargo xtask semver <revision>");
         return Ok(());
     };
-    let installed = Command::new(env!("CARGO")).args(["semver-checks", "--version"]).output();
-    if !installed.is_ok_and(|output| output.status.success()) {
+    if !is_installed("semver-checks") {
         println!("semver: SKIPPED, cargo-semver-checks is not installed");
         return Ok(());
     }

@@ -11,6 +11,7 @@ use std::{
 
 use fastrace::prelude::{LocalSpan, Span as FastSpan, SpanContext as FastContext};
 use fastrace_opentelemetry::OpenTelemetryReporter;
+use honeyhive_benches::cpu_time;
 use honeyhive_core::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent};
 use opentelemetry::{
     InstrumentationScope, KeyValue,
@@ -22,7 +23,7 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{SdkTracer, SdkTracerProvider, SpanData, SpanExporter},
 };
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -56,7 +57,7 @@ pub(crate) fn run(peer: &str, scenario: &str, url: &str, spool: &str) {
 
 fn play(peer: &mut dyn Peer, scenario: &str) -> (u64, String) {
     let burst = |peer: &mut dyn Peer, count: u64| {
-        let (started, cpu) = (Instant::now(), cpu_time());
+        let (started, cpu) = (Instant::now(), cpu_time(ClockId::ProcessCPUTime));
         peer.make(count);
         let made = started.elapsed();
         let said = peer.stop(LIMIT);
@@ -68,7 +69,7 @@ fn play(peer: &mut dyn Peer, scenario: &str) -> (u64, String) {
         "burst-1m" => burst(peer, 1_000_000),
         "lossless" => {
             // As much at a time as the stock queue holds.
-            let (started, cpu) = (Instant::now(), cpu_time());
+            let (started, cpu) = (Instant::now(), cpu_time(ClockId::ProcessCPUTime));
             let mut making = Duration::ZERO;
             for _ in 0..133 {
                 let began = Instant::now();
@@ -112,12 +113,6 @@ fn play(peer: &mut dyn Peer, scenario: &str) -> (u64, String) {
     }
 }
 
-/// CPU time of the whole process.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-}
-
 /// What was said, nanoseconds of the caller a span, milliseconds, microseconds of CPU a span, most memory in MB.
 fn figures(said: String, made: Duration, took: Duration, cpu: Duration, count: u64) -> String {
     let each = |time: Duration| time.as_secs_f64() / count as f64;
@@ -128,7 +123,7 @@ fn figures(said: String, made: Duration, took: Duration, cpu: Duration, count: u
         "{said}\t{:.0}\t{:.0}\t{:.2}\t{:.0}",
         each(made) * 1e9,
         took.as_secs_f64() * 1e3,
-        each(cpu_time() - cpu) * 1e6,
+        each(cpu_time(ClockId::ProcessCPUTime) - cpu) * 1e6,
         peak.unwrap_or(f64::NAN) / 1e3,
     )
 }

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use honeyhive_benches::verdict;
+
 use super::sink::{Mood, Sink};
 
 const PEERS: [&str; 3] = ["honeyhive", "opentelemetry", "fastrace"];
@@ -70,10 +72,6 @@ pub(crate) fn throughputs(peers: &[&str]) {
         let measured = format!("{lost} lost, {peak:.0} MB in the worst of five");
         verdict("flood of 200,000", "0 lost within 32 MB", &measured, lost == 0 && peak <= 32.0);
     }
-}
-
-fn verdict(what: &str, target: &str, measured: &str, met: bool) {
-    println!("| {what} | {target} | {measured} | {} |", if met { "met" } else { "missed" });
 }
 
 struct Spool(std::path::PathBuf);

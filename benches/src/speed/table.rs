@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, env, process::Command};
 
+use honeyhive_benches::verdict;
+
 use super::Cost;
 
 const ROUNDS: usize = 5;
@@ -103,12 +105,12 @@ pub(crate) fn print() {
 fn own_verdicts(costs: &Costs) {
     let nanos = |scenario| median(costs, "honeyhive", scenario).map(|cost| cost.nanos);
     if let (Some(one), Some(two)) = (nanos("attributes"), nanos("two-threads")) {
-        line("two threads", "≤ 1.1 × one", &format!("{:.2}", two / one), two <= 1.1 * one);
+        verdict("two threads", "≤ 1.1 × one", &format!("{:.2}", two / one), two <= 1.1 * one);
     }
     for (scenario, what, most) in [("exchange", "a model call read", 25.0), ("chunk", "a piece of a stream read", 2.0)]
     {
         if let Some(micros) = nanos(scenario).map(|nanos| nanos / 1e3) {
-            line(what, &format!("≤ {most} µs"), &format!("{micros:.1} µs"), micros <= most);
+            verdict(what, &format!("≤ {most} µs"), &format!("{micros:.1} µs"), micros <= most);
         }
     }
 }
@@ -123,7 +125,7 @@ fn verdicts(costs: &Costs, scenario: &Scenario) {
         && scenario.name.starts_with("off")
     {
         let target = if scenario.name == "off" { 0.5 } else { 2.0 };
-        line(
+        verdict(
             scenario.what,
             &format!("≤ +{target} ns over plain"),
             &format!("+{:.1} ns", off - plain),
@@ -141,12 +143,8 @@ fn verdicts(costs: &Costs, scenario: &Scenario) {
 fn ratio(nanos: &impl Fn(&'static str) -> Option<f64>, ours: &'static str, what: &str, peer: &'static str, most: f64) {
     if let (Some(ours), Some(theirs)) = (nanos(ours), nanos(peer)) {
         let ratio = ours / theirs;
-        line(what, &format!("≤ {most} × {peer}"), &format!("{ratio:.2}"), ratio <= most);
+        verdict(what, &format!("≤ {most} × {peer}"), &format!("{ratio:.2}"), ratio <= most);
     }
-}
-
-fn line(what: &str, target: &str, measured: &str, met: bool) {
-    println!("| {what} | {target} | {measured} | {} |", if met { "met" } else { "missed" });
 }
 
 fn measure(peer: &str, scenario: &str) -> Option<Cost> {

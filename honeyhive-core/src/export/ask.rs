@@ -14,14 +14,13 @@ use super::{
     apart::{apart, apart_async},
     http::{Link, Server},
     plan::Calls,
+    queue::MAX_LIMIT,
+    tries::tries,
 };
 use crate::HoneyHiveTracer;
 
-/// How often a question is asked.
-const TRIES: u32 = 3;
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// Longer than anybody waits.
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How long is waited before a question is asked again.
+const WAITS: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
 
 /// A question to HoneyHive that was not answered.
 ///
@@ -80,20 +79,9 @@ impl Desk {
     /// Asks, up to three times.
     pub(crate) async fn ask(&self, question: &Question<'_>) -> Result<Json, RequestError> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        let answer = tokio::time::timeout(left, self.ask_again(question)).await;
+        let passing = |answer: &Result<Json, RequestError>| answer.as_ref().is_err_and(RequestError::is_passing);
+        let answer = tokio::time::timeout(left, tries(WAITS, passing, || self.ask_once(question))).await;
         answer.unwrap_or_else(|_| Err(RequestError::new("no answer in time")))
-    }
-
-    async fn ask_again(&self, question: &Question<'_>) -> Result<Json, RequestError> {
-        let mut wait = FIRST_WAIT;
-        for _ in 1..TRIES {
-            match self.ask_once(question).await {
-                Err(error) if error.is_passing() => tokio::time::sleep(wait).await,
-                answer => return answer,
-            }
-            wait *= 2;
-        }
-        self.ask_once(question).await
     }
 
     async fn ask_once(&self, question: &Question<'_>) -> Result<Json, RequestError> {
@@ -118,8 +106,7 @@ async fn at_desk<T>(
     talk: impl AsyncFnOnce(Desk) -> Result<T, RequestError>,
 ) -> Result<T, RequestError> {
     let link = server.connect().map_err(RequestError::new)?;
-    let now = Instant::now();
-    talk(Desk { link, deadline: now.checked_add(limit).unwrap_or(now + FOR_EVER) }).await
+    talk(Desk { link, deadline: Instant::now() + limit.min(MAX_LIMIT) }).await
 }
 
 fn no_thread<T>(error: io::Error) -> Result<T, RequestError> {

@@ -15,10 +15,8 @@ use std::{
 
 use once_cell::sync::OnceCell;
 
-use super::queue::Queue;
+use super::queue::{MAX_LIMIT, Queue};
 
-/// What a limit without end comes to.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Longest that the end of the process is held up.
 const LIMIT: Duration = Duration::from_millis(1500);
 
@@ -107,8 +105,7 @@ pub(super) fn flush_all(limit: Duration) {
     let Some(queues) = queues() else { return };
     let live: Vec<_> = queues.iter().filter_map(Weak::upgrade).collect();
     drop(queues);
-    let now = Instant::now();
-    let deadline = now.checked_add(limit).unwrap_or(now + LONGEST);
+    let deadline = Instant::now() + limit.min(MAX_LIMIT);
     for queue in live {
         let _ = queue.shutdown(deadline.saturating_duration_since(Instant::now()));
     }

@@ -21,6 +21,7 @@ use super::{
     rest::Rest,
     spool,
     store::{self, Kind},
+    tries::tries,
 };
 use crate::{
     HoneyHiveTracer,
@@ -32,8 +33,8 @@ const SET_ASIDE: &str = "sending";
 /// Most spans and bytes of a request.
 const MAX_SPANS: usize = 512;
 const MAX_BYTES: usize = 4 << 20;
-/// How often a request is tried.
-const TRIES: u32 = 3;
+/// How long is waited before a request is tried again.
+const WAITS: [Duration; 2] = [Duration::from_millis(200); 2];
 
 /// What [`HoneyHiveTracer::forward`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -179,16 +180,8 @@ async fn send_segment(link: &Link, path: &Path) -> bool {
 }
 
 async fn arrives(link: &Link, batch: &Batch) -> bool {
-    for tries_left in (0..TRIES).rev() {
-        match link.traces(batch).await {
-            Sent::Done | Sent::Partial { .. } => return true,
-            Sent::Retry { .. } | Sent::TimedOut | Sent::Unsure { .. } if tries_left > 0 => {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            _ => return false,
-        }
-    }
-    false
+    let sent = tries(WAITS, Sent::is_passing, || link.traces(batch)).await;
+    matches!(sent, Sent::Done | Sent::Partial { .. })
 }
 
 /// Renames a file; gives none where it is gone.

@@ -36,7 +36,7 @@ const MAX_CALLS: usize = 10_000;
 /// Share of the memory that they may take.
 const CALLS_SHARE: usize = 4;
 /// Longest that anybody waits for a flush.
-const MAX_LIMIT: Duration = Duration::from_secs(24 * 3600);
+pub(super) const MAX_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// How much later than its deadline a flush is given up by who waits for it.
 const GRACE: Duration = Duration::from_millis(250);
 /// Memory is granted to a thread in parts of the whole of this size.

@@ -9,11 +9,12 @@ use super::{
     Sent,
     http::{Link, Server},
     local::CallLog,
+    tries::tries,
 };
 use crate::{api::Call, diag};
 
-/// How often a call is tried.
-const TRIES: u32 = 3;
+/// How long is waited before a call is tried again.
+const WAITS: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
 
 /// Where session and event calls go.
 #[derive(Clone, Debug)]
@@ -40,31 +41,16 @@ impl Rest {
 }
 
 async fn make(link: &Link, call: &Call) -> bool {
-    let mut wait = Duration::from_millis(200);
-    let mut trouble = String::new();
-    for tries_left in (0..TRIES).rev() {
-        match link.call(call.method(), call.path(), &call.body()).await {
-            Sent::Done | Sent::Partial { rejected: 0, .. } => return true,
-            Sent::Retry { reason, .. } | Sent::Unsure { reason } => trouble = reason,
-            Sent::TimedOut => trouble = "no answer in time".into(),
-            Sent::Partial { rejected, .. } => {
-                trouble = format!("{rejected} spans were rejected");
-                break;
-            }
-            Sent::Blocked { reason } | Sent::Refused { reason } => {
-                trouble = reason;
-                break;
-            }
-            Sent::TooLarge => {
-                trouble = "it is too large".into();
-                break;
-            }
+    let body = call.body();
+    let trouble = match tries(WAITS, Sent::is_passing, || link.call(call.method(), call.path(), &body)).await {
+        Sent::Done | Sent::Partial { rejected: 0, .. } => return true,
+        Sent::Partial { rejected, .. } => format!("{rejected} spans were rejected"),
+        Sent::Retry { reason, .. } | Sent::Unsure { reason } | Sent::Blocked { reason } | Sent::Refused { reason } => {
+            reason
         }
-        if tries_left > 0 {
-            tokio::time::sleep(wait).await;
-            wait *= 4;
-        }
-    }
+        Sent::TimedOut => "no answer in time".into(),
+        Sent::TooLarge => "it is too large".into(),
+    };
     diag::warn("call failed", &format!("{} {} failed ({trouble}); spans are not affected", call.method(), call.path()));
     false
 }

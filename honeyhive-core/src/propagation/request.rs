@@ -107,7 +107,9 @@ impl RequestLayer {
         }
         let span = builder.start();
         // A session without a span would be empty.
-        session.iter().filter(|_| is_new && span.is_live()).for_each(|session| session.tell(None, None));
+        if let Some(session) = session.as_ref().filter(|_| is_new && span.is_live()) {
+            session.tell(None, None);
+        }
         if span.is_off() {
             let context = inbound.in_scope(|| session.map_or_else(|| inbound.context().clone(), |it| it.context()));
             return (span, Some(context));

@@ -272,7 +272,7 @@ async fn nothing_is_read_for_a_tracer_that_is_disabled() {
 async fn calls_follow_what_sampling_decided_and_are_answered_either_way() {
     let _turn = turn().await;
     let (recorder, server) = (Recorder::new(), providers());
-    let tracer = HoneyHiveTracer::init().exporter(recorder.clone()).sample_rate(0.5).build().unwrap();
+    let tracer = recorder.tracer_with(|builder| builder.sample_rate(0.5));
     let openai = traceloop::OpenAIInstrumentor::new();
     openai.instrument(tracer.provider()).unwrap();
     let client = reqwest::Client::new().with_honeyhive();

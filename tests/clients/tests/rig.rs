@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use expect_test::expect;
 use futures::StreamExt;
-use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
+use honeyhive_core::{
+    HoneyHiveTracer,
+    testing::{LoopbackServer, Recorder, Reply},
+};
 use honeyhive_instrument::{
     hook::{RigHttp, TracingLayer},
     openinference, traceloop,
@@ -27,12 +30,14 @@ const CHAT: &str = r#"{"id":"c-1","object":"chat.completion","created":1,"model"
 /// The registry of instrumentors is one per process: tests take turns.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-fn http() -> DynHttpClient {
-    DynHttpClient::new(rig_reqwest::shared())
+fn traced() -> RigHttp<DynHttpClient> {
+    RigHttp::new(rig_reqwest::shared())
 }
 
-fn traced() -> RigHttp<DynHttpClient> {
-    RigHttp::new(http())
+fn recorded() -> (LoopbackServer, Recorder, HoneyHiveTracer) {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    (server(), recorder, tracer)
 }
 
 fn server() -> LoopbackServer {
@@ -57,9 +62,7 @@ fn server() -> LoopbackServer {
 #[tokio::test]
 async fn calls_streams_and_errors_of_two_providers() {
     let _turn = TURN.lock().await;
-    let server = server();
-    let recorder = Recorder::new();
-    let tracer = recorder.tracer();
+    let (server, recorder, tracer) = recorded();
     let (openai, anthropic) = (traceloop::OpenAIInstrumentor::new(), openinference::AnthropicInstrumentor::new());
     openai.instrument(tracer.provider()).unwrap();
     anthropic.instrument(tracer.provider()).unwrap();
@@ -97,9 +100,7 @@ async fn calls_streams_and_errors_of_two_providers() {
 #[tokio::test]
 async fn under_rigs_own_span_there_is_no_second_one() {
     let _turn = TURN.lock().await;
-    let server = server();
-    let recorder = Recorder::new();
-    let tracer = recorder.tracer();
+    let (server, recorder, tracer) = recorded();
     let instrumentor = traceloop::OpenAIInstrumentor::new();
     instrumentor.instrument(tracer.provider()).unwrap();
     let _subscriber =
@@ -116,9 +117,7 @@ async fn under_rigs_own_span_there_is_no_second_one() {
 #[tokio::test]
 async fn a_form_is_read_without_its_file_and_arrives_whole() {
     let _turn = TURN.lock().await;
-    let server = server();
-    let recorder = Recorder::new();
-    let tracer = recorder.tracer();
+    let (server, recorder, tracer) = recorded();
     let instrumentor = openinference::OpenAIInstrumentor::new();
     instrumentor.instrument(tracer.provider()).unwrap();
     let request = Request::post(server.url() + "/v1/audio/transcriptions")
@@ -139,9 +138,7 @@ async fn a_form_is_read_without_its_file_and_arrives_whole() {
 #[tokio::test]
 async fn a_hook_inside_a_hook_opens_no_span_and_a_timeout_is_named() {
     let _turn = TURN.lock().await;
-    let server = server();
-    let recorder = Recorder::new();
-    let tracer = recorder.tracer();
+    let (server, recorder, tracer) = recorded();
     let instrumentor = openinference::OpenAIInstrumentor::new();
     instrumentor.instrument(tracer.provider()).unwrap();
     let request = || {
