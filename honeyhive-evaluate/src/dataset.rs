@@ -1,5 +1,5 @@
-//! Cases to run: from a file of JSON lines, from the program, or from HoneyHive. Ids of the former are those that the Python SDK makes of the
-//! same data, so runs of both can be compared.
+//! Cases to run: from a file of JSON lines, from the program, or from HoneyHive. Ids of the former are those that the
+//! Python SDK makes of the same data, so runs of both can be compared.
 
 use std::{
     collections::BTreeMap,
@@ -29,6 +29,18 @@ pub struct Case {
     pub inputs: Json,
     /// What it should return, where that is known.
     pub ground_truth: Option<Json>,
+}
+
+impl Case {
+    fn new(id: String, point: Json) -> Self {
+        match point {
+            Json::Object(mut fields) if fields.contains_key("inputs") => {
+                let inputs = fields.remove("inputs").unwrap_or_default();
+                Self { id, inputs, ground_truth: fields.remove("ground_truth").filter(|truth| !truth.is_null()) }
+            }
+            inputs => Self { id, inputs, ground_truth: None },
+        }
+    }
 }
 
 /// Cases to run.
@@ -65,6 +77,7 @@ impl Dataset {
     pub fn of(points: impl IntoIterator<Item = Json>) -> Self {
         let points: Vec<Json> = points.into_iter().collect();
         let id = external_id(&python_json(&Json::Array(points.clone())));
+        let case = |(at, point): (usize, Json)| Case::new(own_id(at, &point), point);
         Self { id, cases: points.into_iter().enumerate().map(case).collect() }
     }
 
@@ -111,9 +124,8 @@ impl Dataset {
     pub async fn honeyhive(tracer: &HoneyHiveTracer, id: &str) -> Result<Self, DatasetError> {
         let points = calls::dataset(tracer, id, PATIENCE).await.map_err(|error| DatasetError(error.to_string()))?;
         let case = |(at, point): (usize, Json)| {
-            let id = point["id"].as_str().map(str::to_owned);
-            let case = case((at, point));
-            Case { id: id.unwrap_or(case.id), ..case }
+            let given = point["id"].as_str().map(str::to_owned);
+            Case::new(given.unwrap_or_else(|| own_id(at, &point)), point)
         };
         match points {
             points if points.is_empty() => Err(DatasetError(format!("dataset {id}: there is no case in it"))),
@@ -137,19 +149,13 @@ impl Dataset {
     }
 }
 
-fn case((index, point): (usize, Json)) -> Case {
+/// Returns the id of a case that HoneyHive does not know.
+fn own_id(index: usize, point: &Json) -> String {
     let given = [&point["id"], &point["datapoint_id"]].into_iter().find_map(Json::as_str).filter(|id| !id.is_empty());
-    let id = match given {
+    match given {
         Some(id) if id.starts_with(EXTERNAL) => id.to_owned(),
         Some(id) => format!("{EXTERNAL}{id}"),
-        None => external_id(&format!("{}{index}", python_json(&point))),
-    };
-    match point {
-        Json::Object(mut fields) if fields.contains_key("inputs") => {
-            let inputs = fields.remove("inputs").unwrap_or_default();
-            Case { id, inputs, ground_truth: fields.remove("ground_truth").filter(|truth| !truth.is_null()) }
-        }
-        inputs => Case { id, inputs, ground_truth: None },
+        None => external_id(&format!("{}{index}", python_json(point))),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use expect_test::expect;
 use honeyhive_core::{
-    HoneyHiveTracer,
+    Durability, HoneyHiveTracer,
     testing::{FakeBackend, Recorder},
 };
 use honeyhive_evaluate::{Dataset, Evaluation, Score};
@@ -18,13 +18,11 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// A fake server and a tracer that sends to it.
 fn backend() -> (FakeBackend, HoneyHiveTracer) {
-    static SPOOLS: AtomicUsize = AtomicUsize::new(0);
-    let spool = format!("honeyhive-evaluate-{}-{}", std::process::id(), SPOOLS.fetch_add(1, Ordering::SeqCst));
     let backend = FakeBackend::start().unwrap();
     let tracer = HoneyHiveTracer::init()
         .api_key("hh_0123456789abcdef0123456789abcdef")
         .server_url(backend.url())
-        .spool_dir(std::env::temp_dir().join(spool))
+        .durability(Durability::Memory)
         .build()
         .unwrap();
     (backend, tracer)

@@ -82,25 +82,18 @@ impl std::error::Error for InstrumentError {}
 
 /// The instrumentors, one row each; every module has all of them.
 macro_rules! rows {
-    ($module:ident, $convention:ident, $title:literal) => {
-        row!(
-            $module,
-            $convention,
-            $title,
-            OpenAIInstrumentor,
-            "openai",
-            "OpenAI, and every service that speaks its API,"
-        );
-        row!($module, $convention, $title, AnthropicInstrumentor, "anthropic", "Anthropic");
-        row!($module, $convention, $title, GoogleGenerativeAIInstrumentor, "google_genai", "Google AI (Gemini)");
-        row!($module, $convention, $title, BedrockInstrumentor, "bedrock", "AWS Bedrock");
-        row!($module, $convention, $title, GoogleADKInstrumentor, "google_adk", "agents, tools and models of adk-rust");
-        row!($module, $convention, $title, MCPInstrumentor, "mcp", "clients and servers of the Model Context Protocol");
+    ($of:tt) => {
+        row!($of, OpenAIInstrumentor, "openai", "OpenAI, and every service that speaks its API,");
+        row!($of, AnthropicInstrumentor, "anthropic", "Anthropic");
+        row!($of, GoogleGenerativeAIInstrumentor, "google_genai", "Google AI (Gemini)");
+        row!($of, BedrockInstrumentor, "bedrock", "AWS Bedrock");
+        row!($of, GoogleADKInstrumentor, "google_adk", "agents, tools and models of adk-rust");
+        row!($of, MCPInstrumentor, "mcp", "clients and servers of the Model Context Protocol");
     };
 }
 
 macro_rules! row {
-    ($module:ident, $convention:ident, $title:literal, $name:ident, $api:literal, $what:literal) => {
+    (($module:ident, $convention:ident, $title:literal), $name:ident, $api:literal, $what:literal) => {
         #[doc = concat!("Traces ", $what, " in the ", $title, " convention.")]
         ///
         /// Active from [`instrument`](Self::instrument) to [`uninstrument`](Self::uninstrument);
@@ -232,7 +225,7 @@ macro_rules! modules {
                 registry,
             };
 
-            rows!($module, $convention, $title);
+            rows!(($module, $convention, $title));
         }
     )*};
 }

@@ -80,14 +80,14 @@ impl Desk {
     pub(crate) async fn ask(&self, question: &Question<'_>) -> Result<Json, RequestError> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let passing = |answer: &Result<Json, RequestError>| answer.as_ref().is_err_and(RequestError::is_passing);
-        let answer = tokio::time::timeout(left, tries(WAITS, passing, || self.ask_once(question))).await;
+        let answer = tokio::time::timeout(left, tries(WAITS, passing, || self.ask_once(question, left))).await;
         answer.unwrap_or_else(|_| Err(RequestError::new("no answer in time")))
     }
 
-    async fn ask_once(&self, question: &Question<'_>) -> Result<Json, RequestError> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let (status, body) = self.link.ask(question, left).await.map_err(RequestError::new)?;
+    async fn ask_once(&self, question: &Question<'_>, limit: Duration) -> Result<Json, RequestError> {
+        let (status, body) = self.link.ask(question, limit).await.map_err(RequestError::new)?;
         let failed = |problem: String| Err(RequestError { status: Some(status), problem });
+        let Some(body) = body else { return failed("the answer is too large; ask for fewer events".into()) };
         match status {
             200..=299 => serde_json::from_slice(&body)
                 .or_else(|error| failed(format!("the answer of {} is no JSON: {error}", question.path))),

@@ -258,21 +258,17 @@ impl Link {
         }
     }
 
-    /// Asks for something, in at most `limit`; returns the status and the body, whatever they are.
-    pub(super) async fn ask(&self, question: &Question<'_>, limit: Duration) -> Result<(u16, Vec<u8>), String> {
+    /// Asks for something, in at most `limit`; returns the status and the body, whatever they are, but no body that
+    /// is too large.
+    pub(super) async fn ask(&self, question: &Question<'_>, limit: Duration) -> Result<(u16, Option<Vec<u8>>), String> {
         let mut request = self.request_to(question.method, question.path, question.query).timeout(limit);
         if let Some(body) = question.body {
             request = request.json(body);
         }
         let mut response = request.send().await.map_err(|error| plain(&error))?;
         let (status, mut body) = (response.status().as_u16(), vec![]);
-        while let Some(chunk) = response.chunk().await.map_err(|error| plain(&error))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_ANSWER {
-                return Err("the answer is too large; ask for fewer events".into());
-            }
-        }
-        Ok((status, body))
+        let fits = take_in(&mut response, &mut body, MAX_ANSWER).await.map_err(|error| plain(&error))?;
+        Ok((status, fits.then_some(body)))
     }
 
     /// Makes a call with a JSON body.
@@ -330,14 +326,20 @@ async fn read(mut response: reqwest::Response, advice: &Advice) -> Sent {
     let after = after.and_then(|value| verdict::retry_after(value, SystemTime::now()));
     let json = headers.get(CONTENT_TYPE).is_some_and(|ct| ct.as_bytes().starts_with(b"application/json"));
     let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
+    let _ = take_in(&mut response, &mut body, MAX_RESPONSE).await;
+    verdict::decide(status, after, Taken::read(&body, json), advice)
+}
+
+/// Reads a body, as far as it comes; false where it is larger than `most`, of which nothing is kept.
+async fn take_in(response: &mut reqwest::Response, body: &mut Vec<u8>, most: usize) -> reqwest::Result<bool> {
+    while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk);
-        if body.len() > MAX_RESPONSE {
+        if body.len() > most {
             body.clear();
-            break;
+            return Ok(false);
         }
     }
-    verdict::decide(status, after, Taken::read(&body, json), advice)
+    Ok(true)
 }
 
 /// Names a transport error without the URL, which users may have put more into than they should.

@@ -1,7 +1,7 @@
 //! The keys of a tracer, which can be replaced while the program runs. Traces, sessions and events go with the
 //! ingestion key where there is one; everything else takes the project key.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::secret::Secret;
 
@@ -9,12 +9,13 @@ use crate::secret::Secret;
 pub(crate) const INGESTION_PREFIX: &str = "hh_ingst_";
 
 /// Keys for one server.
-#[derive(Clone, Debug)]
-pub(crate) struct Keys {
+#[derive(Debug)]
+struct Keys {
     sent: Secret,
     project: Option<Secret>,
 }
 
+/// The same, to be shared and replaced.
 #[derive(Debug)]
 pub(crate) struct KeySlot(RwLock<Keys>);
 
@@ -23,19 +24,19 @@ impl KeySlot {
         Arc::new(Self(RwLock::new(Keys { sent, project })))
     }
 
-    fn keys(&self) -> Keys {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn keys(&self) -> RwLockReadGuard<'_, Keys> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the key that traces, sessions and events are sent with.
     pub(crate) fn sent(&self) -> Secret {
-        self.keys().sent
+        self.keys().sent.clone()
     }
 
     /// Returns the key for everything else: the project key, else the only one there is.
     pub(crate) fn project(&self) -> Secret {
-        let Keys { sent, project } = self.keys();
-        project.unwrap_or(sent)
+        let keys = self.keys();
+        keys.project.as_ref().unwrap_or(&keys.sent).clone()
     }
 
     /// Replaces the key of its kind; a project key is sent, too, where there is no ingestion key. Returns whether

@@ -8,7 +8,7 @@ use std::sync::{
 
 use honeyhive_core::{SpanRecord, testing::Recorder};
 use honeyhive_instrument::{
-    convention::{OpenInference, OtelGenAi, TraceloopLegacy},
+    convention::{Convention, OpenInference, OtelGenAi, TraceloopLegacy},
     traceloop,
 };
 use serde_json::Value as Json;
@@ -17,13 +17,19 @@ use crate::{instrumentors::turn, recorded::Recorded};
 
 /// Runs `test` with all APIs traced in all conventions, and returns how many spans ended and what panicked.
 async fn with_all_traced(test: impl FnOnce()) -> (usize, usize) {
+    let (spans, panics) = with_traced(&[&OpenInference, &OtelGenAi, &TraceloopLegacy], test).await;
+    (spans.len(), panics)
+}
+
+/// Runs `test` with all APIs traced in Traceloop's convention and in these.
+async fn with_traced(also: &[&'static dyn Convention], test: impl FnOnce()) -> (Vec<SpanRecord>, usize) {
     let _turn = turn().await;
     let recorder = Recorder::new();
     let tracer = recorder.tracer();
     macro_rules! instrument {
         ($($name:ident),*) => {
             ($({
-                let instrumentor = traceloop::$name::new().also(&OpenInference).also(&OtelGenAi).also(&TraceloopLegacy);
+                let instrumentor = also.iter().fold(traceloop::$name::new(), |it, convention| it.also(*convention));
                 instrumentor.instrument(tracer.provider()).unwrap();
                 instrumentor
             },)*)
@@ -44,7 +50,7 @@ async fn with_all_traced(test: impl FnOnce()) -> (usize, usize) {
     all.1.uninstrument();
     all.2.uninstrument();
     all.3.uninstrument();
-    (recorder.spans().len(), panics.load(Ordering::SeqCst))
+    (recorder.spans(), panics.load(Ordering::SeqCst))
 }
 
 #[tokio::test]
@@ -193,34 +199,21 @@ fn short_streams() -> Vec<Recorded> {
 
 /// Returns how many spans there were.
 async fn all_give_the_same_span(recorded: &Recorded, splits: Vec<Split>) -> usize {
-    let _turn = turn().await;
-    let recorder = Recorder::new();
-    let tracer = recorder.tracer();
-    let all = (
-        traceloop::OpenAIInstrumentor::new(),
-        traceloop::AnthropicInstrumentor::new(),
-        traceloop::GoogleGenerativeAIInstrumentor::new(),
-        traceloop::BedrockInstrumentor::new(),
-    );
-    all.0.instrument(tracer.provider()).unwrap();
-    all.1.instrument(tracer.provider()).unwrap();
-    all.2.instrument(tracer.provider()).unwrap();
-    all.3.instrument(tracer.provider()).unwrap();
-    for split in &splits {
-        match split {
-            Split::Pieces(size) => recorded.send(*size),
-            Split::At(at) => recorded.send_in_two(*at),
+    let (spans, panics) = with_traced(&[], || {
+        for split in &splits {
+            match split {
+                Split::Pieces(size) => recorded.send(*size),
+                Split::At(at) => recorded.send_in_two(*at),
+            }
         }
-    }
-    all.0.uninstrument();
-    all.1.uninstrument();
-    all.2.uninstrument();
-    all.3.uninstrument();
+    })
+    .await;
+    assert_eq!(panics, 0, "{}", recorded.name);
     let shown = |span: &SpanRecord| {
         let kept = |key: &str| !key.starts_with("honeyhive") && !key.contains("association");
         format!("{:?}", span.attributes().into_iter().filter(|(key, _)| kept(key)).collect::<Vec<_>>())
     };
-    let mut shown: Vec<String> = recorder.spans().iter().map(shown).collect();
+    let mut shown: Vec<String> = spans.iter().map(shown).collect();
     let spans = shown.len();
     assert!(spans == splits.len() || spans == 0, "{}: {spans} spans", recorded.name);
     shown.dedup();

@@ -2,17 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(deprecated, reason = "most programs still call it")]
 
+mod support;
+
 use std::time::Duration;
 
 use expect_test::expect;
 use futures::TryStreamExt;
 use gemini_rust::GeminiBuilder;
-use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
-use honeyhive_instrument::{
-    gateway::{Gateway, Route},
-    openinference,
-};
+use honeyhive_core::testing::{LoopbackServer, Reply};
 use serde_json::json;
+
+use self::support::{Traced, paris};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../honeyhive-instrument/fixtures/google/");
 
@@ -20,19 +20,14 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../honeyhive-ins
 async fn a_client_that_takes_a_base_url_only() {
     let stream = std::fs::read_to_string(format!("{FIXTURES}stream_code/stream.txt")).unwrap();
     let server = LoopbackServer::start(move |request| match request.path().contains("streamGenerateContent") {
-        true => Reply::events(Duration::from_millis(1), stream.split_inclusive("\n\n").map(str::to_owned).collect::<Vec<_>>()),
-        false => Reply::json(
-            200,
-            r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Paris."}]},"finishReason":"STOP","index":0}],
-               "usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":2,"totalTokenCount":9},"modelVersion":"gemini-2.5-flash"}"#,
+        true => Reply::events(
+            Duration::from_millis(1),
+            stream.split_inclusive("\n\n").map(str::to_owned).collect::<Vec<_>>(),
         ),
+        false => paris(),
     })
     .unwrap();
-    let recorder = Recorder::new();
-    let tracer = recorder.tracer();
-    let instrumentor = openinference::GoogleGenerativeAIInstrumentor::new();
-    instrumentor.instrument(tracer.provider()).unwrap();
-    let gateway = Gateway::start(0, vec![Route::new("google", &server.url()).unwrap()]).await.unwrap();
+    let Traced { recorder, tracer, instrumentor, gateway } = Traced::start(&server).await;
     tracer
         .start_span("agent")
         .instrument(async {

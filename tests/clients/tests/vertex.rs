@@ -1,17 +1,17 @@
 //! Google's own crate for Vertex AI, which takes an endpoint, through the gateway.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod support;
+
 use google_cloud_aiplatform_v1::{
     client::PredictionService,
     model::{Content, Part},
 };
 use google_cloud_auth::credentials::anonymous::Builder as Anonymous;
-use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
-use honeyhive_instrument::{
-    gateway::{Gateway, Route},
-    openinference,
-};
+use honeyhive_core::testing::LoopbackServer;
 use serde_json::json;
+
+use self::support::{Traced, paris};
 
 const MODEL: &str = "projects/p/locations/us-central1/publishers/google/models/gemini-2.5-flash";
 
@@ -19,18 +19,10 @@ const MODEL: &str = "projects/p/locations/us-central1/publishers/google/models/g
 async fn a_call_is_traced_below_the_span_that_made_it() {
     let server = LoopbackServer::start(|request| {
         assert!(request.path().starts_with(&format!("/v1/{MODEL}:generateContent")), "{}", request.path());
-        Reply::json(
-            200,
-            r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Paris."}]},"finishReason":"STOP","index":0}],
-               "usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":2,"totalTokenCount":9},"modelVersion":"gemini-2.5-flash"}"#,
-        )
+        paris()
     })
     .unwrap();
-    let recorder = Recorder::new();
-    let tracer = recorder.tracer();
-    let instrumentor = openinference::GoogleGenerativeAIInstrumentor::new();
-    instrumentor.instrument(tracer.provider()).unwrap();
-    let gateway = Gateway::start(0, vec![Route::new("google", &server.url()).unwrap()]).await.unwrap();
+    let Traced { recorder, tracer, instrumentor, gateway } = Traced::start(&server).await;
     tracer
         .start_span("agent")
         .instrument(async {
