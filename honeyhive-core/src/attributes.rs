@@ -2,7 +2,7 @@
 //! Writing allocates nothing once a thread's buffers are warm. What they say is settled on the worker: of
 //! several values of a key the last one counts.
 
-use std::{borrow::Cow, cell::Cell, collections::HashSet, hash::Hash};
+use std::{borrow::Cow, collections::HashSet, hash::Hash};
 
 use opentelemetry::KeyValue;
 
@@ -13,14 +13,8 @@ use crate::{
     wire::{self, ATTRIBUTES, EncodedKey, Key, Scalar},
 };
 
-/// Most buffers that a thread keeps, and the largest; of large ones it keeps two, for what goes in and what comes out.
-const MAX_SPARE: usize = 4;
+/// Largest buffer that is kept for another use.
 const MAX_SPARE_BYTES: usize = 512 * 1024;
-const LARGE: usize = 16 * 1024;
-
-thread_local! {
-    static SPARE: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
-}
 
 /// Attributes in the order in which they were set, as fields of an OTLP span.
 #[derive(Debug, Default)]
@@ -138,20 +132,8 @@ pub(crate) fn retain<T>(items: &mut Vec<T>, marks: Option<Vec<bool>>) {
 }
 
 impl Attributes {
-    /// Keeps the buffer for the next span of this thread.
-    #[inline]
-    pub(crate) fn recycle(self) {
-        if self.bytes.capacity() > 0 {
-            recycle(self.bytes);
-        }
-    }
-
-    /// Takes a buffer of this thread, unless there is one.
-    #[inline]
-    fn begin(&mut self) {
-        if self.bytes.capacity() == 0 {
-            self.bytes = spare();
-        }
+    pub(crate) const fn new() -> Self {
+        Self { bytes: vec![], count: 0, settled: 0, crowd: None }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -162,14 +144,19 @@ impl Attributes {
         &self.bytes
     }
 
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    /// Takes the bytes out and puts an empty buffer in their place.
+    pub(crate) fn swap_bytes(&mut self, other: Vec<u8>) -> Vec<u8> {
+        std::mem::replace(&mut self.bytes, other)
+    }
+
+    /// Returns how much memory it keeps.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Writes an attribute; a text that is too long is cut and says so.
     #[inline]
     pub(crate) fn put(&mut self, key: Key<'_>, value: Scalar<'_>) {
-        self.begin();
         match value {
             Scalar::Text(text) if text.len() > MAX_TEXT_BYTES => {
                 let text = crate::value::cut(text, MAX_TEXT_BYTES);
@@ -183,7 +170,6 @@ impl Attributes {
     /// Writes an attribute whose key is encoded already, as [`put`](Self::put) does.
     #[inline]
     pub(crate) fn put_encoded<'k>(&mut self, encoded: &EncodedKey, key: impl FnOnce() -> Key<'k>, value: Scalar<'_>) {
-        self.begin();
         match wire::encoded_attribute(&mut self.bytes, encoded, value) {
             true => self.count += 1,
             false => self.put(key(), value),
@@ -197,7 +183,6 @@ impl Attributes {
 
     /// Writes an attribute of OpenTelemetry's.
     pub(crate) fn put_otel(&mut self, kv: &KeyValue) {
-        self.begin();
         wire::pairs(&mut self.bytes, ATTRIBUTES, std::slice::from_ref(kv));
         self.count += 1;
     }
@@ -255,42 +240,20 @@ impl Attributes {
         self.settled = self.bytes.len();
     }
 
-    fn clear(&mut self) {
+    /// Empties it for another use.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
         (self.count, self.settled, self.crowd) = (0, 0, None);
         self.bytes.clear();
+        if self.bytes.capacity() > MAX_SPARE_BYTES {
+            self.bytes = vec![];
+        }
     }
 
     /// Returns the attributes as OpenTelemetry has them.
     pub(crate) fn to_otel(&self) -> Vec<KeyValue> {
         decode::attributes(&self.bytes)
     }
-}
-
-fn spare() -> Vec<u8> {
-    let spare = SPARE.try_with(|spare| {
-        let mut buffers = spare.take();
-        let buffer = buffers.pop();
-        spare.set(buffers);
-        buffer
-    });
-    spare.ok().flatten().unwrap_or_default()
-}
-
-/// Keeps a buffer for the next span of this thread.
-pub(crate) fn recycle(mut bytes: Vec<u8>) {
-    if bytes.capacity() > MAX_SPARE_BYTES {
-        return;
-    }
-    bytes.clear();
-    let _ = SPARE.try_with(|spare| {
-        let mut buffers = spare.take();
-        let is_large = |bytes: &Vec<u8>| bytes.capacity() >= LARGE;
-        let one_of_many = is_large(&bytes) && buffers.iter().filter(|other| is_large(other)).count() >= 2;
-        if buffers.len() < MAX_SPARE && !one_of_many {
-            buffers.push(bytes);
-        }
-        spare.set(buffers);
-    });
 }
 
 #[cfg(test)]

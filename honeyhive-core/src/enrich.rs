@@ -41,7 +41,7 @@ impl Enricher {
         if !any_records() {
             return None;
         }
-        span::current().map(|context| Self { context, attributes: Attributes::default() })
+        span::current().map(|context| Self { context, attributes: door::paper() })
     }
 
     /// Sets a value in a part of the event. Values whose name marks a secret are masked.

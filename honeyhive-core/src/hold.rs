@@ -127,11 +127,14 @@ impl Hold {
         }
     }
 
-    pub(crate) fn put(&self, attributes: Attributes) {
+    pub(crate) fn put(&self, mut attributes: Attributes) {
         match self {
-            Self::Off | Self::LeftOut(_) => attributes.recycle(),
+            Self::Off | Self::LeftOut(_) => door::keep(attributes),
             Self::Open(context) => door::write(&context.span(), attributes),
-            Self::Apart(apart) => apart.span().write(attributes),
+            Self::Apart(apart) => {
+                apart.span().write(&mut attributes);
+                door::keep(attributes);
+            }
         }
     }
 

@@ -8,40 +8,34 @@ use opentelemetry::{
     trace::{Event, Link, Span as OtelSpan, SpanContext, Status},
 };
 
-use crate::{
-    attributes::Attributes,
-    door::{self, Letter},
-    export::buffer::Buffer,
-    record::{Nanos, Record},
-};
+use crate::{attributes::Attributes, door, export::buffer::Buffer, record::Record};
 
 #[derive(Debug)]
 pub(crate) struct LiveSpan {
     context: SpanContext,
-    record: Option<Record>,
+    /// None once it has ended.
+    record: Option<Box<Record>>,
     /// That of the thread where it started.
     buffer: Arc<Buffer>,
 }
 
 impl LiveSpan {
-    pub(crate) fn new(context: SpanContext, record: Record, buffer: Arc<Buffer>) -> Self {
+    pub(crate) fn new(context: SpanContext, record: Box<Record>, buffer: Arc<Buffer>) -> Self {
         Self { context, record: Some(record), buffer }
     }
 
     #[inline]
-    fn open(&mut self, letter: Letter) {
-        match letter {
-            Letter::Write(attributes) => self.write(attributes),
-            Letter::Whose => door::answer(&self.buffer),
-            Letter::None | Letter::Of(_) => {}
-        }
+    pub(crate) fn buffer(&self) -> &Arc<Buffer> {
+        &self.buffer
     }
 
-    pub(crate) fn write(&mut self, mut attributes: Attributes) {
-        if let Some(record) = &mut self.record {
-            record.absorb(&mut attributes, self.buffer.limits());
+    /// Takes attributes in, which are empty then; after the end there is no use for them.
+    #[inline]
+    pub(crate) fn write(&mut self, attributes: &mut Attributes) {
+        match &mut self.record {
+            Some(record) => record.absorb(attributes, self.buffer.limits()),
+            None => attributes.clear(),
         }
-        attributes.recycle();
     }
 }
 
@@ -64,15 +58,16 @@ impl OtelSpan for LiveSpan {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
-        let mut attributes = Attributes::default();
+        let mut attributes = door::paper();
         attributes.put_otel(&attribute);
-        self.write(attributes);
+        self.write(&mut attributes);
+        door::keep(attributes);
     }
 
     /// `Unset` changes nothing: it is how this SDK rings at its own spans.
     fn set_status(&mut self, status: Status) {
         if status == Status::Unset {
-            return self.open(door::take());
+            return door::answer(self);
         }
         if let Some(record) = &mut self.record {
             record.head.set_status(status);
@@ -95,10 +90,9 @@ impl OtelSpan for LiveSpan {
     }
 
     fn end_with_timestamp(&mut self, time: SystemTime) {
-        if let Some(record) = self.record.take() {
-            // The clock may have been set back meanwhile.
-            let end = Nanos::from(time).max(record.head.start);
-            self.buffer.push(&self.context, end, record);
+        if let Some(mut record) = self.record.take() {
+            self.buffer.push(&self.context, time, &mut record);
+            record.recycle();
         }
     }
 }

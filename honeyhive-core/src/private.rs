@@ -22,7 +22,7 @@ use crate::{
     ConfigError, HoneyHiveTracer, LazyTracer,
     attributes::Attributes,
     context::with_current,
-    diag,
+    diag, door,
     span::Ending,
     start::{self, Start},
     stream::{Read, TraceStream},
@@ -119,10 +119,10 @@ impl Call {
     fn start_now(self, fill: impl FnOnce(&mut Fill)) -> Span {
         let span = self.begin();
         if span.is_live() {
-            let mut attributes = Fill(Attributes::default());
-            fill(&mut attributes);
-            if !attributes.0.is_empty() {
-                span.put(attributes.0);
+            let mut written = Fill(None);
+            fill(&mut written);
+            if let Some(attributes) = written.0 {
+                span.put(attributes);
             }
         }
         span
@@ -150,12 +150,12 @@ impl Call {
 
 /// Writes what a call starts with.
 #[derive(Debug)]
-pub struct Fill(Attributes);
+pub struct Fill(Option<Attributes>);
 
 impl Fill {
     /// Records a value; one whose name marks a secret is masked.
     pub fn put(&mut self, name: &Name, value: Captured<'_>) {
-        name.write(value, &mut self.0);
+        name.write(value, self.0.get_or_insert_with(door::paper));
     }
 }
 
@@ -197,7 +197,7 @@ impl Outcome<'_> {
         match self {
             Self::Silent => {}
             Self::Good(value) => {
-                let mut attributes = Attributes::default();
+                let mut attributes = door::paper();
                 const { outputs("result") }.write(value, &mut attributes);
                 span.put(attributes);
             }

@@ -4,6 +4,7 @@
 
 use std::{
     borrow::Cow,
+    cell::RefCell,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -37,7 +38,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) parent: SpanId,
-    pub(crate) start: Nanos,
+    pub(crate) start: SystemTime,
     pub(crate) site: Option<&'static CallSite>,
     pub(crate) name: &'static str,
     /// None where it is the tracer's own.
@@ -85,6 +86,13 @@ pub(crate) struct More {
 }
 
 impl Head {
+    /// Takes everything out.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        let (session, more, kind) = (self.session.take(), self.more.take(), self.kind.clone());
+        Self { session, more, kind, ..*self }
+    }
+
     pub(crate) fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
     }
@@ -128,7 +136,19 @@ impl More {
     }
 }
 
-/// A span that has not ended.
+/// Most records that a thread keeps, and of those the ones with much memory: one for what goes in and one for what
+/// comes out.
+const MAX_SPARE: usize = 16;
+const MAX_LARGE: usize = 2;
+/// Attributes from this size on are many.
+pub(crate) const LARGE: usize = 16 * 1024;
+
+thread_local! {
+    #[expect(clippy::vec_box, reason = "the boxes are what is used again")]
+    static SPARE: RefCell<Vec<Box<Record>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a span lies in until it has ended. Its thread uses the box again, and the memory for attributes that comes with it.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) head: Head,
@@ -140,11 +160,41 @@ pub(crate) struct Record {
 pub(crate) struct Finished {
     pub(crate) trace: TraceId,
     pub(crate) id: SpanId,
-    pub(crate) end: Nanos,
+    pub(crate) end: SystemTime,
     pub(crate) head: Head,
 }
 
+#[inline]
+fn with_spare<R>(work: impl FnOnce(&mut Vec<Box<Record>>) -> R) -> Option<R> {
+    SPARE.try_with(|spare| spare.try_borrow_mut().ok().map(|mut spare| work(&mut spare))).ok().flatten()
+}
+
 impl Record {
+    /// Begins a record.
+    #[inline]
+    pub(crate) fn begin(head: Head) -> Box<Self> {
+        match with_spare(Vec::pop).flatten() {
+            Some(mut record) => {
+                record.head = head;
+                record
+            }
+            None => Box::new(Self { head, attributes: Attributes::new() }),
+        }
+    }
+
+    /// Keeps a record that is used up for the next span of this thread.
+    #[inline]
+    pub(crate) fn recycle(mut self: Box<Self>) {
+        self.attributes.clear();
+        with_spare(|spare| {
+            let is_large = |record: &Self| record.attributes.capacity() >= LARGE;
+            let one_of_many = is_large(&self) && spare.iter().filter(|other| is_large(other)).count() >= MAX_LARGE;
+            if spare.len() < MAX_SPARE && !one_of_many {
+                spare.push(self);
+            }
+        });
+    }
+
     pub(crate) fn absorb(&mut self, more: &mut Attributes, limits: Limits) {
         let dropped = self.attributes.absorb(more, limits.attributes);
         if dropped > 0 {

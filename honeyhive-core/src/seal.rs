@@ -42,10 +42,11 @@ impl Sealer {
         self.settle(own);
         let event_type = self.event_type(head, own);
         let Self { common, site, places, .. } = self;
-        encode::span_with(out, &fields(span), |out| {
+        let fields = &fields(span);
+        encode::span_with(out, fields, |out| {
             out.extend_from_slice(&common.encoded);
             wire::attribute(out, Key::whole(attr::EVENT_TYPE), Scalar::Text(event_type.as_str()));
-            wire::attribute(out, Key::whole(attr::DURATION_MS), Scalar::Float(millis(head.start, span.end)));
+            wire::attribute(out, Key::whole(attr::DURATION_MS), Scalar::Float(millis(fields.start, fields.end)));
             if let Some(of_span) = head.site {
                 out.extend_from_slice(code(site, of_span));
             }
@@ -133,6 +134,7 @@ fn fields(span: &Finished) -> Fields<'_> {
     };
     let head = &span.head;
     let more = head.more.as_deref().unwrap_or(NOTHING);
+    let start = Nanos::from(head.start);
     Fields {
         trace: span.trace,
         id: span.id,
@@ -142,8 +144,9 @@ fn fields(span: &Finished) -> Fields<'_> {
         parent_is_remote: head.parent_is_remote,
         name: more.name.as_deref().unwrap_or(head.name),
         kind: &head.kind,
-        start: head.start,
-        end: span.end,
+        start,
+        // The clock may have been set back meanwhile.
+        end: Nanos::from(span.end).max(start),
         dropped_attributes: more.dropped_attributes,
         events: &more.events,
         dropped_events: more.dropped_events,

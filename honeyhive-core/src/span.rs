@@ -24,6 +24,7 @@ use crate::{
     Bucket, EventType, HoneyHiveTracer, InContext, Session, Value, Visibility, attr,
     attributes::Attributes,
     context::{ContextGuard, with_current},
+    door,
     hold::Hold,
     start::{self, Start},
     wire::Key,
@@ -336,7 +337,7 @@ impl Span {
 
     fn write(&self, key: Key<'_>, value: &Value) {
         if self.is_live() {
-            let mut attributes = Attributes::default();
+            let mut attributes = door::paper();
             attributes.put_value(key, value);
             self.put(attributes);
         }

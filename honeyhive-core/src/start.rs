@@ -10,11 +10,9 @@ use opentelemetry::{
     Context,
     trace::{SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceState},
 };
-use opentelemetry_sdk::trace::IdGenerator;
 
 use crate::{
     EventType, HoneyHiveTracer, Span, Visibility,
-    attributes::Attributes,
     context::{Scope, with_current},
     default, door,
     export::buffer::Buffer,
@@ -119,18 +117,18 @@ fn begin(buffer: Arc<Buffer>, start: Start, parent: &Context) -> Hold {
         return Hold::LeftOut(parent.clone());
     }
     let is_root = !above.is_valid();
-    let trace = if is_root { Ids.new_trace_id() } else { above.trace_id() };
+    let (trace, id) = Ids::of((!is_root).then(|| above.trace_id()));
     let visibility = start.visibility.unwrap_or(buffer.core().visibility);
     if is_root && buffer.core().leaves_out(trace) {
-        let left_out = SpanContext::new(trace, Ids.new_span_id(), TraceFlags::NOT_SAMPLED, false, TraceState::NONE);
+        let left_out = SpanContext::new(trace, id, TraceFlags::NOT_SAMPLED, false, TraceState::NONE);
         return Hold::left_out(left_out, visibility, parent);
     }
     if !buffer.enter() {
         return Hold::Off;
     }
     let state = if is_root { TraceState::NONE } else { above.trace_state().clone() };
-    let context = SpanContext::new(trace, Ids.new_span_id(), TraceFlags::SAMPLED, false, state);
-    let record = Record { head: head(start, above, &context), attributes: Attributes::default() };
+    let context = SpanContext::new(trace, id, TraceFlags::SAMPLED, false, state);
+    let record = Record::begin(head(start, above, &context));
     Hold::of(LiveSpan::new(context, record, buffer), visibility, parent)
 }
 
@@ -139,7 +137,7 @@ fn head(start: Start, above: &SpanContext, context: &SpanContext) -> Head {
     let is_root = !above.is_valid();
     let mut head = Head {
         parent: if is_root { SpanId::INVALID } else { above.span_id() },
-        start: start.time.unwrap_or_else(SystemTime::now).into(),
+        start: start.time.unwrap_or_else(SystemTime::now),
         site: start.site,
         name: "",
         session: start.session,

@@ -78,7 +78,10 @@ pub(crate) fn attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>) {
 /// Writes an attribute whose key is encoded already; false where it is not, or the attribute is a long one.
 #[inline]
 pub(crate) fn encoded_attribute(out: &mut Vec<u8>, key: &EncodedKey, value: Scalar<'_>) -> bool {
-    let value_len = scalar_len(value);
+    let value_len = match value {
+        Scalar::Text(text) if text.len() < 0x80 => text.len() + 2,
+        value => scalar_len(value),
+    };
     let inner = usize::from(key.len) + 2 + value_len;
     if key.len == 0 || inner >= 0x80 {
         return false;
@@ -93,13 +96,14 @@ pub(crate) fn encoded_attribute(out: &mut Vec<u8>, key: &EncodedKey, value: Scal
     true
 }
 
-#[inline]
+#[inline(always)]
 fn short_value(out: &mut Vec<u8>, value: Scalar<'_>, value_len: u8) {
     match value {
         Scalar::Text(text) => {
             out.extend_from_slice(&[head(2), value_len, head(1), text.len() as u8]);
             out.extend_from_slice(text.as_bytes());
         }
+        Scalar::Int(int @ 0..0x80) => out.extend_from_slice(&[head(2), value_len, 3 << 3, int as u8]),
         value => {
             out.extend_from_slice(&[head(2), value_len]);
             write_scalar(out, value);

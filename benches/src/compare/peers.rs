@@ -12,7 +12,7 @@ use std::{
 use fastrace::prelude::{LocalSpan, Span as FastSpan, SpanContext as FastContext};
 use fastrace_opentelemetry::OpenTelemetryReporter;
 use honeyhive_benches::cpu_time;
-use honeyhive_core::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent};
+use honeyhive_core::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, set_default_tracer};
 use opentelemetry::{
     InstrumentationScope, KeyValue,
     trace::{Span, Tracer, TracerProvider},
@@ -159,7 +159,10 @@ impl Ours {
             "panic" => builder.exporter(Flaky),
             _ => builder.api_key("key").server_url(url),
         };
-        Self(builder.build().unwrap())
+        let tracer = builder.build().unwrap();
+        // As the README has it.
+        set_default_tracer(&tracer);
+        Self(tracer)
     }
 }
 

@@ -4,9 +4,12 @@
 //! by the worker only, for the moment in which it takes the full chunk and leaves an empty one. Memory is
 //! granted in advance, some for many spans; the basket outlives its thread until it is empty.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
 };
 
 use opentelemetry::trace::SpanContext;
@@ -14,16 +17,14 @@ use opentelemetry_sdk::trace::SpanData;
 
 use super::{exit, queue::Queue};
 use crate::{
-    attributes::{self, Attributes},
-    record::{Finished, Limits, Nanos, Outcome, Record, data_bytes, is_error, is_local_root},
+    attributes::Attributes,
+    record::{Finished, LARGE, Limits, Outcome, Record, data_bytes, is_error, is_local_root},
     tracer::Core,
 };
 
 /// A chunk with so many spans or bytes is full.
 const CHUNK_SPANS: usize = 128;
 const CHUNK_BYTES: usize = 32 * 1024;
-/// Attributes from this size on are handed over as they are, not copied.
-const LARGE: usize = 16 * 1024;
 /// Most empty chunks that a basket keeps, and bytes of large buffers; these until it is idle.
 const MAX_SPARE: usize = 1;
 const MAX_LARGE_BYTES: usize = 1 << 20;
@@ -50,6 +51,12 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    /// Makes an empty one with room for as much as `other` holds: to grow step by step is to copy again and again.
+    fn as_large_as(other: &Self) -> Self {
+        let (ended, bytes) = (Vec::with_capacity(other.ended.len()), Vec::with_capacity(other.bytes.len()));
+        Self { ended, bytes, size: 0 }
+    }
+
     fn is_full(&self) -> bool {
         self.ended.len() >= CHUNK_SPANS || self.bytes.len() >= CHUNK_BYTES
     }
@@ -159,30 +166,30 @@ impl Content {
         self.full.is_empty() && self.chunk.ended.is_empty()
     }
 
+    /// Takes a span in; returns whether a chunk is full with it.
     #[inline]
-    fn add(&mut self, span: Finished, attributes: Attributes, size: usize) {
-        match attributes.bytes().len() {
+    fn add(&mut self, span: Finished, attributes: &mut Attributes, size: usize) -> bool {
+        let ended = match attributes.bytes().len() {
             len if len < LARGE => {
                 self.chunk.bytes.extend_from_slice(attributes.bytes());
-                self.chunk.ended.push(Ended::Own(span, len));
-                attributes.recycle();
+                Ended::Own(span, len)
             }
-            _ => {
-                self.chunk.ended.push(Ended::Large(span, attributes.into_bytes()));
-                self.large.pop().into_iter().for_each(attributes::recycle);
-            }
-        }
-        self.added(size);
+            _ => Ended::Large(span, attributes.swap_bytes(self.large.pop().unwrap_or_default())),
+        };
+        self.chunk.ended.push(ended);
+        self.added(size)
     }
 
-    fn added(&mut self, size: usize) {
+    fn added(&mut self, size: usize) -> bool {
         self.chunk.size += size;
         self.admitted += 1;
         self.used = true;
-        if self.chunk.is_full() {
-            let next = self.spare.pop().unwrap_or_default();
+        let full = self.chunk.is_full();
+        if full {
+            let next = self.spare.pop().unwrap_or_else(|| Chunk::as_large_as(&self.chunk));
             self.full.push(std::mem::replace(&mut self.chunk, next));
         }
+        full
     }
 }
 
@@ -235,26 +242,24 @@ impl Buffer {
     }
 
     /// Takes an ended span in, or counts it as dropped. Any thread may call it.
-    pub(crate) fn push(&self, context: &SpanContext, end: Nanos, record: Record) {
+    pub(crate) fn push(&self, context: &SpanContext, end: SystemTime, record: &mut Record) {
         if !self.is_here() {
             return Self::new(&self.core).push(context, end, record);
         }
-        let Record { head, mut attributes } = record;
+        let Record { head, attributes } = record;
         attributes.settle();
         let root = head.is_local_root();
         let important = root || head.outcome == Outcome::Error;
         let size = size_of::<Ended>() + head.bytes() + attributes.bytes().len();
-        let span = Finished { trace: context.trace_id(), id: context.span_id(), end, head };
+        let span = Finished { trace: context.trace_id(), id: context.span_id(), end, head: head.take() };
         let mut content = self.basket.lock();
         let admitted = self.admit(&mut content, size, important);
-        if admitted.is_ok() {
-            content.add(span, attributes, size);
-        }
+        let taken_in = admitted.map(|()| content.add(span, attributes, size));
         // Last: a tracer that is gone closes when no span is open any more.
         let closed = self.basket.closed.load(Ordering::Relaxed);
         self.basket.closed.store(closed + 1, Ordering::Release);
         drop(content);
-        self.announce(admitted, root);
+        self.announce(taken_in, root);
     }
 
     /// Takes a span in that the OpenTelemetry SDK made.
@@ -264,19 +269,19 @@ impl Buffer {
         let important = root || is_error(&data);
         let mut content = self.basket.lock();
         let admitted = self.admit(&mut content, size, important);
-        if admitted.is_ok() {
+        let taken_in = admitted.map(|()| {
             content.chunk.ended.push(Ended::Foreign(Box::new(data)));
-            content.added(size);
-        }
+            content.added(size)
+        });
         drop(content);
-        self.announce(admitted, root);
+        self.announce(taken_in, root);
     }
 
-    /// Lets the worker know of a span that was let in; counts one that was not.
+    /// Lets the worker know of a span that was let in, perhaps as the last of a chunk; counts one that was not.
     #[inline]
-    fn announce(&self, admitted: Result<(), fn(&Queue)>, root: bool) {
-        match admitted {
-            Ok(()) => self.queue.wake_for(root),
+    fn announce(&self, taken_in: Result<bool, fn(&Queue)>, root: bool) {
+        match taken_in {
+            Ok(full) => self.queue.wake_for(root, full),
             Err(refused) => refused(&self.queue),
         }
     }

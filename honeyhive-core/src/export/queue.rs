@@ -165,8 +165,8 @@ impl Queue {
     #[inline]
     pub(super) fn may_open(&self, open: u64, most: u64) -> bool {
         // If no thread has more than its share there are not too many in all.
-        let share = most / self.threads.load(Ordering::Relaxed).max(1) as u64;
-        open < share || self.open() < most || self.too_many_open()
+        let threads = self.threads.load(Ordering::Relaxed) as u64;
+        open.saturating_mul(threads) < most || self.open() < most || self.too_many_open()
     }
 
     fn open(&self) -> u64 {
@@ -224,16 +224,17 @@ impl Queue {
         self.is_closed() && (self.started.get().is_none() || self.lock().finished)
     }
 
-    /// Lets the worker know, if it has to, that a span came.
+    /// Lets the worker know, if it has to, that a span came. A full chunk is worth its while: it encodes one while
+    /// the next is filled.
     #[inline]
-    pub(super) fn wake_for(self: &Arc<Self>, root: bool) {
+    pub(super) fn wake_for(self: &Arc<Self>, root: bool, full: bool) {
         if self.started.get().is_none() {
             self.ensure_worker();
         }
         let sync = self.plan.durability == Durability::Sync;
         // The worker says that it sleeps before it looks into the baskets for the last time.
         let asleep = self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed);
-        if asleep || sync || (root && self.watched) {
+        if asleep || full || sync || (root && self.watched) {
             self.wake.notify_one();
         }
         if sync && self.started.get().is_some() {

@@ -130,12 +130,13 @@ impl Segment {
         let covered = self.image.len();
         self.image.extend_from_slice(&(len as u32).to_le_bytes());
         self.image.push(kind);
-        let mut sum = crc32fast::Hasher::new();
-        sum.update(&self.image[covered..]);
-        payload.iter().for_each(|part| sum.update(part));
-        self.image.extend_from_slice(&sum.finalize().to_le_bytes());
+        let at = self.image.len();
+        self.image.extend_from_slice(&[0; 4]);
         let start = self.image.len();
         payload.iter().for_each(|part| self.image.extend_from_slice(part));
+        // Of one piece it is quicker than of many.
+        let sum = checksum(&[&self.image[covered..at], &self.image[start..]]);
+        self.image[at..start].copy_from_slice(&sum.to_le_bytes());
         start
     }
 

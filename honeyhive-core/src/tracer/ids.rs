@@ -25,12 +25,30 @@ fn random<T>(draw: impl FnOnce(&mut SmallRng) -> T) -> T {
     })
 }
 
+#[inline]
+fn trace_id(generator: &mut SmallRng) -> TraceId {
+    TraceId::from(generator.random::<u128>().max(1))
+}
+
+#[inline]
+fn span_id(generator: &mut SmallRng) -> SpanId {
+    SpanId::from(generator.random::<u64>().max(1))
+}
+
+impl Ids {
+    /// Makes the ids of a span of this trace, or of a new one.
+    #[inline]
+    pub(crate) fn of(trace: Option<TraceId>) -> (TraceId, SpanId) {
+        random(|generator| (trace.unwrap_or_else(|| trace_id(generator)), span_id(generator)))
+    }
+}
+
 impl IdGenerator for Ids {
     fn new_trace_id(&self) -> TraceId {
-        TraceId::from(random(Rng::random::<u128>).max(1))
+        random(trace_id)
     }
 
     fn new_span_id(&self) -> SpanId {
-        SpanId::from(random(Rng::random::<u64>).max(1))
+        random(span_id)
     }
 }

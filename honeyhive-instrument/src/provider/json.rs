@@ -116,8 +116,16 @@ pub(super) fn merge(
 ) {
     for (key, value) in from.as_object().into_iter().flatten() {
         let empty = value.is_null() || value.as_object().is_some_and(Map::is_empty);
-        if !empty && !special(into, key, value) {
-            into.insert(key.clone(), value.clone());
+        if empty || special(into, key, value) {
+            continue;
+        }
+        // Most say the same in every piece.
+        match into.get_mut(key) {
+            Some(known) if known == value => {}
+            Some(known) => *known = value.clone(),
+            None => {
+                into.insert(key.clone(), value.clone());
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 //! one payload; comments and unknown fields are skipped. A frame that never ends is given up at
 //! [`MAX_FRAME`] bytes.
 
+use memchr::memchr2;
+
 use super::Frame;
 
 /// Most bytes of one frame.
@@ -19,19 +21,17 @@ pub struct SseDecoder {
 
 impl SseDecoder {
     /// Takes bytes and hands every frame that they complete to `each`.
-    pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Frame)) {
-        for &byte in bytes {
-            match byte {
-                b'\n' if std::mem::take(&mut self.after_cr) => {}
-                b'\n' | b'\r' => {
-                    self.after_cr = byte == b'\r';
-                    self.end_line(&mut each);
-                }
-                _ => {
-                    self.after_cr = false;
-                    self.push(byte);
-                }
+    pub fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame)) {
+        while let Some(first) = bytes.first() {
+            if std::mem::take(&mut self.after_cr) && *first == b'\n' {
+                bytes = &bytes[1..];
+                continue;
             }
+            let Some(end) = memchr2(b'\n', b'\r', bytes) else { return self.push(bytes) };
+            self.after_cr = bytes[end] == b'\r';
+            self.push(&bytes[..end]);
+            self.end_line(&mut each);
+            bytes = &bytes[end + 1..];
         }
     }
 
@@ -43,25 +43,34 @@ impl SseDecoder {
         self.end_frame(&mut each);
     }
 
-    fn push(&mut self, byte: u8) {
-        if self.line.len() + self.data.as_ref().map_or(0, String::len) >= MAX_FRAME {
+    fn push(&mut self, part: &[u8]) {
+        if self.line.len() + self.data.as_ref().map_or(0, String::len) + part.len() > MAX_FRAME {
             self.skipping = true;
             self.line.clear();
             self.data = None;
         }
         if !self.skipping {
-            self.line.push(byte);
+            self.line.extend_from_slice(part);
         }
     }
 
     fn end_line(&mut self, each: &mut impl FnMut(Frame)) {
-        let line = std::mem::take(&mut self.line);
-        if line.is_empty() && !self.skipping {
+        if self.line.is_empty() && !self.skipping {
             return self.end_frame(each);
         }
         self.skipping = false;
-        let line = String::from_utf8_lossy(&line);
-        let (field, value) = line.split_once(':').unwrap_or((&line, ""));
+        let mut line = std::mem::take(&mut self.line);
+        // Nearly all are valid, which is told more quickly than mended.
+        match str::from_utf8(&line) {
+            Ok(text) => self.read_line(text),
+            Err(_) => self.read_line(&String::from_utf8_lossy(&line)),
+        }
+        line.clear();
+        self.line = line;
+    }
+
+    fn read_line(&mut self, line: &str) {
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "event" => self.event = Some(value.to_owned()),
