@@ -42,7 +42,8 @@ fn at_door<R>(work: impl FnOnce(&mut Door) -> R) -> Option<R> {
 /// Returns empty attributes to write to.
 #[inline]
 pub(crate) fn paper() -> Attributes {
-    at_door(|door| std::mem::take(&mut door.letter)).unwrap_or_default()
+    let empty = |door: &mut Door| door.letter.is_empty().then(|| std::mem::take(&mut door.letter));
+    at_door(empty).flatten().unwrap_or_default()
 }
 
 /// Keeps the memory of a letter for the next one.
@@ -91,4 +92,57 @@ pub(crate) fn answer(span: &mut LiveSpan) {
             door.question = Question::Of(Arc::clone(span.buffer()));
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{borrow::Cow, panic, time::SystemTime};
+
+    use opentelemetry::{
+        Context, KeyValue,
+        trace::{Span, SpanContext, TraceContextExt},
+    };
+
+    use super::*;
+    use crate::{Bucket, Enricher, context::ContextGuard, testing::Recorder};
+
+    /// A span of somebody else's, whose status cannot be set.
+    #[derive(Debug)]
+    struct Brittle;
+
+    impl Span for Brittle {
+        fn add_event_with_timestamp<T: Into<Cow<'static, str>>>(&mut self, _: T, _: SystemTime, _: Vec<KeyValue>) {}
+        fn span_context(&self) -> &SpanContext {
+            static NONE: SpanContext = SpanContext::NONE;
+            &NONE
+        }
+        fn is_recording(&self) -> bool {
+            true
+        }
+        fn set_attribute(&mut self, _: KeyValue) {}
+        fn set_status(&mut self, _: Status) {
+            panic!("no status");
+        }
+        fn update_name<T: Into<Cow<'static, str>>>(&mut self, _: T) {}
+        fn add_link(&mut self, _: SpanContext, _: Vec<KeyValue>) {}
+        fn end_with_timestamp(&mut self, _: SystemTime) {}
+    }
+
+    #[test]
+    fn a_letter_that_was_left_lying_goes_to_nobody_else() {
+        let recorder = Recorder::new();
+        let span = recorder.tracer().start_span("next").enter();
+        let panicked = panic::catch_unwind(|| {
+            let _brittle = ContextGuard::attach(Context::new().with_span(Brittle));
+            Enricher::current().unwrap().put(Bucket::Metadata, "theirs", true);
+        });
+        assert!(panicked.is_err());
+        span.enrich(Bucket::Metadata, "ours", true);
+        Enricher::current().unwrap().put(Bucket::Metadata, "ours_too", true);
+        drop(span);
+        let span = recorder.span("next").unwrap();
+        let keys: Vec<_> =
+            span.attributes().into_iter().filter(|(key, _)| key.starts_with("honeyhive_metadata")).collect();
+        assert_eq!(keys.len(), 2, "{keys:?}");
+    }
 }

@@ -106,28 +106,27 @@ impl Call {
         self
     }
 
-    /// Starts the span, if there is a tracer, and fills it.
+    /// Starts the span, if there is a tracer.
     #[inline]
-    pub fn start(self, fill: impl FnOnce(&mut Fill)) -> Span {
-        match matches!(self.tracer, Choice::Discover) && !any_records() {
+    pub fn start(self) -> Span {
+        match self.is_off() {
             true => Span::off(),
-            false => self.start_now(fill),
+            false => self.begin(),
         }
+    }
+
+    /// Starts the span, if there is a tracer, to be filled.
+    #[inline]
+    pub fn start_open(self) -> Open {
+        Open { span: self.start(), attributes: None }
+    }
+
+    #[inline]
+    fn is_off(&self) -> bool {
+        matches!(self.tracer, Choice::Discover) && !any_records()
     }
 
     #[inline(never)]
-    fn start_now(self, fill: impl FnOnce(&mut Fill)) -> Span {
-        let span = self.begin();
-        if span.is_live() {
-            let mut written = Fill(None);
-            fill(&mut written);
-            if let Some(attributes) = written.0 {
-                span.put(attributes);
-            }
-        }
-        span
-    }
-
     fn begin(self) -> Span {
         let mut start = Start::of_site(self.site);
         start.visibility = self.visibility;
@@ -148,14 +147,46 @@ impl Call {
     }
 }
 
-/// Writes what a call starts with.
+/// A span that has started and takes what its call started with.
 #[derive(Debug)]
-pub struct Fill(Option<Attributes>);
+pub struct Open {
+    span: Span,
+    attributes: Option<Attributes>,
+}
 
-impl Fill {
+impl Open {
+    /// Returns whether there is a use for it.
+    #[inline]
+    pub fn is_live(&self) -> bool {
+        self.span.is_live()
+    }
+
     /// Records a value; one whose name marks a secret is masked.
     pub fn put(&mut self, name: &Name, value: Captured<'_>) {
-        name.write(value, self.0.get_or_insert_with(door::paper));
+        name.write(value, self.attributes.get_or_insert_with(door::paper));
+    }
+}
+
+/// A span that has started.
+pub trait Begun {
+    /// Returns the span, filled.
+    fn span(self) -> Span;
+}
+
+impl Begun for Span {
+    #[inline]
+    fn span(self) -> Span {
+        self
+    }
+}
+
+impl Begun for Open {
+    #[inline]
+    fn span(self) -> Span {
+        if let Some(attributes) = self.attributes {
+            self.span.put(attributes);
+        }
+        self.span
     }
 }
 
@@ -215,7 +246,8 @@ fn conclude<T>(ending: &mut Ending, out: &T, outcome: impl FnOnce(&T) -> Outcome
 
 /// Runs a function in its span.
 #[inline]
-pub fn run<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
+pub fn run<T>(begun: impl Begun, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
+    let span = begun.span();
     if span.is_off() {
         // Nothing is held; dropping it would look for that.
         std::mem::forget(span);
@@ -227,37 +259,40 @@ pub fn run<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> 
 fn run_in<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
     let mut ending = Ending::new(span);
     let out = ending.step(body);
-    conclude(&mut ending, &out, outcome);
+    if ending.span().is_live() {
+        outcome(&out).write(ending.span());
+    }
+    ending.finish();
     out
 }
 
 /// Runs an async function in its span.
-pub fn run_async<F, O>(span: Span, body: F, outcome: O) -> Traced<F, O>
+pub fn run_async<F, O>(begun: impl Begun, body: F, outcome: O) -> Traced<F, O>
 where
     F: Future,
     O: FnOnce(&F::Output) -> Outcome<'_>,
 {
-    Traced::new(span, body, outcome)
+    Traced::new(begun.span(), body, outcome)
 }
 
 /// Runs a function that returns a future; the span ends with the future.
-pub fn run_future<F, O>(span: Span, make: impl FnOnce() -> F, outcome: O) -> Traced<F, O>
+pub fn run_future<F, O>(begun: impl Begun, make: impl FnOnce() -> F, outcome: O) -> Traced<F, O>
 where
     F: Future,
     O: FnOnce(&F::Output) -> Outcome<'_>,
 {
-    let mut ending = Ending::new(span);
+    let mut ending = Ending::new(begun.span());
     let body = ending.step(make);
     Traced { inner: body, ending, outcome: Some(outcome) }
 }
 
 /// Runs a function that returns a stream; the span ends with the stream.
 pub fn run_stream<S: Stream>(
-    span: Span,
+    begun: impl Begun,
     make: impl FnOnce() -> S,
     read: fn(&S::Item) -> Outcome<'_>,
 ) -> TraceStream<S> {
-    TraceStream::new(span, make, Read::Outcome(read))
+    TraceStream::new(begun.span(), make, Read::Outcome(read))
 }
 
 pin_project_lite::pin_project! {

@@ -148,7 +148,8 @@ thread_local! {
     static SPARE: RefCell<Vec<Box<Record>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a span lies in until it has ended. Its thread uses the box again, and the memory for attributes that comes with it.
+/// What a span lies in until it has ended. Its thread uses the box again, and the memory for attributes that comes
+/// with it.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) head: Head,

@@ -268,13 +268,16 @@ impl Span {
     ///
     /// Do not hold the guard across an `.await`; use [`instrument`](Self::instrument) there.
     pub fn enter(self) -> SpanGuard {
-        let attached = self.hold.inside().cloned().map(ContextGuard::attach);
-        SpanGuard { _attached: attached, span: self }
+        SpanGuard { _attached: self.attach(), span: self }
+    }
+
+    fn attach(&self) -> Option<ContextGuard> {
+        self.hold.inside().cloned().map(ContextGuard::attach)
     }
 
     /// Runs `work` with the span current.
     pub fn in_scope<R>(&self, work: impl FnOnce() -> R) -> R {
-        let _attached = self.hold.inside().cloned().map(ContextGuard::attach);
+        let _attached = self.attach();
         work()
     }
 
@@ -413,15 +416,19 @@ impl Ending {
     }
 
     /// Runs a step with the span current; a panic is recorded, ends the span and goes on.
+    #[inline]
     pub(crate) fn step<R>(&mut self, step: impl FnOnce() -> R) -> R {
-        match panic::catch_unwind(AssertUnwindSafe(|| self.span.in_scope(step))) {
-            Ok(result) => result,
-            Err(payload) => {
-                self.span.panicked(payload.as_ref());
-                self.finish();
-                panic::resume_unwind(payload)
-            }
-        }
+        let attached = self.span.attach();
+        let done = panic::catch_unwind(AssertUnwindSafe(step));
+        drop(attached);
+        done.unwrap_or_else(|payload| self.panicked(payload))
+    }
+
+    #[cold]
+    fn panicked(&mut self, payload: Box<dyn Any + Send>) -> ! {
+        self.span.panicked(payload.as_ref());
+        self.finish();
+        panic::resume_unwind(payload)
     }
 }
 

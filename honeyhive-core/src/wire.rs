@@ -59,6 +59,9 @@ impl EncodedKey {
     }
 }
 
+/// Field of a number in a value.
+const INT: u8 = 3;
+
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const BYTES: u32 = 2;
@@ -103,7 +106,8 @@ fn short_value(out: &mut Vec<u8>, value: Scalar<'_>, value_len: u8) {
             out.extend_from_slice(&[head(2), value_len, head(1), text.len() as u8]);
             out.extend_from_slice(text.as_bytes());
         }
-        Scalar::Int(int @ 0..0x80) => out.extend_from_slice(&[head(2), value_len, 3 << 3, int as u8]),
+        // One byte, as most counts are.
+        Scalar::Int(int @ 0..0x80) => out.extend_from_slice(&[head(2), value_len, INT << 3, int as u8]),
         value => {
             out.extend_from_slice(&[head(2), value_len]);
             write_scalar(out, value);
@@ -140,7 +144,7 @@ fn write_scalar(out: &mut Vec<u8>, value: Scalar<'_>) {
     match value {
         Scalar::Text(text) => bytes(out, 1, text.as_bytes()),
         Scalar::Bool(bool) => always(out, 2, bool.into()),
-        Scalar::Int(int) => always(out, 3, int.cast_unsigned()),
+        Scalar::Int(int) => always(out, INT.into(), int.cast_unsigned()),
         Scalar::Float(float) => double(out, 4, float),
     }
 }

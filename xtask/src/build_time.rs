@@ -71,7 +71,10 @@ fn time(dir: &Path, variant: &Variant) -> Result<Duration, String> {
         fs::write(package.join("src/lib.rs"), functions(variant.attribute, count, round)).map_err(failed)?;
         let started = Instant::now();
         let target = dir.join("target");
-        let status = command(&["build", "--quiet"]).current_dir(&package).env("CARGO_TARGET_DIR", target).status();
+        // Nothing is taken over from the round before.
+        let mut build = command(&["build", "--quiet"]);
+        let build = build.current_dir(&package).env("CARGO_TARGET_DIR", target).env("CARGO_INCREMENTAL", "0");
+        let status = build.status();
         if !status.map_err(failed)?.success() {
             return Err(format!("{} does not build", variant.name));
         }

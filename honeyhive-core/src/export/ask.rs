@@ -16,6 +16,7 @@ use super::{
     plan::Calls,
     queue::MAX_LIMIT,
     tries::tries,
+    verdict::is_passing,
 };
 use crate::HoneyHiveTracer;
 
@@ -49,7 +50,7 @@ impl RequestError {
     }
 
     fn is_passing(&self) -> bool {
-        matches!(self.status, None | Some(408 | 429 | 500 | 502..=504))
+        self.status.is_none_or(is_passing)
     }
 }
 

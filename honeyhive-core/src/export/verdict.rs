@@ -35,8 +35,8 @@ pub(crate) fn decide(status: u16, after: Option<Duration>, taken: Taken, advice:
     match status {
         200..=299 if taken == Taken::default() => Sent::Done,
         200..=299 => Sent::Partial { rejected: taken.rejected, message: taken.message },
-        429 | 502..=504 | 520..=526 | 530 => Sent::Retry { after, reason: format!("HTTP {status}") },
         408 | 500 => Sent::Unsure { reason: format!("HTTP {status}") },
+        passing if is_passing(passing) => Sent::Retry { after, reason: format!("HTTP {passing}") },
         401 | 403 => Sent::Blocked { reason: format!("the key was refused by {host} (HTTP {status}); check {key}") },
         300..=399 => Sent::Blocked {
             reason: format!("{host} redirects (HTTP {status}), which is not followed; set {url} to the final address"),
@@ -46,6 +46,11 @@ pub(crate) fn decide(status: u16, after: Option<Duration>, taken: Taken, advice:
         413 => Sent::TooLarge,
         _ => Sent::Refused { reason: format!("HTTP {status}") },
     }
+}
+
+/// Returns whether what a server says may be otherwise when it is asked again.
+pub(super) fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502..=504 | 520..=526 | 530)
 }
 
 /// What a server says it took.

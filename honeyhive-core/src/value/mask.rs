@@ -1,70 +1,69 @@
 //! Decides by name whether a value is a secret. Looks at whole words, so `max_tokens` and
 //! `token_count` stay readable while `access_token` and `x-api-key` do not.
 
-/// Words that mark a secret wherever they stand in a name.
-const ANYWHERE: [&str; 10] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "authorization",
-    "credential",
-    "credentials",
-    "apikey",
-    "cookie",
-    "bearer",
-];
+/// A word in small letters, as a number: the compiler judges the names of a whole program, and takes its time for
+/// each step.
+type Word = u128;
 
-/// Returns whether a parameter, field or header of this name holds a secret. Names that are known when a
-/// program is compiled are judged then.
-pub(crate) const fn is_secret(name: &str) -> bool {
-    let name = name.as_bytes();
-    let (mut previous, mut last): (&[u8], &[u8]) = (&[], &[]);
-    let mut rest = name;
-    loop {
-        let (word, after) = next_word(rest);
-        if word.is_empty() {
-            return last.eq_ignore_ascii_case(b"token") && !is_any(previous, &["per", "each", "first", "next", "last"]);
-        }
-        if is_any(word, &ANYWHERE) || (owns_keys(last) && word.eq_ignore_ascii_case(b"key")) {
-            return true;
-        }
-        (previous, last, rest) = (last, word, after);
-    }
+macro_rules! words {
+    ($($name:ident)*) => {$(
+        const $name: Word = word(stringify!($name).as_bytes());
+    )*};
+}
+words! {
+    PASSWORD PASSWD PASSPHRASE SECRET AUTHORIZATION CREDENTIAL CREDENTIALS APIKEY COOKIE BEARER
+    KEY API PRIVATE ACCESS SIGNING ENCRYPTION
+    TOKEN PER EACH FIRST NEXT LAST
 }
 
-const fn owns_keys(word: &[u8]) -> bool {
-    is_any(word, &["api", "secret", "private", "access", "signing", "encryption"])
-}
-
-const fn is_any(word: &[u8], of: &[&str]) -> bool {
-    let mut at = 0;
-    while at < of.len() {
-        if of[at].as_bytes().eq_ignore_ascii_case(word) {
-            return true;
-        }
+const fn word(letters: &[u8]) -> Word {
+    let (mut word, mut at) = (0, 0);
+    while at < letters.len() {
+        word = word << 8 | letters[at].to_ascii_lowercase() as Word;
         at += 1;
     }
-    false
+    word
 }
 
-/// Takes the first word of `snake_case`, `kebab-case` or `camelCase`; empty at the end.
-const fn next_word(name: &[u8]) -> (&[u8], &[u8]) {
-    let mut start = 0;
-    while start < name.len() && !name[start].is_ascii_alphanumeric() {
-        start += 1;
-    }
-    let mut end = start;
-    while end < name.len() && name[end].is_ascii_alphanumeric() && (end == start || !is_hump(name, end)) {
-        end += 1;
-    }
-    let (word, after) = name.split_at(end);
-    (word.split_at(start).1, after)
+/// Returns whether a word marks a secret wherever it stands in a name.
+const fn marks(word: Word) -> bool {
+    matches!(
+        word,
+        PASSWORD | PASSWD | PASSPHRASE | SECRET | AUTHORIZATION | CREDENTIAL | CREDENTIALS | APIKEY | COOKIE | BEARER
+    )
 }
 
-/// Returns whether a new word of `camelCase` begins here.
-const fn is_hump(name: &[u8], at: usize) -> bool {
-    name[at].is_ascii_uppercase() && !name[at - 1].is_ascii_uppercase()
+/// Returns whether a parameter, field or header of this name holds a secret. Its words are those of `snake_case`,
+/// `kebab-case` or `camelCase`. Names that are known when a program is compiled are judged then.
+pub(crate) const fn is_secret(name: &str) -> bool {
+    let name = name.as_bytes();
+    let (mut before, mut last, mut word): (Word, Word, Word) = (0, 0, 0);
+    let (mut at, mut after_capital) = (0, false);
+    loop {
+        let (letter, is_capital) = match name {
+            _ if at == name.len() => (0, false),
+            _ => match name[at] {
+                letter @ (b'a'..=b'z' | b'0'..=b'9') => (letter, false),
+                letter @ b'A'..=b'Z' => (letter | 0x20, true),
+                _ => (0, false),
+            },
+        };
+        if word != 0 && (letter == 0 || (is_capital && !after_capital)) {
+            if marks(word) || (word == KEY && matches!(last, API | SECRET | PRIVATE | ACCESS | SIGNING | ENCRYPTION)) {
+                return true;
+            }
+            (before, last, word) = (last, word, 0);
+        }
+        if at == name.len() {
+            return last == TOKEN && !matches!(before, PER | EACH | FIRST | NEXT | LAST);
+        }
+        // The longest of those above has thirteen letters; what is longer than a number holds is none of them.
+        word = match word >> 120 {
+            0 => word << 8 | letter as Word,
+            _ => word,
+        };
+        (at, after_capital) = (at + 1, is_capital);
+    }
 }
 
 /// Masks the values of secret fields in `Debug` output, as in `Client { api_key: Some("…") }`.

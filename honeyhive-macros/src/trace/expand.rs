@@ -66,11 +66,10 @@ fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
-/// The span with what the call starts with. The call site is in a block of its own, out of the body's
-/// sight.
+/// The span, filled with what the call starts with.
 fn start(traced: &Traced<'_>) -> TokenStream {
     let (hh, name) = (hh(), &traced.name);
-    let (span, site, fill) = (local("span"), local("SITE"), local("fill"));
+    let span = local("span");
     let event_type = match traced.event_type {
         Some(Chosen::Word(variant)) => quote!(#hh::Some(#hh::EventType::#variant)),
         Some(Chosen::Path(path)) => quote!(#hh::Some(#path)),
@@ -85,24 +84,31 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     let inputs = traced.captures.iter().map(|Capture { ident, cfgs }| {
         let key = ident.to_string();
         let key = key.trim_start_matches("r#");
-        quote!(#(#cfgs)* #fill.put(const { &#hh::inputs(#key) }, (&&&&__HoneyHiveProbe(&#ident)).capture());)
+        quote!(#(#cfgs)* #span.put(const { &#hh::inputs(#key) }, (&&&&__HoneyHiveProbe(&#ident)).capture());)
     });
     let runtime = quote!(#hh);
     let entries = traced.maps.iter().flat_map(|(bucket, map)| {
         let bucket = Ident::new(bucket, Span::mixed_site());
-        let (runtime, hh, fill) = (runtime.clone(), hh.clone(), fill.clone());
+        let (runtime, hh, span) = (runtime.clone(), hh.clone(), span.clone());
         map.0.iter().map(move |(key, value): &(syn::LitStr, Value)| {
             let value = value.quote(&runtime);
-            quote!(#fill.put(const { &#hh::#bucket(#key) }, #value);)
+            quote!(#span.put(const { &#hh::#bucket(#key) }, #value);)
         })
     });
-    let body: TokenStream = inputs.chain(entries).collect();
-    let fill = if body.is_empty() { quote!(_) } else { quote!(#fill) };
-    quote! {
-        let #span = {
-            static #site: #hh::CallSite = #hh::CallSite::new(#name, #event_type, ::core::module_path!(), ::core::line!());
-            #hh::call(&#site) #tracer #session #visibility .start(|#fill| { #body })
-        };
+    let puts: TokenStream = inputs.chain(entries).collect();
+    let call = quote! {
+        #hh::call(const { &#hh::CallSite::new(#name, #event_type, ::core::module_path!(), ::core::line!()) })
+            #tracer #session #visibility
+    };
+    match puts.is_empty() {
+        true => quote!(let #span = #call.start();),
+        // Not in a closure, which is a type and a function more for the compiler.
+        false => quote! {
+            let mut #span = #call.start_open();
+            if #span.is_live() {
+                #puts
+            }
+        },
     }
 }
 
