@@ -13,20 +13,23 @@ use opentelemetry::trace::{SpanRef, Status};
 use crate::{attributes::Attributes, export::buffer::Buffer, live::LiveSpan};
 
 thread_local! {
-    static DOOR: RefCell<Door> = const { RefCell::new(Door { letter: Attributes::new(), question: Question::None }) };
+    static DOOR: RefCell<Door> = const { RefCell::new(Door { letter: Attributes::new(), visit: Visit::None }) };
 }
 
 /// What lies at the door of the span that is rung.
 struct Door {
-    /// Attributes for it. While nobody rings it is empty: paper for the next letter, whose memory is warm.
+    /// Attributes for it. Without a visit it is empty: paper for the next letter, whose memory is warm.
     letter: Attributes,
-    question: Question,
+    visit: Visit,
 }
 
+/// What somebody rings for.
 #[derive(Default)]
-enum Question {
+enum Visit {
     #[default]
     None,
+    /// There is a letter.
+    Letter,
     /// Whose span is it?
     Whose,
     /// This one's.
@@ -50,7 +53,51 @@ pub(crate) fn paper() -> Attributes {
 #[inline]
 pub(crate) fn keep(mut letter: Attributes) {
     letter.clear();
-    at_door(|door| door.letter = letter);
+    at_door(|door| {
+        if door.letter.is_empty() {
+            door.letter = letter;
+        }
+    });
+}
+
+/// Takes back what a span that is none of ours has left at the door; returns whether there was anything.
+#[inline]
+fn take_back(letter: &mut Attributes) -> bool {
+    let left = at_door(|door| {
+        door.visit = Visit::None;
+        let left = !door.letter.is_empty();
+        if left {
+            std::mem::swap(&mut door.letter, letter);
+        }
+        left
+    });
+    left == Some(true)
+}
+
+/// Ends a visit where the span that was rung panics.
+struct Leave;
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        at_door(|door| {
+            door.visit = Visit::None;
+            door.letter.clear();
+        });
+    }
+}
+
+/// Puts a letter down; not where another lies there, whose visitor rings just now.
+#[inline]
+fn put_down(put: impl FnOnce(&mut Attributes)) -> bool {
+    let put_down = at_door(|door| {
+        let free = door.letter.is_empty();
+        if free {
+            put(&mut door.letter);
+            door.visit = Visit::Letter;
+        }
+        free
+    });
+    put_down == Some(true)
 }
 
 /// Gives attributes to a span, whosever it is.
@@ -58,39 +105,53 @@ pub(crate) fn write(span: &SpanRef<'_>, mut letter: Attributes) {
     if letter.is_empty() {
         return keep(letter);
     }
-    let mut exchange = |door: &mut Door| std::mem::swap(&mut door.letter, &mut letter);
-    if at_door(&mut exchange).is_some() {
+    if put_down(|door| std::mem::swap(door, &mut letter)) {
+        let leave = Leave;
         span.set_status(Status::Unset);
-        if at_door(|door| !door.letter.is_empty()) != Some(true) {
+        std::mem::forget(leave);
+        if !take_back(&mut letter) {
             return;
         }
-        at_door(exchange);
     }
     letter.to_otel().into_iter().for_each(|kv| span.set_attribute(kv));
     keep(letter);
 }
 
+/// Lets `fill` write to a span of ours; nothing of a user's runs in it.
+#[inline]
+pub(crate) fn fill(span: &SpanRef<'_>, fill: impl FnOnce(&mut Attributes)) {
+    let mut fill = Some(fill);
+    if put_down(|door| fill.take().into_iter().for_each(|fill| fill(door))) {
+        return span.set_status(Status::Unset);
+    }
+    if let Some(fill) = fill {
+        let mut letter = Attributes::new();
+        fill(&mut letter);
+        write(span, letter);
+    }
+}
+
 /// Returns whose span it is, if it is one of ours.
 pub(crate) fn owner(span: &SpanRef<'_>) -> Option<Arc<Buffer>> {
-    at_door(|door| door.question = Question::Whose)?;
+    at_door(|door| door.visit = Visit::Whose)?;
     span.set_status(Status::Unset);
-    match at_door(|door| std::mem::take(&mut door.question)) {
-        Some(Question::Of(buffer)) => Some(buffer),
+    match at_door(|door| std::mem::take(&mut door.visit)) {
+        Some(Visit::Of(buffer)) => Some(buffer),
         _ => None,
     }
 }
 
-/// For a span of ours whose status is to be set to nothing: takes the letter, which is empty then, and says whose it
+/// For a span of ours whose status is to be set to nothing: takes the letter, which is empty then, or says whose it
 /// is if asked.
 #[inline]
 pub(crate) fn answer(span: &mut LiveSpan) {
-    at_door(|door| {
-        if !door.letter.is_empty() {
+    at_door(|door| match door.visit {
+        Visit::Letter => {
             span.write(&mut door.letter);
+            door.visit = Visit::None;
         }
-        if matches!(door.question, Question::Whose) {
-            door.question = Question::Of(Arc::clone(span.buffer()));
-        }
+        Visit::Whose => door.visit = Visit::Of(Arc::clone(span.buffer())),
+        Visit::None | Visit::Of(_) => {}
     });
 }
 
@@ -106,6 +167,8 @@ mod tests {
     use super::*;
     use crate::{Bucket, Enricher, context::ContextGuard, testing::Recorder};
 
+    static SPAN_CONTEXT: SpanContext = SpanContext::NONE;
+
     /// A span of somebody else's, whose status cannot be set.
     #[derive(Debug)]
     struct Brittle;
@@ -113,8 +176,7 @@ mod tests {
     impl Span for Brittle {
         fn add_event_with_timestamp<T: Into<Cow<'static, str>>>(&mut self, _: T, _: SystemTime, _: Vec<KeyValue>) {}
         fn span_context(&self) -> &SpanContext {
-            static NONE: SpanContext = SpanContext::NONE;
-            &NONE
+            &SPAN_CONTEXT
         }
         fn is_recording(&self) -> bool {
             true
@@ -128,6 +190,11 @@ mod tests {
         fn end_with_timestamp(&mut self, _: SystemTime) {}
     }
 
+    fn metadata_of(recorder: &Recorder, span: &str) -> Vec<String> {
+        let keys = recorder.span(span).unwrap().attributes().into_iter().map(|(key, _)| key);
+        keys.filter_map(|key| key.strip_prefix("honeyhive_metadata.").map(str::to_owned)).collect()
+    }
+
     #[test]
     fn a_letter_that_was_left_lying_goes_to_nobody_else() {
         let recorder = Recorder::new();
@@ -137,12 +204,49 @@ mod tests {
             Enricher::current().unwrap().put(Bucket::Metadata, "theirs", true);
         });
         assert!(panicked.is_err());
+        assert!(Context::map_current(|cx| owner(&cx.span())).is_some());
         span.enrich(Bucket::Metadata, "ours", true);
         Enricher::current().unwrap().put(Bucket::Metadata, "ours_too", true);
         drop(span);
-        let span = recorder.span("next").unwrap();
-        let keys: Vec<_> =
-            span.attributes().into_iter().filter(|(key, _)| key.starts_with("honeyhive_metadata")).collect();
-        assert_eq!(keys.len(), 2, "{keys:?}");
+        assert_eq!(metadata_of(&recorder, "next"), ["ours", "ours_too"]);
+    }
+
+    /// A span of somebody else's that tells a span of ours what is set on it.
+    #[derive(Debug)]
+    struct Chatty(Context);
+
+    impl Span for Chatty {
+        fn add_event_with_timestamp<T: Into<Cow<'static, str>>>(&mut self, _: T, _: SystemTime, _: Vec<KeyValue>) {}
+        fn span_context(&self) -> &SpanContext {
+            &SPAN_CONTEXT
+        }
+        fn is_recording(&self) -> bool {
+            true
+        }
+        fn set_attribute(&mut self, kv: KeyValue) {
+            self.0.span().set_attribute(KeyValue::new(format!("honeyhive_metadata.told.{}", kv.key), true));
+        }
+        fn set_status(&mut self, _: Status) {
+            self.0.span().set_attribute(KeyValue::new("honeyhive_metadata.status", true));
+            let _ours = ContextGuard::attach(self.0.clone());
+            Enricher::current().unwrap().put(Bucket::Metadata, "nested", true);
+        }
+        fn update_name<T: Into<Cow<'static, str>>>(&mut self, _: T) {}
+        fn add_link(&mut self, _: SpanContext, _: Vec<KeyValue>) {}
+        fn end_with_timestamp(&mut self, _: SystemTime) {}
+    }
+
+    #[test]
+    fn who_is_rung_and_rings_itself_loses_nothing() {
+        let recorder = Recorder::new();
+        let span = recorder.tracer().start_span("ours");
+        {
+            let _chatty = ContextGuard::attach(Context::new().with_span(Chatty(span.context())));
+            Enricher::current().unwrap().put(Bucket::Metadata, "n", 1);
+        }
+        drop(span);
+        let mut told = metadata_of(&recorder, "ours");
+        told.sort();
+        assert_eq!(told, ["nested", "status", "told.honeyhive_metadata.n"]);
     }
 }

@@ -127,11 +127,15 @@ impl Hold {
         }
     }
 
-    pub(crate) fn put(&self, mut attributes: Attributes) {
+    /// Lets `fill` write attributes; nothing of a user's runs in it.
+    #[inline]
+    pub(crate) fn fill(&self, fill: impl FnOnce(&mut Attributes)) {
         match self {
-            Self::Off | Self::LeftOut(_) => door::keep(attributes),
-            Self::Open(context) => door::write(&context.span(), attributes),
+            Self::Off | Self::LeftOut(_) => {}
+            Self::Open(context) => door::fill(&context.span(), fill),
             Self::Apart(apart) => {
+                let mut attributes = door::paper();
+                fill(&mut attributes);
                 apart.span().write(&mut attributes);
                 door::keep(attributes);
             }

@@ -1,6 +1,6 @@
 //! Runtime of the macros. Not part of the public API: it changes without notice.
 //!
-//! An expansion is a `static` [`CallSite`], the captured inputs, and one call of [`run`],
+//! An expansion is a constant [`CallSite`], the captured inputs, and one call of [`run`],
 //! [`run_async`], [`run_future`] or [`run_stream`]; everything that decides anything is here.
 
 mod capture;
@@ -51,11 +51,9 @@ pub struct CallSite {
     pub(crate) line: u32,
 }
 
-impl CallSite {
-    /// Describes a function.
-    pub const fn new(name: &'static str, event_type: Option<EventType>, module: &'static str, line: u32) -> Self {
-        Self { name, event_type, module, line }
-    }
+/// Describes a function.
+pub const fn site(name: &'static str, event_type: Option<EventType>, module: &'static str, line: u32) -> CallSite {
+    CallSite { name, event_type, module, line }
 }
 
 /// A call that is about to be traced.
@@ -227,11 +225,7 @@ impl Outcome<'_> {
     pub(crate) fn write(self, span: &Span) {
         match self {
             Self::Silent => {}
-            Self::Good(value) => {
-                let mut attributes = door::paper();
-                const { outputs("result") }.write(value, &mut attributes);
-                span.put(attributes);
-            }
+            Self::Good(value) => span.fill(|attributes| const { &outputs("result") }.write(value, attributes)),
             Self::Bad(error) => span.fail(error.kind, &error.message),
         }
     }
@@ -259,10 +253,7 @@ pub fn run<T>(begun: impl Begun, body: impl FnOnce() -> T, outcome: impl FnOnce(
 fn run_in<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
     let mut ending = Ending::new(span);
     let out = ending.step(body);
-    if ending.span().is_live() {
-        outcome(&out).write(ending.span());
-    }
-    ending.finish();
+    conclude(&mut ending, &out, outcome);
     out
 }
 

@@ -24,7 +24,6 @@ use crate::{
     Bucket, EventType, HoneyHiveTracer, InContext, Session, Value, Visibility, attr,
     attributes::Attributes,
     context::{ContextGuard, with_current},
-    door,
     hold::Hold,
     start::{self, Start},
     wire::Key,
@@ -339,15 +338,17 @@ impl Span {
     }
 
     fn write(&self, key: Key<'_>, value: &Value) {
-        if self.is_live() {
-            let mut attributes = door::paper();
-            attributes.put_value(key, value);
-            self.put(attributes);
-        }
+        self.fill(|attributes| attributes.put_value(key, value));
     }
 
-    pub(crate) fn put(&self, attributes: Attributes) {
-        self.hold.put(attributes);
+    /// Lets `fill` write attributes; nothing of a user's runs in it.
+    #[inline]
+    pub(crate) fn fill(&self, fill: impl FnOnce(&mut Attributes)) {
+        self.hold.fill(fill);
+    }
+
+    pub(crate) fn put(&self, mut attributes: Attributes) {
+        self.fill(|empty| std::mem::swap(empty, &mut attributes));
     }
 }
 

@@ -11,11 +11,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use honeyhive_core::{Span, Status};
+use honeyhive_core::{Bucket, Event, Span, Status};
 use uuid::Uuid;
 
 pub use self::report::{AbReport, Comparison, Interval, VariantReport, Verdict};
 use crate::{latency::Latency, span::start};
+
+/// What a run says of itself, and is counted by.
+const VARIANT: &str = "ab_test.variant";
+const LATENCY_MS: &str = "ab_test.latency_ms";
+const SUCCESS: &str = "ab_test.success";
+const TOKENS: &str = "ab_test.tokens_used";
+const COST_USD: &str = "ab_test.cost_usd";
 
 /// A test between variants of a call.
 ///
@@ -118,6 +125,50 @@ impl AbTest {
         report::of(&self.shared.name, &self.shared.variants, &self.tallies())
     }
 
+    /// Counts runs that other processes made, from their events. Returns how many there were; events of other tests
+    /// and of variants that this one does not have are left out.
+    ///
+    /// For a test that runs nothing itself, or its own runs count twice.
+    ///
+    /// ```no_run
+    /// use honeyhive_core::{EventQuery, HoneyHiveTracer, Operator};
+    /// use honeyhive_route::AbTest;
+    /// use std::time::Duration;
+    ///
+    /// let test = AbTest::new("provider_comparison", [("A_openai", "openai", 0.5), ("B_anthropic", "anthropic", 0.5)])?;
+    /// let runs = EventQuery::new().filter("event_name", Operator::Is, "ab_test.provider_comparison");
+    /// let tracer = HoneyHiveTracer::init().build()?;
+    /// for page in 1.. {
+    ///     let page = tracer.export_events(&runs.clone().page(page), Duration::from_secs(30))?;
+    ///     test.count(page.events());
+    ///     if page.events().is_empty() {
+    ///         break;
+    ///     }
+    /// }
+    /// println!("{}", test.report());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn count(&self, events: &[Event]) -> usize {
+        let name = format!("ab_test.{}", self.shared.name);
+        let of_test = events.iter().filter(|event| event.name() == Some(name.as_str()));
+        let mut tallies = self.tallies();
+        of_test.filter_map(|event| self.add(event, &mut tallies)).count()
+    }
+
+    fn add(&self, event: &Event, tallies: &mut [Tally]) -> Option<()> {
+        let noted = |key: &str| event.get(Bucket::Metadata, key);
+        let variant = noted(VARIANT)?.as_str()?;
+        let index = self.shared.variants.iter().position(|known| known.name == variant)?;
+        let took = Duration::try_from_secs_f64(noted(LATENCY_MS)?.as_f64()? / 1e3).ok()?;
+        let sample = Sample {
+            tokens: noted(TOKENS).and_then(|tokens| tokens.as_f64()).map(|tokens| tokens as u64),
+            cost_usd: noted(COST_USD).and_then(|cost| cost.as_f64()),
+            response_length: None,
+        };
+        tallies[index].add(took, !noted(SUCCESS)?.as_bool()?, &sample);
+        Some(())
+    }
+
     fn tallies(&self) -> MutexGuard<'_, Vec<Tally>> {
         self.shared.tallies.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -215,7 +266,7 @@ impl Arm {
         let (took, noted) = (started.elapsed(), *self.noted());
         self.test.tallies()[self.index].add(took, result.is_err(), &noted);
         note(&span, took, &noted);
-        span.set_attribute("ab_test.success", result.is_ok());
+        span.set_attribute(SUCCESS, result.is_ok());
         if let Err(error) = &result {
             span.set_status(Status::error(error.to_string()));
         }
@@ -224,7 +275,7 @@ impl Arm {
 
     fn begin(&self) -> Span {
         let span = start(format!("ab_test.{}", self.test.shared.name));
-        span.set_attribute("ab_test.variant", self.variant().to_owned());
+        span.set_attribute(VARIANT, self.variant().to_owned());
         span.set_attribute("ab_test.provider", self.provider().to_owned());
         span.set_attribute("ab_test.split_ratio", self.this().share);
         span.set_attribute("ab_test.query_hash", self.key_hash);
@@ -241,9 +292,9 @@ impl Arm {
 }
 
 fn note(span: &Span, took: Duration, noted: &Sample) {
-    span.set_attribute("ab_test.latency_ms", took.as_secs_f64() * 1e3);
-    span.set_attribute("ab_test.tokens_used", noted.tokens);
-    span.set_attribute("ab_test.cost_usd", noted.cost_usd);
+    span.set_attribute(LATENCY_MS, took.as_secs_f64() * 1e3);
+    span.set_attribute(TOKENS, noted.tokens);
+    span.set_attribute(COST_USD, noted.cost_usd);
     span.set_attribute("ab_test.response_length", noted.response_length);
     if let (Some(length), Some(tokens)) = (noted.response_length, noted.tokens) {
         span.set_attribute("ab_test.chars_per_token", length as f64 / tokens.max(1) as f64);

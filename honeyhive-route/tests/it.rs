@@ -10,11 +10,16 @@ use std::{
 };
 
 use expect_test::expect;
-use honeyhive_core::{EventType, Span, current_tracer, set_default_tracer, testing::Recorder};
+use honeyhive_core::{
+    Durability, EventQuery, EventType, HoneyHiveTracer, Span, current_tracer, set_default_tracer,
+    testing::{FakeBackend, Recorder},
+};
 use honeyhive_route::{AbTest, Fallback, ProviderMonitor};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use serde_json::json;
 use tokio::sync::{Mutex, MutexGuard};
+
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// The default tracer is one per process: tests take turns.
 async fn recorded() -> (MutexGuard<'static, ()>, Recorder) {
@@ -353,6 +358,44 @@ async fn a_run_is_a_span_with_what_was_noted() {
     }
     let failed = spans.iter().rfind(|span| span.name() == "ab_test.split").unwrap();
     assert_eq!(failed.attribute("ab_test.tokens_used"), None, "what was noted belongs to one run");
+}
+
+/// Each with a test of its own, as processes have; a third one counts what they sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_of_other_processes_are_counted_from_their_events() {
+    let (_turn, _recorder) = recorded().await;
+    let backend = FakeBackend::start().unwrap();
+    let tracer = HoneyHiveTracer::init()
+        .api_key("hh_0123456789abcdef0123456789abcdef")
+        .server_url(backend.url())
+        .durability(Durability::Memory)
+        .build()
+        .unwrap();
+    set_default_tracer(&tracer);
+    let (processes, mut expected) = ([test(), test()], BTreeMap::<String, (u64, u64)>::new());
+    for n in 0..60_u64 {
+        let arm = processes[n as usize % 2].arm(&n.to_string());
+        let fails = n % 10 == 0;
+        let of_variant = expected.entry(arm.variant().to_owned()).or_default();
+        (of_variant.0, of_variant.1) = (of_variant.0 + 1, of_variant.1 + u64::from(fails));
+        let call = async {
+            arm.tokens(7);
+            arm.cost_usd(0.5);
+            if fails { Err(Busy("overloaded")) } else { Ok(()) }
+        };
+        let _ = arm.run(call).await;
+    }
+    let other = AbTest::new("other", [("A_openai", "openai", 0.5), ("B_anthropic", "anthropic", 0.5)]).unwrap();
+    let _ = other.arm("1").run(async { Ok::<_, Busy>(()) }).await;
+    assert!(tracer.flush_async(LIMIT).await.is_complete());
+    let page = tracer.export_events_async(&EventQuery::new(), LIMIT).await.unwrap();
+    let counted = test();
+    assert_eq!(counted.count(page.events()), 60);
+    for variant in counted.report().variants {
+        let (n, errors) = expected[&variant.variant];
+        assert_eq!((variant.n, variant.error_rate), (n, errors as f64 / n as f64), "{variant:?}");
+        assert!(variant.mean_ms > 0.0 && variant.tokens > 0.0 && variant.cost_usd > 0.0, "{variant:?}");
+    }
 }
 
 /// One in four of the second variant's calls fails.

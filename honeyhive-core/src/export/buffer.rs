@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 use opentelemetry::trace::SpanContext;
@@ -28,8 +28,11 @@ const CHUNK_BYTES: usize = 32 * 1024;
 /// Most empty chunks that a basket keeps, and bytes of large buffers; these until it is idle.
 const MAX_SPARE: usize = 1;
 const MAX_LARGE_BYTES: usize = 1 << 20;
-/// After so many looks of the worker in vain a thread is idle.
-const IDLE_LOOKS: u32 = 100;
+/// A thread that has ended no span for so long gives back the memory that it was granted, and then large buffers.
+const IDLE: Duration = Duration::from_millis(20);
+const LONG_IDLE: Duration = Duration::from_secs(1);
+/// So many chunks that are full of bytes wake the worker, or one that is full of spans.
+const CHUNKS_TO_WAKE: usize = 8;
 
 /// An ended span, of ours or of the OpenTelemetry SDK.
 #[derive(Debug)]
@@ -65,9 +68,10 @@ impl Chunk {
     fn clear(&mut self, large: &mut Vec<Vec<u8>>) {
         for ended in self.ended.drain(..) {
             let kept: usize = large.iter().map(Vec::capacity).sum();
-            if let Ended::Large(_, bytes) = ended
+            if let Ended::Large(_, mut bytes) = ended
                 && kept + bytes.capacity() <= MAX_LARGE_BYTES
             {
+                bytes.clear();
                 large.push(bytes);
             }
         }
@@ -95,9 +99,9 @@ struct Content {
     /// Memory that is granted and not used.
     credit: usize,
     admitted: u64,
-    /// Whether a span has come since the worker looked last, and how often none had.
+    /// Whether a span has come since the worker looked last, and when it found some last.
     used: bool,
-    idle_looks: u32,
+    last_used: Option<Instant>,
 }
 
 /// What the worker found in a basket.
@@ -135,20 +139,23 @@ impl Basket {
     }
 
     /// Moves everything that waits to `out`, and leaves chunks that are used up for another use.
-    pub(super) fn take(&self, out: &mut Vec<Chunk>, used_up: &mut Vec<Chunk>) -> Found {
+    pub(super) fn take(&self, out: &mut Vec<Chunk>, used_up: &mut Vec<Chunk>, now: Instant) -> Found {
         let mut content = self.lock();
-        let Content { chunk, full, spare, large, credit, used, idle_looks, .. } = &mut *content;
+        let Content { chunk, full, spare, large, credit, used, last_used, .. } = &mut *content;
         let mut found = Found::default();
         if !std::mem::take(used) {
-            found.credit = std::mem::take(credit);
-            *idle_looks = idle_looks.saturating_add(1);
-            if *idle_looks == IDLE_LOOKS {
+            let idle = last_used.map_or(Duration::MAX, |last| now.saturating_duration_since(last));
+            if idle >= IDLE {
+                found.credit = std::mem::take(credit);
+            }
+            if idle >= LONG_IDLE {
                 *large = vec![];
             }
             return found;
         }
-        *idle_looks = 0;
-        while spare.len() < MAX_SPARE
+        *last_used = Some(now);
+        // One to go on with, and those in reserve.
+        while spare.len() <= MAX_SPARE
             && let Some(mut empty) = used_up.pop()
         {
             empty.clear(large);
@@ -166,7 +173,7 @@ impl Content {
         self.full.is_empty() && self.chunk.ended.is_empty()
     }
 
-    /// Takes a span in; returns whether a chunk is full with it.
+    /// Takes a span in; returns whether it is time for the worker.
     #[inline]
     fn add(&mut self, span: Finished, attributes: &mut Attributes, size: usize) -> bool {
         let ended = match attributes.bytes().len() {
@@ -184,12 +191,14 @@ impl Content {
         self.chunk.size += size;
         self.admitted += 1;
         self.used = true;
-        let full = self.chunk.is_full();
-        if full {
-            let next = self.spare.pop().unwrap_or_else(|| Chunk::as_large_as(&self.chunk));
-            self.full.push(std::mem::replace(&mut self.chunk, next));
+        if !self.chunk.is_full() {
+            return false;
         }
-        full
+        let next = self.spare.pop().unwrap_or_else(|| Chunk::as_large_as(&self.chunk));
+        let full = std::mem::replace(&mut self.chunk, next);
+        let of_spans = full.ended.len() >= CHUNK_SPANS;
+        self.full.push(full);
+        of_spans || self.full.len().is_multiple_of(CHUNKS_TO_WAKE)
     }
 }
 
@@ -277,11 +286,11 @@ impl Buffer {
         self.announce(taken_in, root);
     }
 
-    /// Lets the worker know of a span that was let in, perhaps as the last of a chunk; counts one that was not.
+    /// Lets the worker know of a span that was let in, and whether it is time for it; counts one that was not.
     #[inline]
     fn announce(&self, taken_in: Result<bool, fn(&Queue)>, root: bool) {
         match taken_in {
-            Ok(full) => self.queue.wake_for(root, full),
+            Ok(time) => self.queue.wake_for(root, time),
             Err(refused) => refused(&self.queue),
         }
     }

@@ -57,8 +57,9 @@ pub(crate) struct Taken {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Memory that is granted to threads, and what destinations hold.
+    /// Memory that is granted to threads, what the worker has in hand, and what destinations hold.
     granted: usize,
+    in_hand: usize,
     held_bytes: usize,
     /// Spans that are as durable as they will get, and the round of the worker that made them so.
     committed: u64,
@@ -188,7 +189,7 @@ impl Queue {
             Some(_) => (self.plan.queue_bytes / 2, 0),
             None => (self.plan.queue_bytes, state.held_bytes),
         };
-        let taken = state.granted.saturating_add(held);
+        let taken = state.granted.saturating_add(state.in_hand).saturating_add(held);
         let common = limit - limit / 8;
         let granted = [size.max(limit / GRANTS), size].into_iter().find(|size| taken.saturating_add(*size) <= common);
         let granted = granted.or_else(|| (important && taken.saturating_add(size) <= limit).then_some(size))?;
@@ -224,17 +225,17 @@ impl Queue {
         self.is_closed() && (self.started.get().is_none() || self.lock().finished)
     }
 
-    /// Lets the worker know, if it has to, that a span came. A full chunk is worth its while: it encodes one while
-    /// the next is filled.
+    /// Lets the worker know, if it has to, that a span came, and whether it is `time` for it: it encodes what waits
+    /// while more comes.
     #[inline]
-    pub(super) fn wake_for(self: &Arc<Self>, root: bool, full: bool) {
+    pub(super) fn wake_for(self: &Arc<Self>, root: bool, time: bool) {
         if self.started.get().is_none() {
             self.ensure_worker();
         }
         let sync = self.plan.durability == Durability::Sync;
         // The worker says that it sleeps before it looks into the baskets for the last time.
         let asleep = self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed);
-        if asleep || full || sync || (root && self.watched) {
+        if asleep || time || sync || (root && self.watched) {
             self.wake.notify_one();
         }
         if sync && self.started.get().is_some() {
@@ -282,14 +283,14 @@ impl Queue {
     }
 
     /// Takes everything that waits. Chunks that are used up go back to the threads.
-    pub(super) fn take(&self, used_up: &mut Vec<Chunk>) -> Taken {
+    pub(super) fn take(&self, used_up: &mut Vec<Chunk>, now: Instant) -> Taken {
         let mut taken = self.take_requests();
         self.rounds.fetch_add(1, Ordering::Relaxed);
         let (mut size, mut credit) = (0, 0);
         let mut baskets = self.baskets();
         let Baskets { list, admitted } = &mut *baskets;
         list.retain(|basket| {
-            let found = basket.take(&mut taken.chunks, used_up);
+            let found = basket.take(&mut taken.chunks, used_up, now);
             size += found.size;
             credit += found.credit;
             // Where nobody else has it, nothing comes any more.
@@ -304,8 +305,7 @@ impl Queue {
         drop(baskets);
         let mut state = self.lock();
         state.granted = state.granted.saturating_sub(size + credit);
-        // What the worker holds is counted when it is encoded.
-        state.held_bytes += size;
+        state.in_hand += size;
         taken
     }
 
@@ -340,13 +340,20 @@ impl Queue {
         nothing
     }
 
-    /// Books how things stand with the destinations: `given` spans were given to them in all, and `unfit`
+    /// Books how much memory the destinations hold, and what the worker still has in hand.
+    pub(super) fn progress(&self, held_bytes: usize, in_hand: usize) {
+        let mut state = self.lock();
+        (state.held_bytes, state.in_hand) = (held_bytes, in_hand);
+    }
+
+    /// Books how things stand with the destinations when nothing is in hand: `given` spans were given to them in all, and `unfit`
     /// ones could not be encoded.
     pub(super) fn post(&self, accounts: Vec<Account>, given: u64, unfit: u64) {
         let mut state = self.lock();
         state.committed = given + unfit;
         state.round = self.rounds.load(Ordering::Relaxed);
         state.entrance.unfit = unfit;
+        state.in_hand = 0;
         state.held_bytes = accounts.iter().map(|account| account.held.bytes).sum();
         state.accounts = accounts;
         drop(state);

@@ -42,6 +42,8 @@ const MAX_CALLS_AT_ONCE: usize = 4;
 const MAX_SPAN_BYTES: usize = 4 << 20;
 /// Most chunks that are kept to be filled again.
 const MAX_USED_UP: usize = 16;
+/// After so many chunks their spans are stored, before the next ones are encoded.
+const CHUNKS_AT_ONCE: usize = 32;
 /// How often dead processes are looked for, and old files.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// After so many looks at an empty queue the worker sleeps until it is woken.
@@ -284,8 +286,7 @@ impl Line {
 
     /// Empties the queue into lanes, calls and flushes.
     fn take_in(&mut self, now: Instant) {
-        let taken = self.queue.take(&mut self.used_up);
-        self.used_up.truncate(MAX_USED_UP);
+        let taken = self.queue.take(&mut self.used_up, now);
         self.taken += taken.chunks.iter().map(|chunk| chunk.ended.len() as u64).sum::<u64>();
         self.quiet_looks = if taken.chunks.is_empty() { self.quiet_looks.saturating_add(1) } else { 0 };
         // Before anything that may panic: who waits is answered, and what was asked for is done.
@@ -296,8 +297,13 @@ impl Line {
             self.flushes.push(Waiter { flush, mark: self.taken });
         }
         self.take_spans(taken.chunks, now);
+        self.store(now);
+    }
+
+    /// Makes what the destinations were given durable, and leaves the memory of what is on disk to what comes.
+    fn store(&mut self, now: Instant) {
         let plan = self.queue.plan();
-        let memory = plan.share().unwrap_or(plan.queue_bytes / 2);
+        let memory = plan.share().unwrap_or(plan.queue_bytes / 4);
         for lane in self.lanes() {
             lane.backlog.commit(now);
             lane.backlog.shed(memory);
@@ -305,16 +311,26 @@ impl Line {
         }
     }
 
-    /// Encodes spans, gives them to every destination and shows them.
+    /// Encodes spans, gives them to every destination and shows them. Where there are many, memory is given back
+    /// meanwhile.
     fn take_spans(&mut self, chunks: Vec<Chunk>, now: Instant) {
         let mut shown = vec![];
         let now_ms = unix_ms();
-        for mut chunk in chunks {
+        let mut in_hand: usize = chunks.iter().map(|chunk| chunk.size).sum();
+        for (mut chunk, number) in chunks.into_iter().zip(1..) {
             let mut rest = chunk.bytes.as_slice();
             for ended in &mut chunk.ended {
                 self.take_span(ended, &mut rest, &mut shown, now_ms, now);
             }
-            self.used_up.push(chunk);
+            in_hand -= chunk.size;
+            if self.used_up.len() < MAX_USED_UP {
+                self.used_up.push(chunk);
+            }
+            if number % CHUNKS_AT_ONCE == 0 {
+                self.store(now);
+                let held = self.lanes().map(|lane| lane.backlog.held().bytes).sum();
+                self.queue.progress(held, in_hand);
+            }
         }
         self.print(&shown);
     }

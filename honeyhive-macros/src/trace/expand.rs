@@ -95,14 +95,16 @@ fn start(traced: &Traced<'_>) -> TokenStream {
             quote!(#span.put(const { &#hh::#bucket(#key) }, #value);)
         })
     });
+    let entries: TokenStream = entries.collect();
+    // In a closure, so that no `?` or `return` in a value leaves the function, and only where it is traced.
+    let entries = (!entries.is_empty()).then(|| quote!((|| { #entries })();));
     let puts: TokenStream = inputs.chain(entries).collect();
     let call = quote! {
-        #hh::call(const { &#hh::CallSite::new(#name, #event_type, ::core::module_path!(), ::core::line!()) })
+        #hh::call(const { &#hh::site(#name, #event_type, ::core::module_path!(), ::core::line!()) })
             #tracer #session #visibility
     };
     match puts.is_empty() {
         true => quote!(let #span = #call.start();),
-        // Not in a closure, which is a type and a function more for the compiler.
         false => quote! {
             let mut #span = #call.start_open();
             if #span.is_live() {
