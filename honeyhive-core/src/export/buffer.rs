@@ -104,6 +104,21 @@ struct Content {
     last_used: Option<Instant>,
 }
 
+/// The baskets of all threads.
+#[derive(Debug, Default)]
+pub(super) struct Baskets {
+    pub(super) list: Vec<Arc<Basket>>,
+    /// How many spans were let in by those that are gone.
+    pub(super) admitted: u64,
+}
+
+impl Baskets {
+    /// Returns how many spans were let in.
+    pub(super) fn all_admitted(&self) -> u64 {
+        self.admitted + self.list.iter().map(|basket| basket.lock().admitted).sum::<u64>()
+    }
+}
+
 /// What the worker found in a basket.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -115,11 +130,6 @@ pub(crate) struct Found {
 impl Basket {
     fn lock(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns how many spans were let in.
-    pub(super) fn admitted(&self) -> u64 {
-        self.lock().admitted
     }
 
     /// Returns how many spans are open that started here.

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     Health, Report,
-    buffer::{Basket, Chunk},
+    buffer::{Basket, Baskets, Chunk},
     exit,
     plan::Plan,
     report::{Account, Entrance},
@@ -76,14 +76,6 @@ struct State {
     finished: bool,
     entrance: Entrance,
     accounts: Vec<Account>,
-}
-
-/// The baskets of all threads.
-#[derive(Debug, Default)]
-struct Baskets {
-    list: Vec<Arc<Basket>>,
-    /// How many spans were let in by those that are gone.
-    admitted: u64,
 }
 
 #[derive(Debug)]
@@ -491,8 +483,7 @@ impl Queue {
     }
 
     fn admitted(&self) -> u64 {
-        let baskets = self.baskets();
-        baskets.admitted + baskets.list.iter().map(|basket| basket.admitted()).sum::<u64>()
+        self.baskets().all_admitted()
     }
 
     fn baskets(&self) -> MutexGuard<'_, Baskets> {
