@@ -167,27 +167,34 @@ mod tests {
     use super::*;
     use crate::{Bucket, Enricher, context::ContextGuard, testing::Recorder};
 
-    static SPAN_CONTEXT: SpanContext = SpanContext::NONE;
-
-    /// A span of somebody else's, whose status cannot be set.
+    /// A span of somebody else's: what it does when its status is set, and the context that it tells what is set on it.
     #[derive(Debug)]
-    struct Brittle;
+    struct Stranger(fn(&Context), Context);
 
-    impl Span for Brittle {
+    impl Span for Stranger {
         fn add_event_with_timestamp<T: Into<Cow<'static, str>>>(&mut self, _: T, _: SystemTime, _: Vec<KeyValue>) {}
         fn span_context(&self) -> &SpanContext {
-            &SPAN_CONTEXT
+            static NONE: SpanContext = SpanContext::NONE;
+            &NONE
         }
         fn is_recording(&self) -> bool {
             true
         }
-        fn set_attribute(&mut self, _: KeyValue) {}
+        fn set_attribute(&mut self, kv: KeyValue) {
+            self.1.span().set_attribute(KeyValue::new(format!("honeyhive_metadata.told.{}", kv.key), true));
+        }
         fn set_status(&mut self, _: Status) {
-            panic!("no status");
+            (self.0)(&self.1);
         }
         fn update_name<T: Into<Cow<'static, str>>>(&mut self, _: T) {}
         fn add_link(&mut self, _: SpanContext, _: Vec<KeyValue>) {}
         fn end_with_timestamp(&mut self, _: SystemTime) {}
+    }
+
+    /// Writes to a stranger as `enrich_span!` does.
+    fn write_to(stranger: Stranger, key: &str) {
+        let _current = ContextGuard::attach(Context::new().with_span(stranger));
+        Enricher::current().unwrap().put(Bucket::Metadata, key, true);
     }
 
     fn metadata_of(recorder: &Recorder, span: &str) -> Vec<String> {
@@ -199,10 +206,7 @@ mod tests {
     fn a_letter_that_was_left_lying_goes_to_nobody_else() {
         let recorder = Recorder::new();
         let span = recorder.tracer().start_span("next").enter();
-        let panicked = panic::catch_unwind(|| {
-            let _brittle = ContextGuard::attach(Context::new().with_span(Brittle));
-            Enricher::current().unwrap().put(Bucket::Metadata, "theirs", true);
-        });
+        let panicked = panic::catch_unwind(|| write_to(Stranger(|_| panic!("no status"), Context::new()), "theirs"));
         assert!(panicked.is_err());
         assert!(Context::map_current(|cx| owner(&cx.span())).is_some());
         span.enrich(Bucket::Metadata, "ours", true);
@@ -211,39 +215,16 @@ mod tests {
         assert_eq!(metadata_of(&recorder, "next"), ["ours", "ours_too"]);
     }
 
-    /// A span of somebody else's that tells a span of ours what is set on it.
-    #[derive(Debug)]
-    struct Chatty(Context);
-
-    impl Span for Chatty {
-        fn add_event_with_timestamp<T: Into<Cow<'static, str>>>(&mut self, _: T, _: SystemTime, _: Vec<KeyValue>) {}
-        fn span_context(&self) -> &SpanContext {
-            &SPAN_CONTEXT
-        }
-        fn is_recording(&self) -> bool {
-            true
-        }
-        fn set_attribute(&mut self, kv: KeyValue) {
-            self.0.span().set_attribute(KeyValue::new(format!("honeyhive_metadata.told.{}", kv.key), true));
-        }
-        fn set_status(&mut self, _: Status) {
-            self.0.span().set_attribute(KeyValue::new("honeyhive_metadata.status", true));
-            let _ours = ContextGuard::attach(self.0.clone());
-            Enricher::current().unwrap().put(Bucket::Metadata, "nested", true);
-        }
-        fn update_name<T: Into<Cow<'static, str>>>(&mut self, _: T) {}
-        fn add_link(&mut self, _: SpanContext, _: Vec<KeyValue>) {}
-        fn end_with_timestamp(&mut self, _: SystemTime) {}
-    }
-
     #[test]
     fn who_is_rung_and_rings_itself_loses_nothing() {
         let recorder = Recorder::new();
         let span = recorder.tracer().start_span("ours");
-        {
-            let _chatty = ContextGuard::attach(Context::new().with_span(Chatty(span.context())));
-            Enricher::current().unwrap().put(Bucket::Metadata, "n", 1);
-        }
+        let rings = |ours: &Context| {
+            ours.span().set_attribute(KeyValue::new("honeyhive_metadata.status", true));
+            let _ours = ContextGuard::attach(ours.clone());
+            Enricher::current().unwrap().put(Bucket::Metadata, "nested", true);
+        };
+        write_to(Stranger(rings, span.context()), "n");
         drop(span);
         let mut told = metadata_of(&recorder, "ours");
         told.sort();
