@@ -10,7 +10,7 @@ use std::{cell::RefCell, sync::Arc};
 
 use opentelemetry::trace::{SpanRef, Status};
 
-use crate::{attributes::Attributes, export::buffer::Buffer, live::LiveSpan};
+use crate::{attributes::Attributes, export::buffer::Buffer, live::LiveSpan, thread::with_own};
 
 thread_local! {
     static DOOR: RefCell<Door> = const { RefCell::new(Door { letter: Attributes::new(), visit: Visit::None }) };
@@ -36,10 +36,10 @@ enum Visit {
     Of(Arc<Buffer>),
 }
 
-/// Goes to the door; none at the end of a thread, and where somebody stands there who was interrupted.
+/// Goes to the door, if there is one.
 #[inline]
 fn at_door<R>(work: impl FnOnce(&mut Door) -> R) -> Option<R> {
-    DOOR.try_with(|door| door.try_borrow_mut().ok().map(|mut door| work(&mut door))).ok().flatten()
+    with_own(&DOOR, work)
 }
 
 /// Returns empty attributes to write to.

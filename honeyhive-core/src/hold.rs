@@ -133,12 +133,7 @@ impl Hold {
         match self {
             Self::Off | Self::LeftOut(_) => {}
             Self::Open(context) => door::fill(&context.span(), fill),
-            Self::Apart(apart) => {
-                let mut attributes = door::paper();
-                fill(&mut attributes);
-                apart.span().write(&mut attributes);
-                door::keep(attributes);
-            }
+            Self::Apart(apart) => apart.span().fill(fill),
         }
     }
 

@@ -39,6 +39,7 @@ mod span_record;
 mod start;
 mod stream;
 pub mod testing;
+mod thread;
 mod tracer;
 mod update;
 mod value;

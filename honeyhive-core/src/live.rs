@@ -37,6 +37,15 @@ impl LiveSpan {
             None => attributes.clear(),
         }
     }
+
+    /// Lets `fill` write attributes; nothing of a user's runs in it.
+    #[inline]
+    pub(crate) fn fill(&mut self, fill: impl FnOnce(&mut Attributes)) {
+        let mut attributes = door::paper();
+        fill(&mut attributes);
+        self.write(&mut attributes);
+        door::keep(attributes);
+    }
 }
 
 impl OtelSpan for LiveSpan {
@@ -58,10 +67,7 @@ impl OtelSpan for LiveSpan {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
-        let mut attributes = door::paper();
-        attributes.put_otel(&attribute);
-        self.write(&mut attributes);
-        door::keep(attributes);
+        self.fill(|attributes| attributes.put_otel(&attribute));
     }
 
     /// `Unset` changes nothing: it is how this SDK rings at its own spans.

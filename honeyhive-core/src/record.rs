@@ -15,7 +15,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::{EventType, attributes::Attributes, private::CallSite, session::SessionTag};
+use crate::{EventType, attributes::Attributes, private::CallSite, session::SessionTag, thread::with_own};
 
 /// What every span of a tracer says about where it comes from.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl More {
 /// comes out.
 const MAX_SPARE: usize = 16;
 const MAX_LARGE: usize = 2;
-/// Attributes from this size on are many.
+/// Attributes from this size on are much: they are handed over as they are, not copied.
 pub(crate) const LARGE: usize = 16 * 1024;
 
 thread_local! {
@@ -165,16 +165,11 @@ pub(crate) struct Finished {
     pub(crate) head: Head,
 }
 
-#[inline]
-fn with_spare<R>(work: impl FnOnce(&mut Vec<Box<Record>>) -> R) -> Option<R> {
-    SPARE.try_with(|spare| spare.try_borrow_mut().ok().map(|mut spare| work(&mut spare))).ok().flatten()
-}
-
 impl Record {
     /// Begins a record.
     #[inline]
     pub(crate) fn begin(head: Head) -> Box<Self> {
-        match with_spare(Vec::pop).flatten() {
+        match with_own(&SPARE, Vec::pop).flatten() {
             Some(mut record) => {
                 record.head = head;
                 record
@@ -187,7 +182,7 @@ impl Record {
     #[inline]
     pub(crate) fn recycle(mut self: Box<Self>) {
         self.attributes.clear();
-        with_spare(|spare| {
+        with_own(&SPARE, |spare| {
             let is_large = |record: &Self| record.attributes.capacity() >= LARGE;
             let one_of_many = is_large(&self) && spare.iter().filter(|other| is_large(other)).count() >= MAX_LARGE;
             if spare.len() < MAX_SPARE && !one_of_many {

@@ -81,10 +81,7 @@ pub(crate) fn attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>) {
 /// Writes an attribute whose key is encoded already; false where it is not, or the attribute is a long one.
 #[inline]
 pub(crate) fn encoded_attribute(out: &mut Vec<u8>, key: &EncodedKey, value: Scalar<'_>) -> bool {
-    let value_len = match value {
-        Scalar::Text(text) if text.len() < 0x80 => text.len() + 2,
-        value => scalar_len(value),
-    };
+    let value_len = scalar_len(value);
     let inner = usize::from(key.len) + 2 + value_len;
     if key.len == 0 || inner >= 0x80 {
         return false;
@@ -307,6 +304,9 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 pub(crate) fn varint_len(value: u64) -> usize {
+    if value < 0x80 {
+        return 1;
+    }
     let bits = 64 - (value | 1).leading_zeros() as usize;
     bits.div_ceil(7)
 }

@@ -149,10 +149,14 @@ impl AbTest {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn count(&self, events: &[Event]) -> usize {
-        let name = format!("ab_test.{}", self.shared.name);
+        let name = self.span_name();
         let of_test = events.iter().filter(|event| event.name() == Some(name.as_str()));
         let mut tallies = self.tallies();
         of_test.filter_map(|event| self.add(event, &mut tallies)).count()
+    }
+
+    fn span_name(&self) -> String {
+        format!("ab_test.{}", self.shared.name)
     }
 
     fn add(&self, event: &Event, tallies: &mut [Tally]) -> Option<()> {
@@ -274,7 +278,7 @@ impl Arm {
     }
 
     fn begin(&self) -> Span {
-        let span = start(format!("ab_test.{}", self.test.shared.name));
+        let span = start(self.test.span_name());
         span.set_attribute(VARIANT, self.variant().to_owned());
         span.set_attribute("ab_test.provider", self.provider().to_owned());
         span.set_attribute("ab_test.split_ratio", self.this().share);

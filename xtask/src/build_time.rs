@@ -72,9 +72,8 @@ fn time(dir: &Path, variant: &Variant) -> Result<Duration, String> {
         let started = Instant::now();
         let target = dir.join("target");
         // Nothing is taken over from the round before.
-        let mut build = command(&["build", "--quiet"]);
-        let build = build.current_dir(&package).env("CARGO_TARGET_DIR", target).env("CARGO_INCREMENTAL", "0");
-        let status = build.status();
+        let settings = [("CARGO_TARGET_DIR", target.as_os_str()), ("CARGO_INCREMENTAL", "0".as_ref())];
+        let status = command(&["build", "--quiet"]).current_dir(&package).envs(settings).status();
         if !status.map_err(failed)?.success() {
             return Err(format!("{} does not build", variant.name));
         }

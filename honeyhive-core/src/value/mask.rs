@@ -40,13 +40,10 @@ pub(crate) const fn is_secret(name: &str) -> bool {
     let (mut before, mut last, mut word): (Word, Word, Word) = (0, 0, 0);
     let (mut at, mut after_capital) = (0, false);
     loop {
-        let (letter, is_capital) = match name {
-            _ if at == name.len() => (0, false),
-            _ => match name[at] {
-                letter @ (b'a'..=b'z' | b'0'..=b'9') => (letter, false),
-                letter @ b'A'..=b'Z' => (letter | 0x20, true),
-                _ => (0, false),
-            },
+        let (letter, is_capital) = match if at < name.len() { name[at] } else { 0 } {
+            letter @ (b'a'..=b'z' | b'0'..=b'9') => (letter, false),
+            letter @ b'A'..=b'Z' => (letter | 0x20, true),
+            _ => (0, false),
         };
         if word != 0 && (letter == 0 || (is_capital && !after_capital)) {
             if marks(word) || (word == KEY && matches!(last, API | SECRET | PRIVATE | ACCESS | SIGNING | ENCRYPTION)) {
