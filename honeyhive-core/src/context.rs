@@ -70,7 +70,7 @@ pub(crate) fn session_in(context: &Context, queue: &Arc<Queue>, trust_inbound: b
 pub fn current_tracer() -> Option<HoneyHiveTracer> {
     with_current(|cx| match cx.get::<Scope>() {
         Some(scope) => Some(scope.tracer().clone()),
-        None => start::enclosing(cx).and_then(|buffer| buffer.core().tracer()),
+        None => start::enclosing_tracer(cx),
     })
 }
 

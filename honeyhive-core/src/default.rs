@@ -42,3 +42,9 @@ pub fn default_tracer() -> Option<HoneyHiveTracer> {
 pub(crate) fn generation() -> u64 {
     GENERATION.load(Ordering::Acquire)
 }
+
+/// Returns whether another was the default before.
+#[inline]
+pub(crate) fn was_replaced() -> bool {
+    generation() > 1
+}

@@ -150,7 +150,7 @@ pub(crate) fn answer(span: &mut LiveSpan) {
             span.write(&mut door.letter);
             door.visit = Visit::None;
         }
-        Visit::Whose => door.visit = Visit::Of(Arc::clone(span.buffer())),
+        Visit::Whose => door.visit = span.buffer().map_or(Visit::None, |buffer| Visit::Of(Arc::clone(buffer))),
         Visit::None | Visit::Of(_) => {}
     });
 }

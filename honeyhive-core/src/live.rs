@@ -8,32 +8,48 @@ use opentelemetry::{
     trace::{Event, Link, Span as OtelSpan, SpanContext, Status},
 };
 
-use crate::{attributes::Attributes, door, export::buffer::Buffer, record::Record};
+use crate::{attributes::Attributes, default, door, export::buffer::Buffer, record::Record, tracer::local};
 
 #[derive(Debug)]
 pub(crate) struct LiveSpan {
     context: SpanContext,
-    /// None once it has ended.
-    record: Option<Box<Record>>,
-    /// That of the thread where it started.
-    buffer: Arc<Buffer>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Open(Box<Record>),
+    /// Whose it was, where that cannot be told without it.
+    Ended(Option<Arc<Buffer>>),
 }
 
 impl LiveSpan {
-    pub(crate) fn new(context: SpanContext, record: Box<Record>, buffer: Arc<Buffer>) -> Self {
-        Self { context, record: Some(record), buffer }
+    #[inline]
+    pub(crate) fn new(context: SpanContext, record: Box<Record>) -> Self {
+        Self { context, stage: Stage::Open(record) }
+    }
+
+    /// Returns the entrance to its tracer; that of a span that has ended is known where the default was replaced.
+    pub(crate) fn buffer(&self) -> Option<&Arc<Buffer>> {
+        match &self.stage {
+            Stage::Open(record) => Some(record.buffer()),
+            Stage::Ended(buffer) => buffer.as_ref(),
+        }
     }
 
     #[inline]
-    pub(crate) fn buffer(&self) -> &Arc<Buffer> {
-        &self.buffer
+    fn record(&mut self) -> Option<&mut Record> {
+        match &mut self.stage {
+            Stage::Open(record) => Some(record),
+            Stage::Ended(_) => None,
+        }
     }
 
     /// Takes attributes in, which are empty then; after the end there is no use for them.
     #[inline]
     pub(crate) fn write(&mut self, attributes: &mut Attributes) {
-        match &mut self.record {
-            Some(record) => record.absorb(attributes, self.buffer.limits()),
+        match self.record() {
+            Some(record) => record.absorb(attributes),
             None => attributes.clear(),
         }
     }
@@ -53,8 +69,8 @@ impl OtelSpan for LiveSpan {
     where
         T: Into<Cow<'static, str>>,
     {
-        if let Some(record) = &mut self.record {
-            record.add_event(Event::new(name, time, attributes, 0), self.buffer.limits());
+        if let Some(record) = self.record() {
+            record.add_event(Event::new(name, time, attributes, 0));
         }
     }
 
@@ -63,7 +79,7 @@ impl OtelSpan for LiveSpan {
     }
 
     fn is_recording(&self) -> bool {
-        self.record.is_some()
+        matches!(self.stage, Stage::Open(_))
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
@@ -75,7 +91,7 @@ impl OtelSpan for LiveSpan {
         if status == Status::Unset {
             return door::answer(self);
         }
-        if let Some(record) = &mut self.record {
+        if let Some(record) = self.record() {
             record.head.set_status(status);
         }
     }
@@ -84,21 +100,23 @@ impl OtelSpan for LiveSpan {
     where
         T: Into<Cow<'static, str>>,
     {
-        if let Some(record) = &mut self.record {
+        if let Some(record) = self.record() {
             record.head.set_name(name.into());
         }
     }
 
     fn add_link(&mut self, context: SpanContext, attributes: Vec<KeyValue>) {
-        if let Some(record) = &mut self.record {
-            record.add_link(Link::new(context, attributes, 0), self.buffer.limits());
+        if let Some(record) = self.record() {
+            record.add_link(Link::new(context, attributes, 0));
         }
     }
 
     fn end_with_timestamp(&mut self, time: SystemTime) {
-        if let Some(mut record) = self.record.take() {
-            self.buffer.push(&self.context, time, &mut record);
-            record.recycle();
+        let Stage::Open(record) = &mut self.stage else { return };
+        record.end(&self.context, time);
+        let buffer = default::was_replaced().then(|| Arc::clone(record.buffer()));
+        if let Stage::Open(record) = std::mem::replace(&mut self.stage, Stage::Ended(buffer)) {
+            local::recycle(record);
         }
     }
 }
@@ -106,7 +124,7 @@ impl OtelSpan for LiveSpan {
 impl Drop for LiveSpan {
     fn drop(&mut self) {
         // Ended spans need no look at the clock.
-        if self.record.is_some() {
+        if matches!(self.stage, Stage::Open(_)) {
             self.end();
         }
     }

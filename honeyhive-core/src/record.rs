@@ -4,18 +4,17 @@
 
 use std::{
     borrow::Cow,
-    cell::RefCell,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use opentelemetry::{
     InstrumentationScope, KeyValue, Value as OtelValue,
-    trace::{Event, Link, SpanId, SpanKind, Status, TraceId, TraceState},
+    trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceId, TraceState},
 };
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::{EventType, attributes::Attributes, private::CallSite, session::SessionTag, thread::with_own};
+use crate::{EventType, attributes::Attributes, export::buffer::Buffer, private::CallSite, session::SessionTag};
 
 /// What every span of a tracer says about where it comes from.
 #[derive(Debug)]
@@ -86,6 +85,21 @@ pub(crate) struct More {
 }
 
 impl Head {
+    fn blank() -> Self {
+        Self {
+            parent: SpanId::INVALID,
+            start: UNIX_EPOCH,
+            site: None,
+            name: "",
+            session: None,
+            more: None,
+            parent_is_remote: false,
+            kind: SpanKind::Internal,
+            event_type: None,
+            outcome: Outcome::Unset,
+        }
+    }
+
     /// Takes everything out.
     #[inline]
     pub(crate) fn take(&mut self) -> Self {
@@ -136,22 +150,14 @@ impl More {
     }
 }
 
-/// Most records that a thread keeps, and of those the ones with much memory: one for what goes in and one for what
-/// comes out.
-const MAX_SPARE: usize = 16;
-const MAX_LARGE: usize = 2;
 /// Attributes from this size on are much: they are handed over as they are, not copied.
 pub(crate) const LARGE: usize = 16 * 1024;
 
-thread_local! {
-    #[expect(clippy::vec_box, reason = "the boxes are what is used again")]
-    static SPARE: RefCell<Vec<Box<Record>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// What a span lies in until it has ended. Its thread uses the box again, and the memory for attributes that comes
-/// with it.
+/// What a span lies in until it has ended, and how it gets to the worker. Its thread uses the box again.
 #[derive(Debug)]
 pub(crate) struct Record {
+    /// That of the thread where it started.
+    buffer: Arc<Buffer>,
     pub(crate) head: Head,
     pub(crate) attributes: Attributes,
 }
@@ -166,40 +172,37 @@ pub(crate) struct Finished {
 }
 
 impl Record {
-    /// Begins a record.
-    #[inline]
-    pub(crate) fn begin(head: Head) -> Box<Self> {
-        match with_own(&SPARE, Vec::pop).flatten() {
-            Some(mut record) => {
-                record.head = head;
-                record
-            }
-            None => Box::new(Self { head, attributes: Attributes::new() }),
-        }
+    /// Makes an empty one.
+    pub(crate) fn of(buffer: Arc<Buffer>) -> Box<Self> {
+        Box::new(Self { buffer, head: Head::blank(), attributes: Attributes::new() })
     }
 
-    /// Keeps a record that is used up for the next span of this thread.
     #[inline]
-    pub(crate) fn recycle(mut self: Box<Self>) {
-        self.attributes.clear();
-        with_own(&SPARE, |spare| {
-            let is_large = |record: &Self| record.attributes.capacity() >= LARGE;
-            let one_of_many = is_large(&self) && spare.iter().filter(|other| is_large(other)).count() >= MAX_LARGE;
-            if spare.len() < MAX_SPARE && !one_of_many {
-                spare.push(self);
-            }
-        });
+    pub(crate) fn buffer(&self) -> &Arc<Buffer> {
+        &self.buffer
     }
 
-    pub(crate) fn absorb(&mut self, more: &mut Attributes, limits: Limits) {
-        let dropped = self.attributes.absorb(more, limits.attributes);
+    /// Makes it one of another thread.
+    pub(crate) fn move_to(&mut self, buffer: &Arc<Buffer>) {
+        self.buffer = Arc::clone(buffer);
+    }
+
+    /// Gives what it holds to the worker.
+    #[inline]
+    pub(crate) fn end(&mut self, context: &SpanContext, time: SystemTime) {
+        self.buffer.push(context, time, &mut self.head, &mut self.attributes);
+    }
+
+    pub(crate) fn absorb(&mut self, more: &mut Attributes) {
+        let dropped = self.attributes.absorb(more, self.buffer.limits().attributes);
         if dropped > 0 {
             let count = &mut self.head.more().dropped_attributes;
             *count = count.saturating_add(dropped);
         }
     }
 
-    pub(crate) fn add_event(&mut self, event: Event, limits: Limits) {
+    pub(crate) fn add_event(&mut self, event: Event) {
+        let limits = self.buffer.limits();
         let more = self.head.more();
         match more.events.len() < limits.events {
             true => more.events.push(event),
@@ -207,7 +210,8 @@ impl Record {
         }
     }
 
-    pub(crate) fn add_link(&mut self, link: Link, limits: Limits) {
+    pub(crate) fn add_link(&mut self, link: Link) {
+        let limits = self.buffer.limits();
         let more = self.head.more();
         match more.links.len() < limits.events {
             true => more.links.push(link),

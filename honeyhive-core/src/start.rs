@@ -56,36 +56,53 @@ impl Start {
 pub(crate) fn discovered(start: Start) -> Span {
     with_current(|parent| match parent.get::<Scope>() {
         Some(scope) => under(scope.tracer(), Some(scope), start, parent),
-        None => enclosing(parent).map_or(Span::off(), |buffer| plain(buffer, start, parent)),
+        None => enclosing(parent).map_or(Span::off(), |record| plain(record, start, parent)),
     })
 }
 
 /// Starts a span of `tracer`.
 pub(crate) fn given(tracer: &HoneyHiveTracer, start: Start, parent: &Context) -> Span {
     let scope = parent.get::<Scope>();
-    let default = if scope.is_none() { enclosing(parent) } else { None };
-    match default.filter(|buffer| Arc::ptr_eq(buffer.core(), tracer.core())) {
-        Some(buffer) => plain(buffer, start, parent),
-        None => under(tracer, scope, start, parent),
+    let enclosing = if scope.is_none() { enclosing(parent) } else { None };
+    match enclosing {
+        Some(record) if Arc::ptr_eq(record.buffer().core(), tracer.core()) => plain(record, start, parent),
+        other => {
+            other.into_iter().for_each(local::recycle);
+            under(tracer, scope, start, parent)
+        }
     }
 }
 
-/// Returns the entrance to the tracer that encloses a context without a scope: that of the span in it, if
-/// it may be another than the default.
-pub(crate) fn enclosing(context: &Context) -> Option<Arc<Buffer>> {
-    let was_replaced = default::generation() > 1;
-    let owner = (was_replaced && context.has_active_span()).then(|| door::owner(&context.span())).flatten();
-    owner.map(|owner| local::buffer(owner.core())).or_else(local::default_buffer)
+/// Returns a record of the tracer that encloses a context without a scope: that of the span in it, if it may be
+/// another than the default.
+fn enclosing(context: &Context) -> Option<Box<Record>> {
+    match owner(context) {
+        Some(owner) => Some(local::record(owner.core())),
+        None => local::default_record(),
+    }
+}
+
+/// Returns the tracer that encloses a context without a scope.
+pub(crate) fn enclosing_tracer(context: &Context) -> Option<HoneyHiveTracer> {
+    owner(context).map_or_else(default::default_tracer, |owner| owner.core().tracer())
+}
+
+/// Returns whose the span in a context is, if that may be another than the default.
+#[inline]
+fn owner(context: &Context) -> Option<Arc<Buffer>> {
+    (default::was_replaced() && context.has_active_span()).then(|| door::owner(&context.span())).flatten()
 }
 
 /// Starts a span where nothing but the default may be found.
-fn plain(buffer: Arc<Buffer>, start: Start, parent: &Context) -> Span {
-    let inbound = buffer.core().trusts_inbound_session() && buffer.core().session_in(parent).is_some();
+fn plain(record: Box<Record>, start: Start, parent: &Context) -> Span {
+    let core = record.buffer().core();
+    let inbound = core.trusts_inbound_session() && core.session_in(parent).is_some();
     if start.session.is_some() || inbound {
-        let tracer = buffer.core().tracer();
+        let tracer = core.tracer();
+        local::recycle(record);
         return tracer.map_or(Span::off(), |tracer| under(&tracer, None, start, parent));
     }
-    Span::of(begin(buffer, start, parent))
+    Span::of(begin(record, start, parent))
 }
 
 /// Starts a span and says in its context whose it is.
@@ -94,7 +111,7 @@ fn under(tracer: &HoneyHiveTracer, scope: Option<&Scope>, mut start: Start, pare
     let known =
         scope.is_some_and(|scope| scope.tracer().same_as(tracer) && scope.session_of(tracer) == session.as_ref());
     start.session.clone_from(&session);
-    let begun = begin(local::buffer(tracer.core()), start, parent);
+    let begun = begin(local::record(tracer.core()), start, parent);
     Span::of(match known {
         true => begun,
         false => begun.map_inside(|inside| inside.with_value(Scope::of(tracer, session, scope))),
@@ -107,49 +124,59 @@ fn is_left_out(above: &SpanContext) -> bool {
 }
 
 /// Begins a span below what is in `parent`; holds nothing where it is not to be recorded.
-fn begin(buffer: Arc<Buffer>, start: Start, parent: &Context) -> Hold {
+fn begin(mut record: Box<Record>, start: Start, parent: &Context) -> Hold {
+    let visibility = start.visibility.unwrap_or(record.buffer().core().visibility);
+    match admit(&record, visibility, parent) {
+        Ok(context) => {
+            fill(&mut record.head, start, parent.span().span_context(), &context);
+            Hold::of(LiveSpan::new(context, record), visibility, parent)
+        }
+        Err(hold) => {
+            local::recycle(record);
+            hold
+        }
+    }
+}
+
+/// Makes the ids of a span; tells what is held instead where it is not to be recorded.
+#[inline]
+fn admit(record: &Record, visibility: Visibility, parent: &Context) -> Result<SpanContext, Hold> {
+    let buffer = record.buffer();
     if !buffer.core().is_enabled() || parent.is_telemetry_suppressed() {
-        return Hold::Off;
+        return Err(Hold::Off);
     }
     let span = parent.span();
     let above = span.span_context();
     if is_left_out(above) {
-        return Hold::LeftOut(parent.clone());
+        return Err(Hold::LeftOut(parent.clone()));
     }
     let is_root = !above.is_valid();
     let (trace, id) = Ids::of((!is_root).then(|| above.trace_id()));
-    let visibility = start.visibility.unwrap_or(buffer.core().visibility);
     if is_root && buffer.core().leaves_out(trace) {
         let left_out = SpanContext::new(trace, id, TraceFlags::NOT_SAMPLED, false, TraceState::NONE);
-        return Hold::left_out(left_out, visibility, parent);
+        return Err(Hold::left_out(left_out, visibility, parent));
     }
     if !buffer.enter() {
-        return Hold::Off;
+        return Err(Hold::Off);
     }
     let state = if is_root { TraceState::NONE } else { above.trace_state().clone() };
-    let context = SpanContext::new(trace, id, TraceFlags::SAMPLED, false, state);
-    let record = Record::begin(head(start, above, &context));
-    Hold::of(LiveSpan::new(context, record, buffer), visibility, parent)
+    Ok(SpanContext::new(trace, id, TraceFlags::SAMPLED, false, state))
 }
 
+/// Writes what is known of a span as it starts.
 #[inline]
-fn head(start: Start, above: &SpanContext, context: &SpanContext) -> Head {
+fn fill(head: &mut Head, start: Start, above: &SpanContext, context: &SpanContext) {
     let is_root = !above.is_valid();
-    let mut head = Head {
-        parent: if is_root { SpanId::INVALID } else { above.span_id() },
-        start: start.time.unwrap_or_else(SystemTime::now),
-        site: start.site,
-        name: "",
-        session: start.session,
-        more: None,
-        parent_is_remote: !is_root && above.is_remote(),
-        kind: start.kind,
-        event_type: start.event_type,
-        outcome: Outcome::Unset,
-    };
+    head.parent = if is_root { SpanId::INVALID } else { above.span_id() };
+    head.parent_is_remote = !is_root && above.is_remote();
+    head.start = start.time.unwrap_or_else(SystemTime::now);
+    head.site = start.site;
+    head.session = start.session;
+    head.kind = start.kind;
+    head.event_type = start.event_type;
+    head.outcome = Outcome::Unset;
     head.set_name(start.name);
     if *context.trace_state() != TraceState::NONE {
         head.more().state = context.trace_state().clone();
     }
-    head
 }

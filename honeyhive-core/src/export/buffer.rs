@@ -18,7 +18,7 @@ use opentelemetry_sdk::trace::SpanData;
 use super::{exit, queue::Queue};
 use crate::{
     attributes::Attributes,
-    record::{Finished, LARGE, Limits, Outcome, Record, data_bytes, is_error, is_local_root},
+    record::{Finished, Head, LARGE, Limits, Outcome, data_bytes, is_error, is_local_root},
     tracer::Core,
 };
 
@@ -261,11 +261,10 @@ impl Buffer {
     }
 
     /// Takes an ended span in, or counts it as dropped. Any thread may call it.
-    pub(crate) fn push(&self, context: &SpanContext, end: SystemTime, record: &mut Record) {
+    pub(crate) fn push(&self, context: &SpanContext, end: SystemTime, head: &mut Head, attributes: &mut Attributes) {
         if !self.is_here() {
-            return Self::new(&self.core).push(context, end, record);
+            return Self::new(&self.core).push(context, end, head, attributes);
         }
-        let Record { head, attributes } = record;
         attributes.settle();
         let root = head.is_local_root();
         let important = root || head.outcome == Outcome::Error;
