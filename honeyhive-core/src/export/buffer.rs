@@ -38,9 +38,9 @@ const CHUNKS_TO_WAKE: usize = 8;
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// Its attributes are the next so many bytes of the chunk.
-    Own(Finished, usize),
+    Own(Finished, u32),
     /// Its attributes are apart.
-    Large(Finished, Vec<u8>),
+    Large(Box<(Finished, Vec<u8>)>),
     Foreign(Box<SpanData>),
 }
 
@@ -68,9 +68,10 @@ impl Chunk {
     fn clear(&mut self, large: &mut Vec<Vec<u8>>) {
         for ended in self.ended.drain(..) {
             let kept: usize = large.iter().map(Vec::capacity).sum();
-            if let Ended::Large(_, mut bytes) = ended
-                && kept + bytes.capacity() <= MAX_LARGE_BYTES
+            if let Ended::Large(span) = ended
+                && kept + span.1.capacity() <= MAX_LARGE_BYTES
             {
+                let mut bytes = span.1;
                 bytes.clear();
                 large.push(bytes);
             }
@@ -185,15 +186,17 @@ impl Content {
 
     /// Takes a span in; returns whether it is time for the worker.
     #[inline]
-    fn add(&mut self, span: Finished, attributes: &mut Attributes, size: usize) -> bool {
-        let ended = match attributes.bytes().len() {
-            len if len < LARGE => {
+    fn add(&mut self, span: impl FnOnce() -> Finished, attributes: &mut Attributes, size: usize) -> bool {
+        match u32::try_from(attributes.bytes().len()) {
+            Ok(len) if attributes.bytes().len() < LARGE => {
                 self.chunk.bytes.extend_from_slice(attributes.bytes());
-                Ended::Own(span, len)
+                self.chunk.ended.push(Ended::Own(span(), len));
             }
-            _ => Ended::Large(span, attributes.swap_bytes(self.large.pop().unwrap_or_default())),
-        };
-        self.chunk.ended.push(ended);
+            _ => {
+                let bytes = attributes.swap_bytes(self.large.pop().unwrap_or_default());
+                self.chunk.ended.push(Ended::Large(Box::new((span(), bytes))));
+            }
+        }
         self.added(size)
     }
 
@@ -269,7 +272,7 @@ impl Buffer {
         let root = head.is_local_root();
         let important = root || head.outcome == Outcome::Error;
         let size = size_of::<Ended>() + head.bytes() + attributes.bytes().len();
-        let span = Finished { trace: context.trace_id(), id: context.span_id(), end, head: head.take() };
+        let span = || Finished { trace: context.trace_id(), id: context.span_id(), end, head: head.take() };
         let mut content = self.basket.lock();
         let admitted = self.admit(&mut content, size, important);
         let taken_in = admitted.map(|()| content.add(span, attributes, size));

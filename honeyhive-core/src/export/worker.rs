@@ -349,11 +349,11 @@ impl Line {
         let sealed = catch_unwind(AssertUnwindSafe(|| {
             match ended {
                 Ended::Own(span, len) => {
-                    let (attributes, after) = rest.split_at(*len);
+                    let (attributes, after) = rest.split_at(*len as usize);
                     *rest = after;
                     encoded.own(scope, span, attributes);
                 }
-                Ended::Large(span, attributes) => encoded.own(scope, span, attributes),
+                Ended::Large(span) => encoded.own(scope, &span.0, &span.1),
                 Ended::Foreign(data) => encoded.foreign(data),
             }
             shown.extend(console.as_ref().and_then(|_| encoded.record()));
