@@ -231,13 +231,6 @@ impl Outcome<'_> {
     }
 }
 
-fn conclude<T>(ending: &mut Ending, out: &T, outcome: impl FnOnce(&T) -> Outcome<'_>) {
-    if ending.span().is_live() {
-        outcome(out).write(ending.span());
-    }
-    ending.finish();
-}
-
 /// Runs a function in its span.
 #[inline]
 pub fn run<T>(begun: impl Begun, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
@@ -250,10 +243,14 @@ pub fn run<T>(begun: impl Begun, body: impl FnOnce() -> T, outcome: impl FnOnce(
     run_in(span, body, outcome)
 }
 
+/// Few pieces, for each is compiled anew for each traced function.
 fn run_in<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
     let mut ending = Ending::new(span);
     let out = ending.step(body);
-    conclude(&mut ending, &out, outcome);
+    if ending.span().is_live() {
+        outcome(&out).write(ending.span());
+    }
+    ending.finish();
     out
 }
 
@@ -314,10 +311,12 @@ where
     fn poll(self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<F::Output> {
         let this = self.project();
         let out = std::task::ready!(this.ending.step(|| this.inner.poll(cx)));
-        match this.outcome.take() {
-            Some(outcome) => conclude(this.ending, &out, outcome),
-            None => this.ending.finish(),
+        if let Some(outcome) = this.outcome.take()
+            && this.ending.span().is_live()
+        {
+            outcome(&out).write(this.ending.span());
         }
+        this.ending.finish();
         std::task::Poll::Ready(out)
     }
 }

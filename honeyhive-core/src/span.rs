@@ -422,7 +422,10 @@ impl Ending {
         let attached = self.span.attach();
         let done = panic::catch_unwind(AssertUnwindSafe(step));
         drop(attached);
-        done.unwrap_or_else(|payload| self.panicked(payload))
+        match done {
+            Ok(out) => out,
+            Err(payload) => self.panicked(payload),
+        }
     }
 
     #[cold]
