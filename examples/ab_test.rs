@@ -8,7 +8,7 @@ use std::error::Error;
 
 use honeyhive::instrument::{openinference, pricing::GenaiPrices, pricing::Pricing};
 use honeyhive::route::AbTest;
-use support::{Clients, Said, Trouble};
+use support::{CLAUDE, Clients, Said, Trouble};
 
 async fn ask(test: &AbTest, clients: &Clients, prices: &GenaiPrices, user: &str) -> Result<Said, Trouble> {
     let arm = test.arm(user);
@@ -17,7 +17,7 @@ async fn ask(test: &AbTest, clients: &Clients, prices: &GenaiPrices, user: &str)
         let (provider, model, said) = match arm.provider() {
             "openai" => ("openai", "gpt-4o", clients.openai("gpt-4o", query).await?),
             _ => {
-                let model = "claude-3-opus-20240229";
+                let model = CLAUDE;
                 ("anthropic", model, clients.anthropic(model, query).await?)
             }
         };

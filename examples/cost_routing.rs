@@ -8,10 +8,9 @@ use std::error::Error;
 
 use honeyhive::instrument::{openinference, pricing::GenaiPrices, pricing::Pricing};
 use honeyhive::{EventType, HoneyHiveTracer, trace};
-use support::{Clients, Said, Trouble};
+use support::{CLAUDE as DEAR, Clients, Said, Trouble};
 
 const CHEAP: &str = "gpt-4o-mini";
-const DEAR: &str = "claude-3-opus-20240229";
 
 #[trace(event_type = EventType::Model, skip(clients))]
 async fn complexity(clients: &Clients, query: &str) -> Result<f64, Trouble> {
@@ -35,7 +34,8 @@ async fn cost_optimized_agent(
         };
         Ok::<_, Trouble>((score, decision, provider, model, said))
     };
-    let (score, decision, provider, model, said) = span.scope(work).await?;
+    let routed = span.scope(work).await.inspect_err(|error| span.record_error(error));
+    let (score, decision, provider, model, said) = routed?;
     span.set_attribute("query.complexity_score", score);
     span.set_attribute("routing.decision", decision);
     span.set_attribute("routing.model", model);

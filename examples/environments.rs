@@ -9,9 +9,7 @@ use std::{env, error::Error, time::Duration};
 use honeyhive::instrument::openinference;
 use honeyhive::route::{AbTest, Fallback};
 use honeyhive::{EventType, HoneyHiveTracer, enrich_span, set_default_tracer, trace};
-use support::{Clients, NO_MODEL, Trouble};
-
-const CLAUDE: &str = "claude-3-opus-20240229";
+use support::{CLAUDE, Clients, NO_MODEL, Trouble};
 
 /// A tracer with the instrumentors that the environment needs, and its name as the source.
 fn tracer_of(environment: &str) -> Result<HoneyHiveTracer, Box<dyn Error>> {

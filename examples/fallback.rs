@@ -7,10 +7,8 @@ mod support;
 use std::{error::Error, time::Duration};
 
 use honeyhive::{instrument::openinference, route::Fallback};
-use support::{Clients, NO_MODEL, Said, Trouble};
+use support::{CLAUDE, Clients, NO_MODEL, Said, Trouble};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
-
-const CLAUDE: &str = "claude-3-opus-20240229";
 
 async fn resilient_agent(clients: &Clients, query: &str) -> Result<Said, Trouble> {
     let openai = service_fn(|model: &'static str| clients.openai(model, query));

@@ -1,5 +1,5 @@
 //! Which instrumentors? All in the OpenInference convention, all in Traceloop's, or mixed per provider; and the
-//! quick start with five. Each strategy traces the same call.
+//! quick start with five. Each strategy traces the same two calls.
 #![allow(clippy::print_stdout, reason = "an example prints what it did")]
 
 mod support;
@@ -9,7 +9,7 @@ use std::{error::Error, time::Duration};
 use honeyhive::HoneyHiveTracer;
 use honeyhive::instrument::{openinference, traceloop};
 use honeyhive::set_default_tracer;
-use support::Clients;
+use support::{CLAUDE, Clients};
 
 type Outcome = Result<(), Box<dyn Error>>;
 type Strategy = (&'static str, fn(&HoneyHiveTracer) -> Outcome);
@@ -62,8 +62,10 @@ async fn main() -> Outcome {
         let tracer = HoneyHiveTracer::init().session_name(name).build()?;
         instrument(&tracer)?;
         set_default_tracer(&tracer);
-        let said = Clients::from_env()?.openai("gpt-4o", "Who won the World Cup in 2022?").await;
-        println!("{name}: {}", said.map_err(|error| error.to_string())?.text.lines().next().unwrap_or_default());
+        let (clients, query) = (Clients::from_env()?, "Who won the World Cup in 2022?");
+        for said in [clients.openai("gpt-4o", query).await, clients.anthropic(CLAUDE, query).await] {
+            println!("{name}: {}", said.map_err(|error| error.to_string())?.text.lines().next().unwrap_or_default());
+        }
         println!("{}", tracer.shutdown(Duration::from_secs(5)));
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::{error::Error, time::Duration};
 
 use honeyhive::instrument::{openinference, pricing::GenaiPrices, traceloop};
 use honeyhive::{HoneyHiveTracer, route::ProviderMonitor, set_default_tracer};
-use support::{Clients, NO_MODEL};
+use support::{CLAUDE, Clients, NO_MODEL};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             println!("{model}: {error}");
         }
     }
-    let _ = clients.anthropic("claude-3-opus-20240229", "What is a trace?").await;
+    let _ = clients.anthropic(CLAUDE, "What is a trace?").await;
     let _ =
         monitor.track("local", "embedder", "What is a trace?", async { Ok::<_, std::fmt::Error>([0.1, 0.2]) }).await;
 

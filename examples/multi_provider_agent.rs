@@ -16,7 +16,7 @@ use honeyhive::instrument::{WithHoneyHive, openinference, traceloop};
 use honeyhive::{EventType, enrich_span, trace};
 use reqwest_middleware::ClientWithMiddleware;
 use serde_json::{Value, json};
-use support::{Providers, answer_of, chat};
+use support::{CLAUDE, Providers, answer_of, chat};
 
 type Answer = Result<String, Box<dyn Error>>;
 
@@ -38,7 +38,7 @@ impl Agent {
     }
 
     pub async fn generate_creative_response(&self, query: &str) -> Answer {
-        let model = "claude-3-opus-20240229";
+        let model = CLAUDE;
         enrich_span!({ "llm.provider": "anthropic", "llm.task": "creative_writing", "llm.model": model });
         let message = json!({ "role": "user", "content": format!("Be creative and engaging: {query}") });
         let body = json!({ "model": model, "max_tokens": 1000, "messages": [message] });

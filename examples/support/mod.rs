@@ -88,6 +88,9 @@ const ANALYSIS: &str = include_str!("../../honeyhive-instrument/fixtures/openai/
 const FACT: &str = include_str!("../../honeyhive-instrument/fixtures/openai/chat_stream/stream.txt");
 const JOKE: &str = include_str!("../../honeyhive-instrument/fixtures/anthropic/messages/response.json");
 
+/// The model of Anthropic's that the examples ask.
+pub(crate) const CLAUDE: &str = "claude-opus-4-5";
+
 /// A model that no provider has.
 pub(crate) const NO_MODEL: &str = "gpt-none";
 

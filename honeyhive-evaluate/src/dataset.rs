@@ -97,10 +97,7 @@ impl Dataset {
                     .map_err(|error| DatasetError(format!("dataset {shown}, line {}: {error}", at + 1)))
             })
             .collect();
-        match points? {
-            points if points.is_empty() => Err(DatasetError(format!("dataset {shown}: there is no case in it"))),
-            points => Ok(Self::of(points)),
-        }
+        Self::of(points?).filled(&shown)
     }
 
     /// Reads a dataset that is kept in HoneyHive, in at most a minute. A run over it is shown there as a run of this
@@ -127,9 +124,14 @@ impl Dataset {
             let given = point["id"].as_str().map(str::to_owned);
             Case::new(given.unwrap_or_else(|| own_id(at, &point)), point)
         };
-        match points {
-            points if points.is_empty() => Err(DatasetError(format!("dataset {id}: there is no case in it"))),
-            points => Ok(Self { id: id.to_owned(), cases: points.into_iter().enumerate().map(case).collect() }),
+        Self { id: id.to_owned(), cases: points.into_iter().enumerate().map(case).collect() }.filled(&id)
+    }
+
+    /// A dataset without a case is a mistake in what it was read from.
+    fn filled(self, from: &dyn fmt::Display) -> Result<Self, DatasetError> {
+        match self.cases.is_empty() {
+            true => Err(DatasetError(format!("dataset {from}: there is no case in it"))),
+            false => Ok(self),
         }
     }
 

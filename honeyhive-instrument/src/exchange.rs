@@ -13,10 +13,11 @@ use crate::{
     wire::{Decoder, Frame, Framing},
 };
 
-/// Most bytes of an answer that are read. Of a larger one nothing is recorded but that, or of a stream
+/// Most bytes of a request or an answer that are read. Of a larger one nothing is recorded but that, or of a stream
 /// what came before.
 const MAX_BODY: usize = 16 << 20;
 
+const REQUEST_TOO_LARGE: &str = "honeyhive_metadata.request_too_large";
 const TOO_LARGE: &str = "honeyhive_metadata.response_too_large";
 
 /// A traced request, for hooks.
@@ -62,11 +63,17 @@ impl Exchange {
             return None;
         }
         let (provider, mut call) = provider::claim(head)?;
+        let body = body.unwrap_or_default();
+        let too_large = body.len() > MAX_BODY;
         let read = || {
-            contained(|| provider.request(body.unwrap_or_default(), &mut call));
+            let body = if too_large { &[] } else { body };
+            contained(|| provider.request(body, &mut call));
             (provider.is_home(head) || call.request.model.is_some()).then_some(call)
         };
         let span = CallSpan::begin_with(provider.name(), read)?;
+        if too_large {
+            span.mark(REQUEST_TOO_LARGE);
+        }
         Some(Self { provider, span, status: 0, body: Body::Plain(vec![]), taken: 0 })
     }
 

@@ -31,7 +31,7 @@ pub(crate) use self::reqwest::tee;
 #[cfg(feature = "rig-http")]
 pub use self::rig::RigHttp;
 #[cfg(feature = "rmcp")]
-pub use self::rmcp::{McpClient, McpHandler, McpServer};
+pub use self::rmcp::{McpClient, McpHandler, McpServer, McpTrace};
 
 #[cfg(feature = "tracing-subscriber")]
 pub use self::tracing::TracingLayer;

@@ -1,6 +1,10 @@
 //! The one gate for content: acts on the record, before any convention sees it.
-//! With content off, what is left is a list of what is harmless (identity, models, counts, parameters,
-//! reasons, error class), not a list of what is not.
+//! With content off, what is left is a list of what is harmless: the names of provider, model and call, counts and
+//! numbers, and texts that are known words of the APIs (`words.rs`) as settings, reasons and classes of errors.
+
+mod words;
+
+use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
@@ -11,12 +15,10 @@ use crate::{
 
 /// Stands for what is hidden, in OpenInference's word.
 pub(crate) const REDACTED: &str = "__REDACTED__";
-/// Parameters whose text is a setting, not content. Numbers and booleans are kept in any case.
-const HARMLESS: [&str; 5] = ["model", "reasoning_effort", "service_tier", "tool_choice", "verbosity"];
+/// Parameters whose text may be a setting, not content. Numbers and booleans are kept in any case.
+const SETTINGS: [&str; 4] = ["reasoning_effort", "service_tier", "tool_choice", "verbosity"];
 /// Parameters that are tools, where a provider's parameters are the body as it was sent.
 const TOOLS: [&str; 4] = ["tools", "functions", "toolConfig", "tool_config"];
-/// Longest word that is taken for a name, such as a reason or a class of errors.
-const MAX_WORD: usize = 48;
 
 /// Takes out of a record what is not to be recorded.
 pub(crate) fn apply(capture: &Capture, call: &mut LlmCall) {
@@ -41,17 +43,17 @@ fn hide_content(call: &mut LlmCall) {
         std::mem::take(&mut call.response);
     let bare = |Output { index, finish_reason, .. }| Output {
         index,
-        finish_reason: finish_reason.filter(|reason| is_word(reason)),
+        finish_reason: finish_reason.filter(|reason| words::is_reason(reason)),
         ..Output::default()
     };
     call.response = Response {
         id,
         model,
         outputs: outputs.into_iter().map(bare).collect(),
-        finish_reason: finish_reason.filter(|reason| is_word(reason)),
+        finish_reason: finish_reason.filter(|reason| words::is_reason(reason)),
         usage,
         system_fingerprint,
-        service_tier,
+        service_tier: service_tier.filter(|tier| words::is_setting(tier)),
         stated_cost,
         ..Response::default()
     };
@@ -63,7 +65,12 @@ fn hide_content(call: &mut LlmCall) {
 
 /// A parameter that is a setting: a text may be a prompt, a list the tools.
 fn is_setting(key: &str, value: &Json) -> bool {
-    value.is_number() || value.is_boolean() || HARMLESS.contains(&key)
+    match value {
+        Json::Number(_) | Json::Bool(_) => true,
+        Json::String(_) if key == "model" => true,
+        Json::String(text) => SETTINGS.contains(&key) && words::is_setting(text),
+        _ => false,
+    }
 }
 
 fn hide_ending(ending: &mut Ending) {
@@ -71,18 +78,14 @@ fn hide_ending(ending: &mut Ending) {
         Ending::Failed(error) => {
             let kept = error.message.split(" - ").next().filter(|start| start.starts_with("Error code: "));
             error.message = kept.unwrap_or("(hidden)").to_owned();
-            if !is_word(&error.kind) {
+            // One that is borrowed is a name of ours.
+            if matches!(&error.kind, Cow::Owned(kind) if !words::is_error(kind)) {
                 error.kind = "Error".into();
             }
         }
         Ending::Blocked(reason) => "(hidden)".clone_into(reason),
         Ending::Complete | Ending::Dropped => {}
     }
-}
-
-/// A word names something; anything longer, or with other signs, may be somebody's text.
-fn is_word(text: &str) -> bool {
-    text.len() <= MAX_WORD && text.chars().all(|c| c.is_ascii_alphabetic() || c == '_')
 }
 
 /// Takes out of a step what is not to be recorded.

@@ -15,7 +15,7 @@ use honeyhive_core::{Bucket, Event, Span, Status};
 use uuid::Uuid;
 
 pub use self::report::{AbReport, Comparison, Interval, VariantReport, Verdict};
-use crate::{latency::Latency, span::start};
+use crate::{latency::Latency, moments::Moments, span::start};
 
 /// What a run says of itself, and is counted by.
 const VARIANT: &str = "ab_test.variant";
@@ -70,8 +70,8 @@ struct Variant {
 struct Tally {
     latency: Latency,
     errors: u64,
-    tokens: u64,
-    cost_usd: f64,
+    tokens: Moments,
+    cost_usd: Moments,
 }
 
 /// A split that is none.
@@ -199,14 +199,18 @@ fn check(variants: &[Variant]) -> Result<(), SplitError> {
 
 impl Tally {
     fn new() -> Self {
-        Self { latency: Latency::new(), errors: 0, tokens: 0, cost_usd: 0.0 }
+        Self { latency: Latency::new(), errors: 0, tokens: Moments::default(), cost_usd: Moments::default() }
     }
 
     fn add(&mut self, took: Duration, failed: bool, noted: &Sample) {
         self.latency.record(took);
         self.errors += u64::from(failed);
-        self.tokens += noted.tokens.unwrap_or(0);
-        self.cost_usd += noted.cost_usd.unwrap_or(0.0);
+        noted.tokens.into_iter().for_each(|tokens| self.tokens.record(tokens as f64));
+        noted.cost_usd.into_iter().for_each(|cost| self.cost_usd.record(cost));
+    }
+
+    fn runs(&self) -> u64 {
+        self.latency.millis().count()
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::moments::Moments;
+
 /// A day in microseconds; what took longer is kept as this.
 const LONGEST: u64 = 24 * 3600 * 1_000_000;
 
@@ -12,10 +14,7 @@ const LONGEST: u64 = 24 * 3600 * 1_000_000;
 pub(crate) struct Latency {
     /// Microseconds.
     spread: Option<Histogram<u64>>,
-    count: u64,
-    mean: f64,
-    /// Sum of squared distances to the mean, as Welford keeps it.
-    squares: f64,
+    millis: Moments,
     shortest: f64,
     longest: f64,
 }
@@ -23,7 +22,7 @@ pub(crate) struct Latency {
 impl Latency {
     pub(crate) fn new() -> Self {
         let spread = Histogram::new(2).ok();
-        Self { spread, count: 0, mean: 0.0, squares: 0.0, shortest: f64::INFINITY, longest: 0.0 }
+        Self { spread, millis: Moments::default(), shortest: f64::INFINITY, longest: 0.0 }
     }
 
     pub(crate) fn record(&mut self, took: Duration) {
@@ -32,32 +31,19 @@ impl Latency {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             let _ = spread.record(micros.clamp(1, LONGEST));
         }
-        self.count += 1;
-        let before = millis - self.mean;
-        self.mean += before / self.count as f64;
-        self.squares += before * (millis - self.mean);
+        self.millis.record(millis);
         self.shortest = self.shortest.min(millis);
         self.longest = self.longest.max(millis);
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// Returns the mean in milliseconds.
-    pub(crate) fn mean(&self) -> f64 {
-        self.mean
+    /// Returns count, mean and variance, in milliseconds.
+    pub(crate) fn millis(&self) -> &Moments {
+        &self.millis
     }
 
     /// Returns shortest and longest in milliseconds; zeros where there is none.
     pub(crate) fn bounds(&self) -> (f64, f64) {
-        if self.count == 0 { (0.0, 0.0) } else { (self.shortest, self.longest) }
-    }
-
-    /// Returns the variance of a sample.
-    #[cfg_attr(not(feature = "statrs"), expect(dead_code, reason = "for A/B tests"))]
-    pub(crate) fn variance(&self) -> f64 {
-        if self.count < 2 { 0.0 } else { self.squares / (self.count - 1) as f64 }
+        if self.millis.count() == 0 { (0.0, 0.0) } else { (self.shortest, self.longest) }
     }
 
     /// Returns the time in milliseconds below which that share lies, to two digits.

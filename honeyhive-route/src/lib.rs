@@ -13,6 +13,8 @@ mod fallback;
 #[cfg(feature = "hdrhistogram")]
 mod latency;
 #[cfg(feature = "hdrhistogram")]
+mod moments;
+#[cfg(feature = "hdrhistogram")]
 mod monitor;
 mod span;
 

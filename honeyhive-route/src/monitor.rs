@@ -321,7 +321,7 @@ impl Tally {
     }
 
     fn report(&self, provider: &str, model: &str) -> ModelReport {
-        let requests = self.latency.count();
+        let requests = self.latency.millis().count();
         let (min_ms, max_ms) = self.latency.bounds();
         ModelReport {
             provider: provider.to_owned(),
@@ -329,7 +329,7 @@ impl Tally {
             requests,
             success_rate: self.succeeded as f64 / requests.max(1) as f64,
             errors: self.errors.clone(),
-            avg_ms: self.latency.mean(),
+            avg_ms: self.latency.millis().mean(),
             min_ms,
             max_ms,
             p50_ms: self.latency.quantile(0.5),

@@ -9,6 +9,10 @@ const MATRIX: &str = "honeyhive-core/tests/faults/matrix.txt";
 const PAGE: &str = "faults.md";
 const PEERS_START: &str = "<!-- peers -->\n";
 
+/// Rows that take minutes in their long form and time nothing: they run side by side, all others one after the other,
+/// so that what ending a span took is not what another row did meanwhile.
+const SIDE_BY_SIDE: [&str; 3] = ["process::f36_", "process::f46_", "process::f75_"];
+
 /// Tests of other places that stand for a row.
 const ELSEWHERE: [&[&str]; 2] = [
     &["test", "--quiet", "--package", "honeyhive-core", "--lib", "backlog"],
@@ -32,8 +36,11 @@ fn matrix(all: bool) -> Outcome {
     if all {
         variables.push(("HONEYHIVE_FAULTS_ALL", "1"));
     }
-    let faults = ["test", "--quiet", "--release", "--package", "honeyhive-core", "--test", "faults"];
-    let mut outcomes = vec![cargo_with(&faults, &variables)];
+    let faults = ["test", "--quiet", "--release", "--package", "honeyhive-core", "--test", "faults", "--"];
+    let skipped = SIDE_BY_SIDE.iter().flat_map(|row| ["--skip", row]);
+    let one_by_one: Vec<&str> = faults.into_iter().chain(["--test-threads=1"]).chain(skipped).collect();
+    let side_by_side: Vec<&str> = faults.into_iter().chain(SIDE_BY_SIDE).collect();
+    let mut outcomes = vec![cargo_with(&one_by_one, &variables), cargo_with(&side_by_side, &variables)];
     outcomes.extend(ELSEWHERE.iter().map(|arguments| cargo_with(arguments, &variables)));
     let rows = rows(&dir)?;
     let _ = fs::remove_dir_all(&dir);
@@ -78,7 +85,7 @@ fn write(rows: &Rows, all: bool) -> Outcome {
         "# What happens when things fail\n\nWritten by `{command}`, which runs each row as a test against a server that \
          decodes by itself. In every\nrow `ended = delivered + rejected + dropped + pending` holds, nothing is made up, and a \
          fresh span arrives\nafterwards. {} rows passed, {} were skipped, {} failed. Times are of one run on two shared \
-         cores; \"µs\" is what\nending a span took the caller, the slowest of a thousand.\n\n\
+         cores, one row\nafter the other; \"µs\" is what ending a span took the caller, the slowest of a thousand.\n\n\
          Lost by nature: what was handed over in the last milliseconds before a kill (durability `sync` closes that\n\
          window), what is not synced at a power cut (all but the last 200 ms in `fsync`), spans that are open when the\n\
          process dies, and what has room neither in memory nor on disk, which is counted.\n\n\

@@ -8,7 +8,7 @@ mod server;
 use honeyhive_core::propagation::Carrier;
 use rmcp::{
     ErrorData,
-    model::{MetaObject, RequestId},
+    model::{MetaObject, RequestId, RequestMetaObject, RequestParamsMeta},
 };
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -17,6 +17,7 @@ pub use self::{client::McpClient, handler::McpHandler, server::McpServer};
 use crate::{
     mcp,
     model::{CallError, Ending, Side, Step},
+    registry,
     step::StepSpan,
 };
 
@@ -32,6 +33,27 @@ impl Carrier for Meta<'_> {
         self.0.insert(name.to_owned(), value.into());
     }
 }
+
+/// Requests that carry the trace of the code which makes them, so that what the other side does is part of it.
+///
+/// [`McpClient`] sees to it by itself; a server that asks its client for something does not go through it.
+///
+/// ```ignore
+/// let answer = context.peer.create_message(params.with_trace()).await?;
+/// ```
+pub trait McpTrace: RequestParamsMeta + Sized {
+    /// Puts the current trace context and baggage into `_meta`, where MCP is traced.
+    #[must_use]
+    fn with_trace(mut self) -> Self {
+        if !registry::is_empty() {
+            let meta = self.meta_mut().get_or_insert_with(RequestMetaObject::new);
+            honeyhive_core::propagation::inject(&mut Meta(meta));
+        }
+        self
+    }
+}
+
+impl<P: RequestParamsMeta> McpTrace for P {}
 
 /// A request that came from the other side, and the span of serving it.
 struct Serving {

@@ -4,27 +4,17 @@ use honeyhive_core::testing::Recorder;
 use honeyhive_instrument::{openinference, otel_genai, traceloop, traceloop_legacy};
 use serde_json::Value as Json;
 
-use crate::{instrumentors::turn, recorded::Recorded};
+use crate::{
+    instrumentors::turn,
+    recorded::{Event, Recorded},
+};
 
-const MARKER: &str = "canary 7f3a";
+/// A word, as a name or a reason might be.
+const MARKER: &str = "qzxvkwjpmarker";
 
-/// Fields that name a call rather than say something: they are kept with content off.
-const IDENTITY: [&str; 14] = [
-    "id",
-    "model",
-    "modelVersion",
-    "model_version",
-    "responseId",
-    "response_id",
-    "system_fingerprint",
-    "service_tier",
-    "agent",
-    "reasoning_effort",
-    "tool_choice",
-    "verbosity",
-    "effort",
-    "serviceTier",
-];
+/// Fields that name a call and the model that answered: they are kept with content off.
+const IDENTITY: [&str; 7] =
+    ["id", "model", "modelVersion", "model_version", "responseId", "response_id", "system_fingerprint"];
 
 macro_rules! markers_in {
     ($($test:ident: $module:ident),*) => {$(
@@ -80,16 +70,10 @@ fn marked(recorded: &Recorded) -> Vec<(String, Recorded)> {
     for (pointer, response) in bodies(&recorded.response) {
         out.push((format!("response {pointer}"), Recorded { response, ..recorded.clone() }));
     }
-    let text = String::from_utf8_lossy(&recorded.response);
-    let lines: Vec<&str> = text.lines().collect();
-    for (index, data) in
-        lines.iter().enumerate().filter_map(|(index, line)| Some((index, line.strip_prefix("data:")?))).take(4)
-    {
-        for (pointer, body) in bodies(data.trim().as_bytes()) {
-            let mut changed: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-            changed[index] = format!("data: {}", String::from_utf8(body).unwrap());
-            let response = changed.join("\n").into_bytes();
-            out.push((format!("event {index} {pointer}"), Recorded { response, ..recorded.clone() }));
+    for event in Event::all(&String::from_utf8_lossy(&recorded.response)) {
+        for (pointer, body) in bodies(event.json.to_string().as_bytes()) {
+            let response = event.replaced_by(&String::from_utf8(body).unwrap());
+            out.push((format!("event {} {pointer}", event.line), Recorded { response, ..recorded.clone() }));
         }
     }
     out
@@ -104,7 +88,7 @@ fn bodies(body: &[u8]) -> Vec<(String, Vec<u8>)> {
         *changed.pointer_mut(&pointer).unwrap() = MARKER.into();
         (pointer, changed.to_string().into_bytes())
     };
-    pointers.into_iter().take(40).map(marked).collect()
+    pointers.into_iter().map(marked).collect()
 }
 
 fn texts(json: &Json, pointer: String, out: &mut Vec<String>) {
@@ -116,7 +100,7 @@ fn texts(json: &Json, pointer: String, out: &mut Vec<String>) {
             }
         }
         Json::Array(items) => {
-            items.iter().take(4).enumerate().for_each(|(index, item)| texts(item, format!("{pointer}/{index}"), out));
+            items.iter().enumerate().for_each(|(index, item)| texts(item, format!("{pointer}/{index}"), out));
         }
         _ => {}
     }

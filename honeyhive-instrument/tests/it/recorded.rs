@@ -115,3 +115,55 @@ fn headers(json: &Json) -> HeaderMap {
     };
     pairs.filter_map(pair).collect()
 }
+
+/// Events of one shape that are looked at: the first ones, and of a stream's thousand no more.
+const ALIKE: usize = 2;
+
+/// An event of a stream in text.
+pub(crate) struct Event {
+    lines: Vec<String>,
+    pub(crate) line: usize,
+    pub(crate) json: Json,
+}
+
+impl Event {
+    /// Finds the events of a stream, of each shape the first ones.
+    pub(crate) fn all(stream: &str) -> Vec<Self> {
+        let lines: Vec<String> = stream.split('\n').map(str::to_owned).collect();
+        let mut seen: Vec<String> = vec![];
+        let mut found = vec![];
+        for (line, text) in lines.iter().enumerate() {
+            let Some(json) = text.strip_prefix("data:").and_then(|data| serde_json::from_str(data).ok()) else {
+                continue;
+            };
+            let shape = shape(&json);
+            if seen.iter().filter(|other| **other == shape).count() < ALIKE {
+                found.push(Self { lines: lines.clone(), line, json });
+            }
+            seen.push(shape);
+        }
+        found
+    }
+
+    /// Returns the stream with another event in its place.
+    pub(crate) fn replaced_by(&self, event: &str) -> Vec<u8> {
+        let mut lines = self.lines.clone();
+        lines[self.line] = format!("data: {event}");
+        lines.join("\n").into_bytes()
+    }
+}
+
+/// What kind of event it is: its fields, and its types.
+fn shape(json: &Json) -> String {
+    match json {
+        Json::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| match value {
+                Json::String(text) if key == "type" => format!("{key}={text};"),
+                value => format!("{key}:{};", shape(value)),
+            })
+            .collect(),
+        Json::Array(items) => format!("[{}]", items.first().map(shape).unwrap_or_default()),
+        _ => String::new(),
+    }
+}

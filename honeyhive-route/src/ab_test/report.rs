@@ -1,6 +1,7 @@
-//! What a test says: each variant with its intervals, and each against the first. Latency is compared by
-//! Welch's t-test, error rates by the z-test of two proportions, or Fisher's exact test where there are few; with several comparisons each has its share of
-//! the 5 % (Bonferroni). Intervals are of 95 %; that of an error rate is Wilson's, that of two Newcombe's.
+//! What a test says: each variant with its intervals, and each against the first. Latency, tokens and cost are
+//! compared by Welch's t-test, error rates by the z-test of two proportions, or Fisher's exact test where there are
+//! few; with several variants each has its share of the 5 % (Bonferroni). Intervals are of 95 %; that of an error
+//! rate is Wilson's, that of two Newcombe's.
 
 use std::fmt;
 
@@ -11,6 +12,7 @@ use statrs::{
 };
 
 use super::{Tally, Variant};
+use crate::moments::Moments;
 
 /// How often chance alone may look like a difference.
 const LEVEL: f64 = 0.05;
@@ -47,10 +49,14 @@ pub struct VariantReport {
     pub p50_ms: f64,
     /// 95 of 100 runs took at most as long; to two digits.
     pub p95_ms: f64,
-    /// Mean tokens of a run.
+    /// Mean tokens of the runs that noted them.
     pub tokens: f64,
-    /// Mean cost of a run in US dollars.
+    /// Where the true mean lies.
+    pub tokens_interval: Option<Interval>,
+    /// Mean cost of the runs that noted it, in US dollars.
     pub cost_usd: f64,
+    /// Where the true mean lies.
+    pub cost_usd_interval: Option<Interval>,
 }
 
 /// Whether two variants differ in something.
@@ -75,6 +81,10 @@ pub struct Comparison {
     pub variant: String,
     /// Mean latency in milliseconds; none where there are too few runs to say.
     pub latency_ms: Option<Verdict>,
+    /// Mean tokens; none where there are too few runs to say.
+    pub tokens: Option<Verdict>,
+    /// Mean cost in US dollars; none where there are too few runs to say.
+    pub cost_usd: Option<Verdict>,
     /// Share of runs that failed; none where there are too few runs to say.
     pub error_rate: Option<Verdict>,
 }
@@ -96,7 +106,9 @@ pub(super) fn of(name: &str, variants: &[Variant], tallies: &[Tally]) -> AbRepor
     let rest = variants.iter().zip(tallies).skip(1);
     let comparisons = rest.map(|(variant, tally)| Comparison {
         variant: variant.name.clone(),
-        latency_ms: welch(&tallies[0], tally, level),
+        latency_ms: welch(tallies[0].latency.millis(), tally.latency.millis(), level),
+        tokens: welch(&tallies[0].tokens, &tally.tokens, level),
+        cost_usd: welch(&tallies[0].cost_usd, &tally.cost_usd, level),
         error_rate: proportions(&tallies[0], tally, level),
     });
     AbReport {
@@ -107,20 +119,21 @@ pub(super) fn of(name: &str, variants: &[Variant], tallies: &[Tally]) -> AbRepor
 }
 
 fn one(variant: &Variant, tally: &Tally) -> VariantReport {
-    let n = tally.latency.count();
-    let mean = |sum: f64| sum / n.max(1) as f64;
+    let (n, millis) = (tally.runs(), tally.latency.millis());
     VariantReport {
         variant: variant.name.clone(),
         provider: variant.provider.clone(),
         n,
-        error_rate: mean(tally.errors as f64),
+        error_rate: tally.errors as f64 / n.max(1) as f64,
         error_rate_interval: wilson(tally.errors as f64, n as f64),
-        mean_ms: tally.latency.mean(),
-        mean_ms_interval: of_mean(tally),
+        mean_ms: millis.mean(),
+        mean_ms_interval: of_mean(millis),
         p50_ms: tally.latency.quantile(0.5),
         p95_ms: tally.latency.quantile(0.95),
-        tokens: mean(tally.tokens as f64),
-        cost_usd: mean(tally.cost_usd),
+        tokens: tally.tokens.mean(),
+        tokens_interval: of_mean(&tally.tokens),
+        cost_usd: tally.cost_usd.mean(),
+        cost_usd_interval: of_mean(&tally.cost_usd),
     }
 }
 
@@ -141,28 +154,29 @@ fn wilson(errors: f64, n: f64) -> Option<Interval> {
     Some(around(middle, half))
 }
 
-fn of_mean(tally: &Tally) -> Option<Interval> {
-    let n = tally.latency.count() as f64;
+fn of_mean(sample: &Moments) -> Option<Interval> {
+    let n = sample.count() as f64;
     let t = StudentsT::new(0.0, 1.0, n - 1.0).ok()?.inverse_cdf(1.0 - LEVEL / 2.0);
-    Some(around(tally.latency.mean(), t * (tally.latency.variance() / n).sqrt()))
+    Some(around(sample.mean(), t * (sample.variance() / n).sqrt()))
 }
 
 /// Compares means of samples whose variances differ.
-fn welch(first: &Tally, other: &Tally, level: f64) -> Option<Verdict> {
-    let part = |tally: &Tally| tally.latency.variance() / tally.latency.count() as f64;
-    let freedom = |tally: &Tally| tally.latency.count() as f64 - 1.0;
+fn welch(first: &Moments, other: &Moments, level: f64) -> Option<Verdict> {
+    let part = |sample: &Moments| sample.variance() / sample.count() as f64;
+    let freedom = |sample: &Moments| sample.count() as f64 - 1.0;
     if freedom(first) < 1.0 || freedom(other) < 1.0 {
         return None;
     }
     let (a, b) = (part(first), part(other));
-    let error = (a + b).sqrt();
+    let (error, difference) = ((a + b).sqrt(), other.mean() - first.mean());
+    if error == 0.0 {
+        // Nothing varies, as cost may not: then a difference is one.
+        let p_value = if difference == 0.0 { 1.0 } else { 0.0 };
+        return Some(Verdict { difference, interval: around(difference, 0.0), p_value, is_real: p_value < level });
+    }
     let freedom = (a + b).powi(2) / (a * a / freedom(first) + b * b / freedom(other));
     let student = StudentsT::new(0.0, 1.0, freedom).ok()?;
-    let difference = other.latency.mean() - first.latency.mean();
-    let p_value = match error > 0.0 {
-        true => (2.0 * (1.0 - student.cdf((difference / error).abs()))).clamp(0.0, 1.0),
-        false => 1.0,
-    };
+    let p_value = (2.0 * (1.0 - student.cdf((difference / error).abs()))).clamp(0.0, 1.0);
     let half = student.inverse_cdf(1.0 - LEVEL / 2.0) * error;
     Some(Verdict { difference, interval: around(difference, half), p_value, is_real: p_value < level })
 }
@@ -171,7 +185,7 @@ fn welch(first: &Tally, other: &Tally, level: f64) -> Option<Verdict> {
 const FEW: f64 = 5.0;
 
 fn proportions(first: &Tally, other: &Tally, level: f64) -> Option<Verdict> {
-    let (n, m) = (first.latency.count() as f64, other.latency.count() as f64);
+    let (n, m) = (first.runs() as f64, other.runs() as f64);
     let (p, q) = (first.errors as f64 / n, other.errors as f64 / m);
     let (of_p, of_q) = (wilson(first.errors as f64, n)?, wilson(other.errors as f64, m)?);
     let pooled = (first.errors + other.errors) as f64 / (n + m);
@@ -190,8 +204,8 @@ fn proportions(first: &Tally, other: &Tally, level: f64) -> Option<Verdict> {
 
 /// Fisher's exact test, two-sided: how likely a table is that is at most as likely as this one.
 fn fisher(first: &Tally, other: &Tally) -> Option<f64> {
-    let (runs, errors) = (first.latency.count() + other.latency.count(), first.errors + other.errors);
-    let tables = Hypergeometric::new(runs, errors, other.latency.count()).ok()?;
+    let (runs, errors) = (first.runs() + other.runs(), first.errors + other.errors);
+    let tables = Hypergeometric::new(runs, errors, other.runs()).ok()?;
     let seen = tables.pmf(other.errors) * (1.0 + 1e-7);
     let all = tables.min()..=tables.max();
     Some(all.map(|errors| tables.pmf(errors)).filter(|likelihood| *likelihood <= seen).sum())
@@ -202,7 +216,7 @@ impl fmt::Display for AbReport {
         let widest = self.variants.iter().map(|it| it.variant.len()).max().unwrap_or(0).max(self.name.len());
         writeln!(
             f,
-            "{:<widest$}       n   p50 ms   p95 ms  mean ms (95 %)      tokens      cost   errors (95 %)",
+            "{:<widest$}       n   p50 ms   p95 ms  mean ms (95 %)      tokens (95 %)        cost (95 %)               errors (95 %)",
             self.name
         )?;
         for it in &self.variants {
@@ -211,7 +225,7 @@ impl fmt::Display for AbReport {
             };
             writeln!(
                 f,
-                "{:<widest$}  {:>6}  {:>7.0}  {:>7.0}  {:>7.0} {:<12}  {:>6.0}  {:>8}  {:>5.1}% {}",
+                "{:<widest$}  {:>6}  {:>7.0}  {:>7.0}  {:>7.0} {:<12}  {:>6.0} {:<12}  {:>8} {:<15}  {:>5.1}% {}",
                 it.variant,
                 it.n,
                 it.p50_ms,
@@ -219,7 +233,9 @@ impl fmt::Display for AbReport {
                 it.mean_ms,
                 range(it.mean_ms_interval, 1.0, 0),
                 it.tokens,
+                range(it.tokens_interval, 1.0, 0),
                 format!("${:.4}", it.cost_usd),
+                range(it.cost_usd_interval, 1.0, 4),
                 it.error_rate * 100.0,
                 range(it.error_rate_interval, 100.0, 1),
             )?;
@@ -227,21 +243,32 @@ impl fmt::Display for AbReport {
         let first = self.variants.first().map_or("", |it| it.variant.as_str());
         for it in &self.comparisons {
             write!(f, "{} against {first}: ", it.variant)?;
-            describe(f, "latency", "ms", 1.0, it.latency_ms)?;
+            describe(f, "latency", " ms", 1, it.latency_ms)?;
+            for (what, unit, digits, verdict) in [("tokens", "", 0, it.tokens), ("cost", " $", 4, it.cost_usd)] {
+                // What was not noted is not spoken of.
+                if verdict.is_some() {
+                    f.write_str("; ")?;
+                    describe(f, what, unit, digits, verdict)?;
+                }
+            }
             f.write_str("; ")?;
-            describe(f, "errors", "%", 100.0, it.error_rate)?;
+            describe(f, "errors", " %", 1, it.error_rate.map(in_percent))?;
             writeln!(f)?;
         }
         Ok(())
     }
 }
 
-fn describe(f: &mut fmt::Formatter<'_>, what: &str, unit: &str, scale: f64, verdict: Option<Verdict>) -> fmt::Result {
-    match verdict {
+fn in_percent(rate: Verdict) -> Verdict {
+    Verdict { difference: rate.difference * 100.0, ..rate }
+}
+
+fn describe(f: &mut fmt::Formatter<'_>, what: &str, unit: &str, digits: usize, it: Option<Verdict>) -> fmt::Result {
+    match it {
         None => write!(f, "{what} cannot be compared yet"),
         Some(it) => {
             let real = if it.is_real { "a real difference" } else { "may be chance" };
-            write!(f, "{what} {:+.1} {unit} (p = {:.3}), {real}", it.difference * scale, it.p_value)
+            write!(f, "{what} {:+.digits$}{unit} (p = {:.3}), {real}", it.difference, it.p_value)
         }
     }
 }
@@ -256,7 +283,7 @@ mod tests {
     fn tally(millis: &[u64], errors: u64) -> Tally {
         let mut latency = Latency::new();
         millis.iter().for_each(|millis| latency.record(Duration::from_millis(*millis)));
-        Tally { latency, errors, tokens: 0, cost_usd: 0.0 }
+        Tally { latency, errors, ..Tally::new() }
     }
 
     #[track_caller]
@@ -268,8 +295,8 @@ mod tests {
     #[test]
     fn tests_and_intervals_are_those_of_the_textbook() {
         let (a, b) = (tally(&[100, 110, 120, 130, 90], 0), tally(&[150, 160, 170, 140, 155, 149], 0));
-        close(a.latency.variance(), 250.0);
-        let latency = welch(&a, &b, 0.05).unwrap();
+        close(a.latency.millis().variance(), 250.0);
+        let latency = welch(a.latency.millis(), b.latency.millis(), 0.05).unwrap();
         close(latency.difference, 44.0);
         close(latency.p_value, 0.001_251_4);
         assert!(latency.is_real && latency.interval.low > 20.0 && latency.interval.high < 68.0, "{latency:?}");
@@ -290,11 +317,25 @@ mod tests {
         close(proportions(&tally(&[1; 8], 1), &tally(&[1; 8], 7), 0.05).unwrap().p_value, 130.0 / 12_870.0);
     }
 
+    /// Each variant costs the same every time, so the difference is one.
+    #[test]
+    fn costs_that_never_vary_differ_for_real() {
+        let always = |cost: f64| {
+            let mut costs = Moments::default();
+            (0..5).for_each(|_| costs.record(cost));
+            costs
+        };
+        let dearer = welch(&always(0.25), &always(0.5), 0.05).unwrap();
+        assert_eq!((dearer.difference, dearer.p_value, dearer.is_real), (0.25, 0.0, true));
+        assert!(!welch(&always(0.25), &always(0.25), 0.05).unwrap().is_real);
+    }
+
     #[test]
     fn of_nothing_nothing_is_said() {
         let (none, one) = (tally(&[], 0), tally(&[5], 0));
-        assert!(welch(&none, &one, 0.05).is_none() && proportions(&none, &one, 0.05).is_none());
-        assert!(wilson(0.0, 0.0).is_none() && of_mean(&one).is_none());
+        let millis = |tally: &Tally| *tally.latency.millis();
+        assert!(welch(&millis(&none), &millis(&one), 0.05).is_none() && proportions(&none, &one, 0.05).is_none());
+        assert!(wilson(0.0, 0.0).is_none() && of_mean(&millis(&one)).is_none());
         let same = proportions(&tally(&[1; 9], 0), &tally(&[1; 9], 0), 0.05).unwrap();
         assert_eq!((same.p_value, same.is_real), (1.0, false));
     }

@@ -11,7 +11,7 @@ use honeyhive_core::{
     testing::{Recorder, tree},
 };
 use honeyhive_instrument::{
-    hook::{McpClient, McpServer},
+    hook::{McpClient, McpServer, McpTrace},
     openinference, otel_genai, traceloop,
 };
 use rmcp::{
@@ -66,7 +66,8 @@ impl ServerHandler for Calculator {
             }
             "ask" => {
                 let message = SamplingMessage::new(Role::User, rmcp::model::SamplingMessageContentBlock::text("Why?"));
-                let answer = context.peer.create_message(CreateMessageRequestParams::new(vec![message], 5)).await;
+                let answer =
+                    context.peer.create_message(CreateMessageRequestParams::new(vec![message], 5).with_trace()).await;
                 CallToolResult::success(text(answer.unwrap().model))
             }
             "fail" => CallToolResult::error(text("division by zero".into())),
@@ -212,6 +213,9 @@ async fn what_a_server_asks_of_the_client_is_a_span() {
         assert_eq!(answer.content[0].as_text().unwrap().text, "a-model");
     });
     assert_eq!(find(&spans, "sampling/createMessage").kind(), "SERVER");
+    expect![[r#"
+    "#]]
+    .assert_eq(&tree(&spans));
 }
 
 #[tokio::test]

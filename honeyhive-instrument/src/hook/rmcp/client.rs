@@ -10,9 +10,8 @@ use rmcp::{
     model::{
         CallToolRequestParams, CallToolResult, CompleteRequestParams, CompleteResult, GetPromptRequestParams,
         GetPromptResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-        PaginatedRequestParams, Prompt, ReadResourceRequestParams, ReadResourceResult, RequestMetaObject,
-        RequestParamsMeta, Resource, ResourceTemplate, SetLevelRequestParams, SubscribeRequestParams, Tool,
-        UnsubscribeRequestParams,
+        PaginatedRequestParams, Prompt, ReadResourceRequestParams, ReadResourceResult, RequestParamsMeta, Resource,
+        ResourceTemplate, SetLevelRequestParams, SubscribeRequestParams, Tool, UnsubscribeRequestParams,
     },
     service::{ClientInitializeError, QuitReason, RunningService, ServiceError, serve_client},
     transport::IntoTransport,
@@ -21,7 +20,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinError;
 
-use super::{McpHandler, Meta, answered};
+use super::{McpHandler, McpTrace, answered};
 use crate::{
     mcp,
     model::{CallError, Side},
@@ -172,7 +171,7 @@ impl<H: ClientHandler> McpClient<H> {
     async fn ask<P: RequestParamsMeta + Serialize, T: Serialize>(
         &self,
         method: &str,
-        mut params: P,
+        params: P,
         send: impl AsyncFnOnce(P) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
         if registry::is_empty() {
@@ -180,11 +179,10 @@ impl<H: ClientHandler> McpClient<H> {
         }
         let message = json!({ "method": method, "params": params });
         let Some(span) = StepSpan::begin(mcp::request(&message, Side::Client)) else { return send(params).await };
-        {
+        let params = {
             let _sending = span.context().attach();
-            let meta = params.meta_mut().get_or_insert_with(RequestMetaObject::new);
-            honeyhive_core::propagation::inject(&mut Meta(meta));
-        }
+            params.with_trace()
+        };
         let answer = send(params).with_context(span.context()).await;
         span.end(|step| answered(answer.as_ref().map_err(call_error), step));
         answer
