@@ -150,13 +150,13 @@ fn answer(request: &Request) -> Reply {
     let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
     let text = body["messages"].to_string();
     match request.path() {
+        "/v1/messages" | "/v1/chat/completions" if body["model"] == NO_MODEL => {
+            let error = json!({ "message": "the model does not exist", "type": "invalid_request_error" });
+            Reply::json(404, json!({ "error": error }).to_string())
+        }
         "/v1/messages" => Reply::json(200, JOKE).delay(Duration::from_millis(180)),
         "/v1/chat/completions" if body["stream"] == true => {
             Reply::events(Duration::from_millis(15), FACT.split_inclusive("\n\n")).delay(Duration::from_millis(60))
-        }
-        "/v1/chat/completions" if body["model"] == NO_MODEL => {
-            let error = json!({ "message": "the model does not exist", "type": "invalid_request_error" });
-            Reply::json(404, json!({ "error": error }).to_string())
         }
         "/v1/chat/completions" if text.contains("Rate the complexity") => {
             let score = if text.contains("Prove") { "0.9" } else { "0.2" };

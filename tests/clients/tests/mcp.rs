@@ -214,6 +214,13 @@ async fn what_a_server_asks_of_the_client_is_a_span() {
     });
     assert_eq!(find(&spans, "sampling/createMessage").kind(), "SERVER");
     expect![[r#"
+        tool agent
+          tool initialize
+            tool initialize
+          tool tools/call ask
+            tool tools/call ask
+              tool server work
+              tool sampling/createMessage
     "#]]
     .assert_eq(&tree(&spans));
 }
