@@ -41,6 +41,7 @@ struct Own {
     input: f64,
     output: f64,
     cached: Option<f64>,
+    cache_write: Option<f64>,
 }
 
 /// A file of prices that cannot be used.
@@ -90,10 +91,12 @@ impl GenaiPrices {
     /// dollars per million tokens:
     ///
     /// ```json
-    /// { "my-model": { "input": 0.5, "output": 2.0, "cached": 0.1 } }
+    /// { "my-model": { "input": 0.5, "output": 2.0, "cached": 0.1, "cache_write": 0.6 } }
     /// ```
     ///
-    /// or the whole data of `genai-prices` in a newer version, which replaces the embedded one.
+    /// What is read from a cache and what is written to it cost as much as other input where they have no rate.
+    ///
+    /// Or the whole data of `genai-prices` in a newer version, which replaces the embedded one.
     ///
     /// # Errors
     ///
@@ -122,7 +125,10 @@ impl GenaiPrices {
 fn own(model: String, price: &Json) -> Result<Own, String> {
     let rate = |key: &str| price[key].as_f64().filter(|rate| *rate >= 0.0);
     match (rate("input"), rate("output")) {
-        (Some(input), Some(output)) => Ok(Own { model, input, output, cached: rate("cached") }),
+        (Some(input), Some(output)) => {
+            let (cached, cache_write) = (rate("cached"), rate("cache_write"));
+            Ok(Own { model, input, output, cached, cache_write })
+        }
         _ => Err(format!("`{model}` needs `input` and `output`, in dollars per million tokens")),
     }
 }
@@ -165,9 +171,13 @@ impl Own {
     fn price(&self, call: &LlmCall) -> Option<Cost> {
         let tokens = call.response.usage;
         let (input, output) = (tokens.input?, tokens.output.unwrap_or(0));
-        let cached = tokens.cache_read.unwrap_or(0).min(input);
+        // The input counts what was read from a cache and what was written to it.
+        let read = tokens.cache_read.unwrap_or(0).min(input);
+        let written = tokens.cache_write.unwrap_or(0).min(input - read);
         let million = |tokens: u64, rate: f64| tokens as f64 * rate / 1e6;
-        let of_input = million(input - cached, self.input) + million(cached, self.cached.unwrap_or(self.input));
+        let of_input = million(input - read - written, self.input)
+            + million(read, self.cached.unwrap_or(self.input))
+            + million(written, self.cache_write.unwrap_or(self.input));
         let of_output = million(output, self.output);
         let total = of_input + of_output;
         Some(Cost { total, input: Some(of_input), output: Some(of_output), source: "HH_PRICES".into() })
@@ -247,8 +257,16 @@ mod tests {
             ("google", "gemini-2.5-flash", tokens(100_000, 10_000, 50_000, 0), 0.015 + 0.0015 + 0.025),
             // 0.25 in, 1.25 out.
             ("aws", "anthropic.claude-3-haiku-20240307-v1:0", tokens(1_000_000, 100_000, 0, 0), 0.25 + 0.125),
-            // 2.50 in, 10 out.
+            // 3.30 in, 0.33 read, 4.125 written, 16.50 out: within a region it costs a tenth more.
+            (
+                "aws",
+                "anthropic.claude-sonnet-4-5-20250929-v1:0",
+                tokens(11_000, 1_000, 6_000, 3_000),
+                0.0066 + 0.00198 + 0.012_375 + 0.0165,
+            ),
+            // 2.50 in, 1.25 cached, 10 out.
             ("azure", "gpt-4o", tokens(1_000_000, 100_000, 0, 0), 2.5 + 1.0),
+            ("azure", "gpt-4o", tokens(1_000_000, 100_000, 400_000, 0), 1.5 + 0.5 + 1.0),
         ] {
             let cost = prices.price(&call(provider, model, tokens)).expect(model);
             assert!((cost.total - expected).abs() < 1e-9, "{model}: {} is not {expected}", cost.total);
@@ -277,6 +295,9 @@ mod tests {
         let prices = file("own.json", r#"{"gpt-4o":{"input":1,"output":2,"cached":0.5}}"#).unwrap();
         let cost = prices.price(&call("openai", "gpt-4o", tokens(3_000_000, 1_000_000, 1_000_000, 0))).unwrap();
         assert_eq!((cost.total, &*cost.source), (2.0 + 0.5 + 2.0, "HH_PRICES"));
+        let prices = file("cache.json", r#"{"m":{"input":1,"output":2,"cached":0.5,"cache_write":4}}"#).unwrap();
+        let cost = prices.price(&call("anthropic", "m", tokens(4_000_000, 0, 1_000_000, 2_000_000))).unwrap();
+        assert_eq!((cost.input, cost.total), (Some(1.0 + 0.5 + 8.0), 9.5));
         for (name, text, says) in [
             ("number.json", "7", "neither an object of prices by model nor the data of genai-prices"),
             ("half.json", r#"{"m":{"input":1}}"#, "`m` needs `input` and `output`"),

@@ -105,7 +105,8 @@ impl Provider for OpenAi {
         let mut call = LlmCall::new("openai", endpoint.method, endpoint.operation, base);
         call.provider = host::provider(head.host());
         if let Some((base, _)) = call.api_base.split_once("deployments/") {
-            // Azure: the deployment is part of the path, not of the base.
+            // Azure, also behind a host of one's own: the deployment is part of the path, not of the base.
+            call.provider = call.provider.or_else(|| base.ends_with("/openai/").then_some("azure"));
             call.api_base = base.to_owned();
         }
         call.api_version = head.url.query_pairs().find(|(key, _)| key == "api-version").map(|(_, value)| value.into());

@@ -11,7 +11,7 @@ use std::{
 
 use async_openai::{
     Client,
-    config::OpenAIConfig,
+    config::{AzureConfig, OpenAIConfig},
     types::chat::{ChatCompletionRequestUserMessageArgs, CreateChatCompletionRequest, CreateChatCompletionRequestArgs},
 };
 use expect_test::expect;
@@ -75,6 +75,31 @@ async fn async_openai_plain_call() {
     let [span] = spans.as_slice() else { panic!("{spans:?}") };
     assert_eq!((span.name(), span.kind()), ("openai.chat", "CLIENT"));
     assert_eq!(span.attribute("gen_ai.response.model"), Some(json!("gpt-4o-2024-05-13")));
+    assert!(!format!("{spans:?}").contains("canary"), "the key is nowhere");
+}
+
+/// Azure's URLs name a deployment and a version of the API, and its key is in a header of its own.
+#[tokio::test]
+async fn async_openai_on_azure() {
+    let _turn = turn().await;
+    let server = LoopbackServer::start(|request| {
+        match request.path().starts_with("/openai/deployments/my-deployment/chat/completions") {
+            true => Reply::json(200, Fixture::of("openai/chat_word").response().unwrap()),
+            false => Reply::status(404),
+        }
+    })
+    .unwrap();
+    let config = AzureConfig::new().with_api_base(server.url()).with_api_key("sk-canary-key");
+    let config = config.with_deployment_id("my-deployment").with_api_version("2024-10-21");
+    let spans = traced(|_| async {
+        let client = Client::with_config(config).with_honeyhive();
+        let answer = client.chat().create(question()).await.unwrap();
+        assert_eq!(answer.choices[0].message.content.as_deref(), Some("Argentina"));
+    })
+    .await;
+    let [span] = spans.as_slice() else { panic!("{spans:?}") };
+    assert_eq!(span.name(), "openai.chat");
+    assert_eq!(span.provider().as_deref(), Some("azure.ai.openai"));
     assert!(!format!("{spans:?}").contains("canary"), "the key is nowhere");
 }
 
