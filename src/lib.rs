@@ -56,7 +56,7 @@
 //! | `reqwest` | reqwest 0.13, reqwest-middleware | the hook for reqwest clients |
 //! | `rig-http` | rig-http 0.44 (Rust 1.95) | the hook for rig's clients |
 //! | `rmcp` | rmcp 3 | the hooks for its clients and servers |
-//! | `tracing-subscriber` | tracing-subscriber 0.3 | the layer for crates that emit `gen_ai` spans |
+//! | `tracing-subscriber` | tracing-subscriber 0.3 | `instrument::hook::TracingLayer`: spans of `tracing`, all or those about models |
 //! | `tower-service` | tower-service 0.3 | [`propagation::RequestLayer`], for servers such as axum |
 //! | `hyper` | hyper 1 | the gateway of `instrument`, the fake HoneyHive server of [`testing`] |
 //!

@@ -40,6 +40,7 @@ const TASKS: &[Task] = &[
         run: faults::run,
     },
     Task { name: "robust", what: "the tests of broken exchanges at length: every field, every byte", run: robust },
+    Task { name: "package", what: "whether what would be published builds by itself", run: package },
     Task { name: "semver", what: "whether the public API breaks what the last release promised", run: semver::run },
     Task { name: "macro-stats", what: "tokens that the macros expand to, against their budget", run: macro_stats },
 ];
@@ -121,6 +122,7 @@ fn write_page(page: &str, text: &str) -> Outcome {
 fn ci() -> Outcome {
     lint()?;
     test()?;
+    package()?;
     bench::check()
 }
 
@@ -172,6 +174,15 @@ fn examples(folder: &str) -> Result<Vec<String>, String> {
     let mut names: Vec<_> = files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
     names.sort();
     Ok(names)
+}
+
+/// Members that are not published.
+const PRIVATE: [&str; 3] = ["honeyhive-benches", "honeyhive-client-tests", "xtask"];
+
+fn package() -> Outcome {
+    let without = PRIVATE.iter().flat_map(|member| ["--exclude", member]);
+    let all: Vec<&str> = ["package", "--quiet", "--workspace", "--allow-dirty"].into_iter().chain(without).collect();
+    cargo(&all)
 }
 
 fn robust() -> Outcome {
