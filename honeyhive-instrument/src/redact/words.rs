@@ -2,7 +2,7 @@
 //! whatever else there is may be somebody's.
 
 /// Why an answer ended, in any provider's words and in any case.
-const REASONS: [&str; 63] = [
+const REASONS: &[&str] = &[
     // OpenAI and who speaks its API.
     "stop",
     "length",
@@ -73,7 +73,7 @@ const REASONS: [&str; 63] = [
 ];
 
 /// Values of settings.
-const SETTINGS: [&str; 25] = [
+const SETTINGS: &[&str] = &[
     "auto",
     "any",
     "all",
@@ -102,7 +102,7 @@ const SETTINGS: [&str; 25] = [
 ];
 
 /// Codes of errors that do not say that they are errors.
-const ERRORS: [&str; 36] = [
+const ERRORS: &[&str] = &[
     // google.rpc.Code
     "CANCELLED",
     "UNKNOWN",

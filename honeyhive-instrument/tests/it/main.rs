@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod conventions;
+mod event_stream;
 mod fixture;
 mod gateway;
 mod hooks;

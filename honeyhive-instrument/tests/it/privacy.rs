@@ -5,6 +5,7 @@ use honeyhive_instrument::{openinference, otel_genai, traceloop, traceloop_legac
 use serde_json::Value as Json;
 
 use crate::{
+    event_stream,
     instrumentors::turn,
     recorded::{Event, Recorded},
 };
@@ -33,12 +34,13 @@ macro_rules! markers_in {
             all.1.instrument(tracer.provider()).unwrap();
             all.2.instrument(tracer.provider()).unwrap();
             all.3.instrument(tracer.provider()).unwrap();
-            let mut leaks = vec![];
+            let (mut leaks, mut traced) = (vec![], 0);
             for recorded in Recorded::all() {
                 for (pointer, marked) in marked(&recorded) {
                     marked.send(usize::MAX);
                     let spans = recorder.spans();
                     recorder.clear();
+                    traced += spans.len();
                     if format!("{spans:?}").contains(MARKER) {
                         leaks.push(format!("{} {pointer}", recorded.name));
                     }
@@ -49,6 +51,7 @@ macro_rules! markers_in {
             all.2.uninstrument();
             all.3.uninstrument();
             assert!(leaks.is_empty(), "{leaks:#?}");
+            assert!(traced > 300, "{traced}");
         }
     )*};
 }
@@ -74,6 +77,12 @@ fn marked(recorded: &Recorded) -> Vec<(String, Recorded)> {
         for (pointer, body) in bodies(event.json.to_string().as_bytes()) {
             let response = event.replaced_by(&String::from_utf8(body).unwrap());
             out.push((format!("event {} {pointer}", event.line), Recorded { response, ..recorded.clone() }));
+        }
+    }
+    for (index, event) in event_stream::events(&recorded.response).into_iter().enumerate() {
+        for (pointer, body) in bodies(event.to_string().as_bytes()) {
+            let response = event_stream::replaced(&recorded.response, index, &body);
+            out.push((format!("message {index} {pointer}"), Recorded { response, ..recorded.clone() }));
         }
     }
     out
@@ -191,6 +200,8 @@ async fn f71_keys_of_providers_are_nowhere_on_disk() {
             recorded.request_headers.insert(name, KEY.parse().unwrap());
         }
         recorded.url.query_pairs_mut().append_pair("key", KEY).append_pair("api_key", KEY);
+        recorded.url.set_username(KEY).unwrap();
+        recorded.url.set_password(Some(KEY)).unwrap();
         recorded.send(usize::MAX);
         sent += 1;
     }

@@ -14,6 +14,7 @@ use honeyhive_instrument::{
 use serde_json::Value as Json;
 
 use crate::{
+    event_stream,
     instrumentors::turn,
     recorded::{Event, Recorded},
 };
@@ -88,8 +89,9 @@ async fn every_field_that_is_missing_or_of_another_type() {
 
 /// Sends each body again with one field changed, for so many fields of each.
 async fn change_fields(most: usize) {
+    let mut traced = 0;
     for recorded in Recorded::all() {
-        let (_, panics) = with_all_traced(|| {
+        let (spans, panics) = with_all_traced(|| {
             for request in variants(&recorded.request, most) {
                 Recorded { request, ..recorded.clone() }.send(usize::MAX);
             }
@@ -98,13 +100,15 @@ async fn change_fields(most: usize) {
             }
         })
         .await;
+        traced += spans;
         assert_eq!(panics, 0, "{}", recorded.name);
     }
+    assert!(traced > 100, "{traced}");
 }
 
 /// A body with each of the first fields of its JSON, or of the events of a stream, removed or replaced.
 fn variants(body: &[u8], most: usize) -> Vec<Vec<u8>> {
-    let Ok(text) = std::str::from_utf8(body) else { return vec![] };
+    let Ok(text) = std::str::from_utf8(body) else { return message_variants(body, most) };
     if let Ok(json) = serde_json::from_str(text) {
         return changed(&json, most).into_iter().map(String::into_bytes).collect();
     }
@@ -112,6 +116,17 @@ fn variants(body: &[u8], most: usize) -> Vec<Vec<u8>> {
     for event in Event::all(text) {
         for changed in changed(&event.json, (most / 4).saturating_sub(out.len() / 7)) {
             out.push(event.replaced_by(&changed));
+        }
+    }
+    out
+}
+
+/// As [`variants`], of an event stream.
+fn message_variants(stream: &[u8], most: usize) -> Vec<Vec<u8>> {
+    let mut out = vec![];
+    for (index, event) in event_stream::events(stream).iter().enumerate() {
+        for changed in changed(event, (most / 4).saturating_sub(out.len() / 7)) {
+            out.push(event_stream::replaced(stream, index, changed.as_bytes()));
         }
     }
     out
