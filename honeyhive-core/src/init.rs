@@ -7,6 +7,9 @@ use crate::{HoneyHiveTracer, Report, config::alternates, diag, set_default_trace
 /// Longest that dropping the guard waits for what is left to be sent.
 const FLUSH_ON_DROP: Duration = Duration::from_secs(5);
 
+/// A guard that lives no longer than this and has seen no span was not kept.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
 /// The one variable whose wrong value turns tracing off instead of being left out.
 const DISABLE: &str = "HH_DISABLE_TRACING";
 
@@ -74,12 +77,14 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let Some(tracer) = self.tracer.take() else { return };
-        if self.since.elapsed() < Duration::from_millis(1) {
-            diag::say("the guard was dropped at once; write `let _honeyhive = honeyhive::init();`");
-        }
+        let at_once = self.since.elapsed() < AT_ONCE;
         let report = tracer.shutdown(FLUSH_ON_DROP);
-        if report.ended() > 0 && tracer.is_enabled() {
-            diag::say(&report.to_string());
+        match report.ended() {
+            _ if !tracer.is_enabled() => {}
+            // Bound to `_`. A program that is as quick as that has spans to show for it.
+            0 if at_once => diag::say("the guard was dropped at once; write `let _honeyhive = honeyhive::init();`"),
+            0 => {}
+            _ => diag::say(&report.to_string()),
         }
     }
 }

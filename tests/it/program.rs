@@ -43,13 +43,38 @@ fn child() {
     runtime.block_on(agent("Tell me\u{1b}[31m a joke"));
 }
 
+#[trace(event_type = "model")]
+fn answer(question: &str) -> String {
+    format!("You asked: {question}")
+}
+
+/// The program of the README, which is over in a moment.
+#[test]
+#[ignore = "run by the other tests of this file, in a process of its own"]
+fn short_child() {
+    let _honeyhive = honeyhive::init();
+    answer("capital of France?");
+}
+
+/// A program that does not keep the guard.
+#[test]
+#[ignore = "run by the other tests of this file, in a process of its own"]
+fn careless_child() {
+    drop(honeyhive::init());
+    answer("capital of France?");
+}
+
 /// Runs the program with an environment of its own, in a directory of its own.
 fn run(name: &str, environment: &[(&str, &str)]) -> (Output, PathBuf) {
+    run_child("child", name, environment)
+}
+
+fn run_child(child: &str, name: &str, environment: &[(&str, &str)]) -> (Output, PathBuf) {
     let dir = std::env::temp_dir().join(format!("honeyhive-program-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "program::child", "--ignored", "--nocapture"])
+        .args(["--exact", &format!("program::{child}"), "--ignored", "--nocapture"])
         .env_clear()
         .env("HOME", &dir)
         .envs(environment.iter().copied())
@@ -82,6 +107,18 @@ fn without_a_key_it_is_local_and_prints_trees() {
     }
     assert!(!shown.contains('\u{1b}'), "no colours into a pipe, no control characters of a prompt");
     assert_eq!(fs::read_dir(dir.join(".honeyhive")).unwrap().count(), 2);
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_guard_that_is_not_kept_is_told_and_a_short_program_is_none() {
+    const TOLD: &str = "the guard was dropped at once";
+    let (short, dir) = run_child("short_child", "short", &[]);
+    let shown = stderr(&short);
+    assert!(shown.contains("honeyhive: kept 1 span (./.honeyhive)") && !shown.contains(TOLD), "{shown}");
+    fs::remove_dir_all(dir).unwrap();
+    let (careless, dir) = run_child("careless_child", "careless", &[]);
+    assert!(stderr(&careless).contains(TOLD), "{careless:?}");
     fs::remove_dir_all(dir).unwrap();
 }
 
