@@ -19,7 +19,7 @@ pub(crate) struct LiveSpan {
 #[derive(Debug)]
 enum Stage {
     Open(Box<Record>),
-    /// Whose it was, where that cannot be told without it.
+    /// Whose it was, where another tracer has been the default by then.
     Ended(Option<Arc<Buffer>>),
 }
 
@@ -29,7 +29,8 @@ impl LiveSpan {
         Self { context, stage: Stage::Open(record) }
     }
 
-    /// Returns the entrance to its tracer; that of a span that has ended is known where the default was replaced.
+    /// Returns the entrance to its tracer; that of a span that has ended is known where the default
+    /// had been replaced by then.
     pub(crate) fn buffer(&self) -> Option<&Arc<Buffer>> {
         match &self.stage {
             Stage::Open(record) => Some(record.buffer()),

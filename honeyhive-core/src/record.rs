@@ -187,10 +187,14 @@ impl Record {
         self.buffer = Arc::clone(buffer);
     }
 
-    /// Gives what it holds to the worker.
+    /// Gives what it holds to the worker. It is empty then, also where that was refused: the next span that lies in it
+    /// is somebody else's.
     #[inline]
     pub(crate) fn end(&mut self, context: &SpanContext, time: SystemTime) {
-        self.buffer.push(context, time, &mut self.head, &mut self.attributes);
+        let Self { buffer, head, attributes } = self;
+        buffer.push(context, time, head, attributes);
+        (head.session, head.more) = (None, None);
+        attributes.clear();
     }
 
     pub(crate) fn absorb(&mut self, more: &mut Attributes) {
@@ -268,5 +272,27 @@ fn value_bytes(value: &OtelValue) -> usize {
         OtelValue::Array(opentelemetry::Array::F64(items)) => items.len() * 8,
         OtelValue::Array(opentelemetry::Array::I64(items)) => items.len() * 8,
         _ => 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{testing::Recorder, tracer::local};
+
+    #[test]
+    fn of_a_span_that_is_refused_nothing_is_in_the_next_one() {
+        let tracer = Recorder::new().tracer();
+        let _ = tracer.shutdown(Duration::from_secs(5));
+        let mut record = local::record(tracer.core());
+        record.head.set_name(Cow::Owned("of user 7".into()));
+        record.head.session = Some(tracer.session().tag().clone());
+        record.attributes.put_otel(&KeyValue::new("of user", 7));
+        record.end(&SpanContext::NONE, SystemTime::now());
+        local::recycle(record);
+        let next = local::record(tracer.core());
+        assert!(next.head.more.is_none() && next.head.session.is_none() && next.attributes.is_empty());
     }
 }

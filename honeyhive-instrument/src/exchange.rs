@@ -64,11 +64,13 @@ impl Exchange {
         }
         let (provider, mut call) = provider::claim(head)?;
         let body = body.unwrap_or_default();
-        let too_large = body.len() > MAX_BODY;
+        // A form, such as an upload of sound, is not read whole.
+        let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+        let too_large = is_json && body.len() > MAX_BODY;
         let read = || {
             let body = if too_large { &[] } else { body };
             contained(|| provider.request(body, &mut call));
-            (provider.is_home(head) || call.request.model.is_some()).then_some(call)
+            (too_large || provider.is_home(head) || call.request.model.is_some()).then_some(call)
         };
         let span = CallSpan::begin_with(provider.name(), read)?;
         if too_large {

@@ -5,6 +5,9 @@ use serde_json::{Value as Json, json};
 
 use crate::model::{CallError, Ending, Side, Step, StepKind};
 
+/// Name of the protocol among the APIs.
+pub(crate) const API: &str = "mcp";
+
 /// Reads a request: `{"method": …, "params": …, "id": …}`.
 pub fn request(message: &Json, side: Side) -> Step {
     let method = message["method"].as_str().unwrap_or_default();
@@ -17,7 +20,7 @@ pub fn request(message: &Json, side: Side) -> Step {
         }
     }
     let is_tool = method == "tools/call";
-    let mut step = Step::new("mcp", if is_tool { StepKind::Tool } else { StepKind::Request }, side);
+    let mut step = Step::new(API, if is_tool { StepKind::Tool } else { StepKind::Request }, side);
     let text = |key| params.get(key).and_then(Json::as_str).map(str::to_owned);
     (step.name, step.uri) = (text("name"), text("uri"));
     step.method = Some(method.to_owned());

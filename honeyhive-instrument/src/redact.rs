@@ -73,11 +73,20 @@ fn is_setting(key: &str, value: &Json) -> bool {
     }
 }
 
+/// What the message of a refused call begins with.
+const STATUS: &str = "Error code: ";
+
+/// Returns the status that a message names, of which nothing else is kept.
+fn status_of(message: &str) -> Option<u16> {
+    let rest = message.strip_prefix(STATUS)?;
+    rest.get(..3)?.parse().ok()
+}
+
 fn hide_ending(ending: &mut Ending) {
     match ending {
         Ending::Failed(error) => {
-            let kept = error.message.split(" - ").next().filter(|start| start.starts_with("Error code: "));
-            error.message = kept.unwrap_or("(hidden)").to_owned();
+            error.message =
+                status_of(&error.message).map_or("(hidden)".to_owned(), |status| format!("{STATUS}{status}"));
             // One that is borrowed is a name of ours.
             if matches!(&error.kind, Cow::Owned(kind) if !words::is_error(kind)) {
                 error.kind = "Error".into();

@@ -85,7 +85,7 @@ fn write(rows: &Rows, all: bool) -> Outcome {
         "# What happens when things fail\n\nWritten by `{command}`, which runs each row as a test against a server that \
          decodes by itself. In every\nrow `ended = delivered + rejected + dropped + pending` holds, nothing is made up, and a \
          fresh span arrives\nafterwards. {} rows passed, {} were skipped, {} failed. Times are of one run on two shared \
-         cores, one row\nafter the other; \"µs\" is what ending a span took the caller: the slowest of a thousand, or of\nall where a row ends fewer.\n\n\
+         cores, one timed row\nafter the other; \"µs\" is what ending a span took the caller: the slowest of a thousand, or of\nall where a row ends fewer.\n\n\
          Lost by nature: what was handed over in the last milliseconds before a kill (durability `sync` closes that\n\
          window), what is not synced at a power cut (all but the last 200 ms in `fsync`), spans that are open when the\n\
          process dies, and what has room neither in memory nor on disk, which is counted.\n\n\

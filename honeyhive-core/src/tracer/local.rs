@@ -12,64 +12,44 @@ use crate::{
     thread::with_own,
 };
 
-/// Most records that a thread keeps of a tracer, and of those the ones with much memory: one for what goes in and one
-/// for what comes out.
+/// Most records that a thread keeps, and of those the ones with much memory: one for what goes in and one for what
+/// comes out.
 const MAX_SPARE: usize = 16;
 const MAX_LARGE: usize = 2;
 
 thread_local! {
-    static KNOWN: RefCell<Known> = const { RefCell::new(Known { entrances: vec![], default: None }) };
+    static KNOWN: RefCell<Known> = const { RefCell::new(Known { entrances: vec![], default: None, spare: vec![] }) };
 }
 
 struct Known {
-    entrances: Vec<Entrance>,
+    entrances: Vec<Arc<Buffer>>,
     /// Where the default tracer's is, and which default that was.
     default: Option<(u64, usize)>,
-}
-
-struct Entrance {
-    buffer: Arc<Buffer>,
+    /// Of all tracers; each goes to its own.
     #[expect(clippy::vec_box, reason = "the boxes are what is used again")]
     spare: Vec<Box<Record>>,
-}
-
-impl Entrance {
-    fn record(&mut self) -> Box<Record> {
-        self.spare.pop().unwrap_or_else(|| Record::of(Arc::clone(&self.buffer)))
-    }
-
-    /// Keeps a record, unless there are enough.
-    fn keep(&mut self, record: Box<Record>) -> Option<Box<Record>> {
-        let is_large = |record: &Record| record.attributes.capacity() >= LARGE;
-        let one_of_many = is_large(&record) && self.spare.iter().filter(|other| is_large(other)).count() >= MAX_LARGE;
-        if self.spare.len() >= MAX_SPARE || one_of_many {
-            return Some(record);
-        }
-        self.spare.push(record);
-        None
-    }
 }
 
 impl Known {
     /// Finds the entrance to a tracer, or makes it.
     fn of(&mut self, core: &Arc<Core>) -> usize {
-        let is_it = |known: &Entrance| Arc::ptr_eq(known.buffer.core(), core) && known.buffer.is_here();
+        let is_it = |known: &Arc<Buffer>| Arc::ptr_eq(known.core(), core) && known.is_here();
         self.entrances.iter().position(is_it).unwrap_or_else(|| {
-            self.entrances.retain(|known| !known.buffer.is_over());
+            self.entrances.retain(|known| !known.is_over());
+            self.spare.retain(|record| !record.buffer().is_over());
             self.default = None;
-            self.entrances.push(Entrance { buffer: Buffer::new(core), spare: vec![] });
+            self.entrances.push(Buffer::new(core));
             self.entrances.len() - 1
         })
     }
 
     /// Finds the entrance to the default tracer.
     #[inline]
-    fn of_default(&mut self) -> Option<&mut Entrance> {
-        let at = match self.default {
-            Some((generation, at)) if generation == default::generation() && self.entrances[at].buffer.is_here() => at,
-            _ => self.look_again()?,
-        };
-        self.entrances.get_mut(at)
+    fn of_default(&mut self) -> Option<usize> {
+        match self.default {
+            Some((generation, at)) if generation == default::generation() && self.entrances[at].is_here() => Some(at),
+            _ => self.look_again(),
+        }
     }
 
     #[cold]
@@ -81,21 +61,41 @@ impl Known {
         Some(at)
     }
 
+    /// Returns a record for a span that goes in there.
+    #[inline]
+    fn record(&mut self, at: usize) -> Box<Record> {
+        let entrance = &self.entrances[at];
+        match self.spare.iter().rposition(|record| Arc::ptr_eq(record.buffer(), entrance)) {
+            Some(at) => self.spare.swap_remove(at),
+            None => Record::of(Arc::clone(entrance)),
+        }
+    }
+
     /// Keeps a record for the next span; returns one that is of no use here.
     fn keep(&mut self, mut record: Box<Record>) -> Option<Box<Record>> {
-        let own = |known: &&mut Entrance| Arc::ptr_eq(&known.buffer, record.buffer());
-        if let Some(known) = self.entrances.iter_mut().find(own) {
-            return known.keep(record);
-        }
-        // It came from another thread.
-        let same = |known: &&mut Entrance| Arc::ptr_eq(known.buffer.core(), record.buffer().core());
-        match self.entrances.iter_mut().find(same) {
-            Some(known) => {
-                record.move_to(&known.buffer);
-                known.keep(record)
+        let own = |known: &Arc<Buffer>| Arc::ptr_eq(known, record.buffer());
+        if !self.entrances.iter().any(own) {
+            // It came from another thread.
+            let same = |known: &&Arc<Buffer>| Arc::ptr_eq(known.core(), record.buffer().core());
+            match self.entrances.iter().find(same) {
+                Some(known) => record.move_to(known),
+                None => return Some(record),
             }
-            None => Some(record),
         }
+        let is_large = |record: &Record| record.attributes.capacity() >= LARGE;
+        if is_large(&record) && self.spare.iter().filter(|other| is_large(other)).count() >= MAX_LARGE {
+            return Some(record);
+        }
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(record);
+            return None;
+        }
+        // Those of the tracer that is busy now are of more use.
+        let other = self.spare.iter_mut().find(|other| !Arc::ptr_eq(other.buffer(), record.buffer()));
+        Some(match other {
+            Some(other) => std::mem::replace(other, record),
+            None => record,
+        })
     }
 }
 
@@ -104,7 +104,7 @@ impl Known {
 pub(crate) fn buffer(core: &Arc<Core>) -> Arc<Buffer> {
     let known = with_own(&KNOWN, |known| {
         let at = known.of(core);
-        Arc::clone(&known.entrances[at].buffer)
+        Arc::clone(&known.entrances[at])
     });
     known.unwrap_or_else(|| Buffer::new(core))
 }
@@ -113,7 +113,7 @@ pub(crate) fn buffer(core: &Arc<Core>) -> Arc<Buffer> {
 pub(crate) fn record(core: &Arc<Core>) -> Box<Record> {
     let known = with_own(&KNOWN, |known| {
         let at = known.of(core);
-        known.entrances[at].record()
+        known.record(at)
     });
     known.unwrap_or_else(|| Record::of(Buffer::new(core)))
 }
@@ -121,14 +121,13 @@ pub(crate) fn record(core: &Arc<Core>) -> Box<Record> {
 /// Returns a record for a span of the default tracer, if there is one.
 #[inline]
 pub(crate) fn default_record() -> Option<Box<Record>> {
-    let known = with_own(&KNOWN, |known| known.of_default().map(Entrance::record));
+    let known = with_own(&KNOWN, |known| known.of_default().map(|at| known.record(at)));
     known.unwrap_or_else(|| Some(Record::of(Buffer::new(crate::default_tracer()?.core()))))
 }
 
 /// Keeps a record that is used up for the next span of this thread.
 #[inline]
-pub(crate) fn recycle(mut record: Box<Record>) {
-    record.attributes.clear();
+pub(crate) fn recycle(record: Box<Record>) {
     let mut record = Some(record);
     with_own(&KNOWN, |known| record = record.take().and_then(|record| known.keep(record)));
 }

@@ -45,7 +45,7 @@ pub trait McpTrace: RequestParamsMeta + Sized {
     /// Puts the current trace context and baggage into `_meta`, where MCP is traced.
     #[must_use]
     fn with_trace(mut self) -> Self {
-        if !registry::is_empty() {
+        if registry::find(mcp::API).is_some() {
             let meta = self.meta_mut().get_or_insert_with(RequestMetaObject::new);
             honeyhive_core::propagation::inject(&mut Meta(meta));
         }

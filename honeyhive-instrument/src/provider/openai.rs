@@ -87,6 +87,9 @@ const ENDPOINTS: [Endpoint; 8] = [
     },
 ];
 
+/// In no other service's paths.
+const AZURE_PATH: &str = "/openai/deployments/";
+
 fn endpoint(call: &LlmCall) -> Option<&'static Endpoint> {
     ENDPOINTS.iter().find(|endpoint| endpoint.operation == call.operation)
 }
@@ -106,7 +109,7 @@ impl Provider for OpenAi {
         call.provider = host::provider(head.host());
         if let Some((base, _)) = call.api_base.split_once("deployments/") {
             // Azure, also behind a host of one's own: the deployment is part of the path, not of the base.
-            call.provider = call.provider.or_else(|| base.ends_with("/openai/").then_some("azure"));
+            call.provider = call.provider.or_else(|| head.path().contains(AZURE_PATH).then_some("azure"));
             call.api_base = base.to_owned();
         }
         call.api_version = head.url.query_pairs().find(|(key, _)| key == "api-version").map(|(_, value)| value.into());
@@ -114,7 +117,7 @@ impl Provider for OpenAi {
     }
 
     fn is_home(&self, head: &RequestHead<'_>) -> bool {
-        host::provider(head.host()).is_some()
+        host::provider(head.host()).is_some() || head.path().contains(AZURE_PATH)
     }
 
     fn request(&self, body: &[u8], call: &mut LlmCall) {

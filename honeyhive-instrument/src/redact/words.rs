@@ -22,6 +22,9 @@ const REASONS: &[&str] = &[
     "abort",
     "error",
     "model_length",
+    "insufficient_system_resource",
+    "sensitive",
+    "network_error",
     "unknown",
     // Anthropic.
     "end_turn",
@@ -50,6 +53,8 @@ const REASONS: &[&str] = &[
     "unexpected_tool_call",
     "too_many_tool_calls",
     "missing_thought_signature",
+    "malformed_response",
+    "model_armor",
     "requires_action",
     "success",
     // Bedrock and the makers of its models.
@@ -60,7 +65,8 @@ const REASONS: &[&str] = &[
     "finish",
     "finished",
     "complete",
-    "complete_stop",
+    "stop_criteria_met",
+    "rag_query_when_rag_disabled",
     "endoftext",
     "error_toxic",
     "error_limit",
@@ -87,6 +93,7 @@ const SETTINGS: &[&str] = &[
     "standard",
     "standard_only",
     "on_demand",
+    "performance",
     "batch",
     "reserved",
     "minimal",
@@ -101,7 +108,7 @@ const SETTINGS: &[&str] = &[
     "disabled",
 ];
 
-/// Codes of errors that do not say that they are errors.
+/// Classes and codes of errors, in any case. Those that are named by a status are names of ours.
 const ERRORS: &[&str] = &[
     // google.rpc.Code
     "CANCELLED",
@@ -121,6 +128,9 @@ const ERRORS: &[&str] = &[
     "UNAVAILABLE",
     "DATA_LOSS",
     // OpenAI's codes.
+    "server_error",
+    "api_error",
+    "APIError",
     "rate_limit_exceeded",
     "insufficient_quota",
     "invalid_api_key",
@@ -132,6 +142,53 @@ const ERRORS: &[&str] = &[
     "vector_store_timeout",
     "invalid_image",
     "image_parse_failure",
+    "image_parse_error",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "invalid_image_mode",
+    "image_too_large",
+    "image_too_small",
+    "image_file_too_large",
+    "image_file_not_found",
+    "image_content_policy_violation",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+    "bio_policy",
+    "cyber_policy",
+    // Anthropic's types.
+    "invalid_request_error",
+    "authentication_error",
+    "billing_error",
+    "permission_error",
+    "not_found_error",
+    "request_too_large",
+    "rate_limit_error",
+    "timeout_error",
+    "overloaded_error",
+    // Amazon's exceptions.
+    "EventStreamError",
+    "AccessDeniedException",
+    "BadRequestException",
+    "ConflictException",
+    "ExpiredTokenException",
+    "InternalServerException",
+    "InvalidSignatureException",
+    "ModelErrorException",
+    "ModelNotReadyException",
+    "ModelStreamErrorException",
+    "ModelTimeoutException",
+    "ResourceNotFoundException",
+    "ServiceQuotaExceededException",
+    "ServiceUnavailableException",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "UnrecognizedClientException",
+    "ValidationException",
+    // Why an interaction or a tool failed.
+    "InteractionError",
+    "McpError",
     "unsupported_value",
     "unsupported_parameter",
     // adk-rust's categories that are none of the above.
@@ -143,8 +200,6 @@ const ERRORS: &[&str] = &[
     "Timeout",
     "Unsupported",
 ];
-/// Longest name of a class of errors.
-const MAX_CLASS: usize = 48;
 
 /// Returns whether a text is a reason why answers end.
 pub(super) fn is_reason(text: &str) -> bool {
@@ -158,7 +213,5 @@ pub(super) fn is_setting(text: &str) -> bool {
 
 /// Returns whether a text names a class of errors, such as `ThrottlingException` or `overloaded_error`.
 pub(super) fn is_error(text: &str) -> bool {
-    let is_word = text.len() <= MAX_CLASS && text.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
-    let says_so = ["Error", "_error", "Exception"].iter().any(|end| text.ends_with(end));
-    is_word && says_so || ERRORS.iter().any(|known| known.eq_ignore_ascii_case(text))
+    ERRORS.iter().any(|known| known.eq_ignore_ascii_case(text))
 }

@@ -10,8 +10,8 @@ use crate::{
     recorded::{Event, Recorded},
 };
 
-/// A word, as a name or a reason might be.
-const MARKER: &str = "qzxvkwjpmarker";
+/// A word, as a name, a reason or a class of errors might be.
+const MARKER: &str = "qzxvkwjpmarker_error";
 
 /// Fields that name a call and the model that answered: they are kept with content off.
 const IDENTITY: [&str; 7] =
@@ -61,6 +61,27 @@ markers_in! {
     markers_stay_out_of_traceloop: traceloop,
     markers_stay_out_of_older_traceloop: traceloop_legacy,
     markers_stay_out_of_opentelemetry: otel_genai
+}
+
+/// Of what a refused call says the status is kept; here somebody else says it.
+#[tokio::test]
+async fn a_message_that_begins_like_ours_is_hidden_too() {
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let openai = openinference::OpenAIInstrumentor::new().capture_content(false);
+    openai.instrument(tracer.provider()).unwrap();
+    let mut recorded = Recorded::all().remove(0);
+    recorded.url = "https://api.openai.com/v1/chat/completions".parse().unwrap();
+    recorded.request = br#"{"model":"m","stream":true}"#.to_vec();
+    recorded.headers.insert(http::header::CONTENT_TYPE, "text/event-stream".parse().unwrap());
+    recorded.response =
+        format!("data: {{\"error\":{{\"message\":\"Error code: 422: {MARKER}\",\"code\":\"x\"}}}}\n\n").into_bytes();
+    recorded.send(usize::MAX);
+    openai.uninstrument();
+    let spans = recorder.spans();
+    assert_eq!((spans.len(), spans[0].status().0), (1, "ERROR"));
+    assert!(!format!("{spans:?}").contains(MARKER), "{spans:?}");
 }
 
 /// The exchange with the marker in one text after the other: of its request, of its answer, and of each
