@@ -16,10 +16,7 @@ async fn ask(test: &AbTest, clients: &Clients, prices: &GenaiPrices, user: &str)
     arm.run(async {
         let (provider, model, said) = match arm.provider() {
             "openai" => ("openai", "gpt-4o", clients.openai("gpt-4o", query).await?),
-            _ => {
-                let model = CLAUDE;
-                ("anthropic", model, clients.anthropic(model, query).await?)
-            }
+            _ => ("anthropic", CLAUDE, clients.anthropic(CLAUDE, query).await?),
         };
         arm.tokens(said.input_tokens + said.output_tokens);
         arm.response(&said.text);

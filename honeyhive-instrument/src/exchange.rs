@@ -65,8 +65,7 @@ impl Exchange {
         let (provider, mut call) = provider::claim(head)?;
         let body = body.unwrap_or_default();
         // A form, such as an upload of sound, is not read whole.
-        let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
-        let too_large = is_json && body.len() > MAX_BODY;
+        let too_large = body.len() > MAX_BODY && matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
         let read = || {
             let body = if too_large { &[] } else { body };
             contained(|| provider.request(body, &mut call));

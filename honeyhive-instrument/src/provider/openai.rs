@@ -90,6 +90,11 @@ const ENDPOINTS: [Endpoint; 8] = [
 /// In no other service's paths.
 const AZURE_PATH: &str = "/openai/deployments/";
 
+/// Returns whose service it is, if that is known: Azure's also behind a host of one's own.
+fn provider(head: &RequestHead<'_>) -> Option<&'static str> {
+    host::provider(head.host()).or_else(|| head.path().contains(AZURE_PATH).then_some("azure"))
+}
+
 fn endpoint(call: &LlmCall) -> Option<&'static Endpoint> {
     ENDPOINTS.iter().find(|endpoint| endpoint.operation == call.operation)
 }
@@ -106,10 +111,9 @@ impl Provider for OpenAi {
         }
         let base = head.base_before(endpoint.path);
         let mut call = LlmCall::new("openai", endpoint.method, endpoint.operation, base);
-        call.provider = host::provider(head.host());
+        call.provider = provider(head);
         if let Some((base, _)) = call.api_base.split_once("deployments/") {
-            // Azure, also behind a host of one's own: the deployment is part of the path, not of the base.
-            call.provider = call.provider.or_else(|| head.path().contains(AZURE_PATH).then_some("azure"));
+            // Azure: the deployment is part of the path, not of the base.
             call.api_base = base.to_owned();
         }
         call.api_version = head.url.query_pairs().find(|(key, _)| key == "api-version").map(|(_, value)| value.into());
@@ -117,7 +121,7 @@ impl Provider for OpenAi {
     }
 
     fn is_home(&self, head: &RequestHead<'_>) -> bool {
-        host::provider(head.host()).is_some() || head.path().contains(AZURE_PATH)
+        provider(head).is_some()
     }
 
     fn request(&self, body: &[u8], call: &mut LlmCall) {

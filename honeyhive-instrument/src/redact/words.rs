@@ -157,6 +157,8 @@ const ERRORS: &[&str] = &[
     "failed_to_download_image",
     "bio_policy",
     "cyber_policy",
+    "unsupported_value",
+    "unsupported_parameter",
     // Anthropic's types.
     "invalid_request_error",
     "authentication_error",
@@ -186,11 +188,6 @@ const ERRORS: &[&str] = &[
     "TooManyRequestsException",
     "UnrecognizedClientException",
     "ValidationException",
-    // Why an interaction or a tool failed.
-    "InteractionError",
-    "McpError",
-    "unsupported_value",
-    "unsupported_parameter",
     // adk-rust's categories that are none of the above.
     "InvalidInput",
     "Unauthorized",
@@ -203,15 +200,19 @@ const ERRORS: &[&str] = &[
 
 /// Returns whether a text is a reason why answers end.
 pub(super) fn is_reason(text: &str) -> bool {
-    REASONS.iter().any(|known| known.eq_ignore_ascii_case(text))
+    is_one_of(REASONS, text)
 }
 
 /// Returns whether a text is a value of a setting.
 pub(super) fn is_setting(text: &str) -> bool {
-    SETTINGS.iter().any(|known| known.eq_ignore_ascii_case(text))
+    is_one_of(SETTINGS, text)
 }
 
 /// Returns whether a text names a class of errors, such as `ThrottlingException` or `overloaded_error`.
 pub(super) fn is_error(text: &str) -> bool {
-    ERRORS.iter().any(|known| known.eq_ignore_ascii_case(text))
+    is_one_of(ERRORS, text)
+}
+
+fn is_one_of(words: &[&str], text: &str) -> bool {
+    words.iter().any(|known| known.eq_ignore_ascii_case(text))
 }

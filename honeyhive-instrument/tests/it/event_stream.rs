@@ -14,9 +14,9 @@ pub(crate) fn events(stream: &[u8]) -> Vec<Json> {
 }
 
 /// Returns the stream with another content of its event at `index`.
-pub(crate) fn replaced(stream: &[u8], index: usize, event: &[u8]) -> Vec<u8> {
-    let readable = messages(stream).enumerate().filter(|(_, message)| content(message.payload).is_some());
-    let Some((at, _)) = readable.clone().nth(index) else { return stream.to_vec() };
+pub(crate) fn replaced(stream: &[u8], index: usize, event: &str) -> Vec<u8> {
+    let mut readable = messages(stream).enumerate().filter(|(_, message)| content(message.payload).is_some());
+    let Some((at, _)) = readable.nth(index) else { return stream.to_vec() };
     let whole = |(number, message): (usize, Message<'_>)| match number == at {
         true => message.with(&wrapped(message.payload, event)),
         false => message.with(message.payload),
@@ -38,7 +38,7 @@ impl Message<'_> {
     }
 }
 
-fn messages(stream: &[u8]) -> impl Iterator<Item = Message<'_>> + Clone {
+fn messages(stream: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = stream;
     std::iter::from_fn(move || {
         let length = |at: usize| Some(u32::from_be_bytes(rest.get(at..at + 4)?.try_into().ok()?) as usize);
@@ -58,10 +58,10 @@ fn content(payload: &[u8]) -> Option<Json> {
     }
 }
 
-fn wrapped(payload: &[u8], event: &[u8]) -> Vec<u8> {
+fn wrapped(payload: &[u8], event: &str) -> Vec<u8> {
     let json: Json = serde_json::from_slice(payload).unwrap_or_default();
     match json["bytes"].is_string() {
         true => json!({ "bytes": BASE64_STANDARD.encode(event) }).to_string().into_bytes(),
-        false => event.to_vec(),
+        false => event.as_bytes().to_vec(),
     }
 }

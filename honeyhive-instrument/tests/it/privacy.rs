@@ -5,7 +5,6 @@ use honeyhive_instrument::{openinference, otel_genai, traceloop, traceloop_legac
 use serde_json::Value as Json;
 
 use crate::{
-    event_stream,
     instrumentors::turn,
     recorded::{Event, Recorded},
 };
@@ -94,16 +93,10 @@ fn marked(recorded: &Recorded) -> Vec<(String, Recorded)> {
     for (pointer, response) in bodies(&recorded.response) {
         out.push((format!("response {pointer}"), Recorded { response, ..recorded.clone() }));
     }
-    for event in Event::all(&String::from_utf8_lossy(&recorded.response)) {
+    for event in Event::all(&recorded.response) {
         for (pointer, body) in bodies(event.json.to_string().as_bytes()) {
-            let response = event.replaced_by(&String::from_utf8(body).unwrap());
-            out.push((format!("event {} {pointer}", event.line), Recorded { response, ..recorded.clone() }));
-        }
-    }
-    for (index, event) in event_stream::events(&recorded.response).into_iter().enumerate() {
-        for (pointer, body) in bodies(event.to_string().as_bytes()) {
-            let response = event_stream::replaced(&recorded.response, index, &body);
-            out.push((format!("message {index} {pointer}"), Recorded { response, ..recorded.clone() }));
+            let response = event.replaced_in(&recorded.response, std::str::from_utf8(&body).unwrap());
+            out.push((format!("event {} {pointer}", event.at), Recorded { response, ..recorded.clone() }));
         }
     }
     out

@@ -8,7 +8,7 @@ use honeyhive_instrument::{Exchange, provider::RequestHead};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
 
-use crate::fixture::Fixture;
+use crate::{event_stream, fixture::Fixture};
 
 #[derive(Clone)]
 pub(crate) struct Recorded {
@@ -119,38 +119,46 @@ fn headers(json: &Json) -> HeaderMap {
 /// Events of one shape that are looked at: the first ones, and of a stream's thousand no more.
 const ALIKE: usize = 2;
 
-/// An event of a stream in text.
+/// An event of a stream, in text or in Amazon's messages.
 pub(crate) struct Event {
-    lines: Vec<String>,
-    pub(crate) line: usize,
     pub(crate) json: Json,
+    /// Its line, or its number among the messages.
+    pub(crate) at: usize,
+    replace: fn(&[u8], usize, &str) -> Vec<u8>,
 }
 
 impl Event {
-    /// Finds the events of a stream, of each shape the first ones.
-    pub(crate) fn all(stream: &str) -> Vec<Self> {
-        let lines: Vec<String> = stream.split('\n').map(str::to_owned).collect();
+    /// Finds the events of a stream; of those in text the first ones of each shape.
+    pub(crate) fn all(stream: &[u8]) -> Vec<Self> {
+        let messages = event_stream::events(stream).into_iter().enumerate();
+        let messages = messages.map(|(at, json)| Self { json, at, replace: event_stream::replaced });
         let mut seen: Vec<String> = vec![];
         let mut found = vec![];
-        for (line, text) in lines.iter().enumerate() {
-            let Some(json) = text.strip_prefix("data:").and_then(|data| serde_json::from_str(data).ok()) else {
+        for (at, line) in String::from_utf8_lossy(stream).split('\n').enumerate() {
+            let Some(json) = line.strip_prefix("data:").and_then(|data| serde_json::from_str(data).ok()) else {
                 continue;
             };
             let shape = shape(&json);
             if seen.iter().filter(|other| **other == shape).count() < ALIKE {
-                found.push(Self { lines: lines.clone(), line, json });
+                found.push(Self { json, at, replace: with_line });
             }
             seen.push(shape);
         }
+        found.extend(messages);
         found
     }
 
-    /// Returns the stream with another event in its place.
-    pub(crate) fn replaced_by(&self, event: &str) -> Vec<u8> {
-        let mut lines = self.lines.clone();
-        lines[self.line] = format!("data: {event}");
-        lines.join("\n").into_bytes()
+    /// Returns its stream with another event in its place.
+    pub(crate) fn replaced_in(&self, stream: &[u8], event: &str) -> Vec<u8> {
+        (self.replace)(stream, self.at, event)
     }
+}
+
+fn with_line(stream: &[u8], at: usize, event: &str) -> Vec<u8> {
+    let text = String::from_utf8_lossy(stream);
+    let event = format!("data: {event}");
+    let lines = text.split('\n').enumerate().map(|(number, line)| if number == at { &event } else { line });
+    lines.collect::<Vec<&str>>().join("\n").into_bytes()
 }
 
 /// What kind of event it is: its fields, and its types.

@@ -14,7 +14,6 @@ use honeyhive_instrument::{
 use serde_json::Value as Json;
 
 use crate::{
-    event_stream,
     instrumentors::turn,
     recorded::{Event, Recorded},
 };
@@ -108,25 +107,13 @@ async fn change_fields(most: usize) {
 
 /// A body with each of the first fields of its JSON, or of the events of a stream, removed or replaced.
 fn variants(body: &[u8], most: usize) -> Vec<Vec<u8>> {
-    let Ok(text) = std::str::from_utf8(body) else { return message_variants(body, most) };
-    if let Ok(json) = serde_json::from_str(text) {
+    if let Ok(json) = serde_json::from_slice(body) {
         return changed(&json, most).into_iter().map(String::into_bytes).collect();
     }
     let mut out = vec![];
-    for event in Event::all(text) {
+    for event in Event::all(body) {
         for changed in changed(&event.json, (most / 4).saturating_sub(out.len() / 7)) {
-            out.push(event.replaced_by(&changed));
-        }
-    }
-    out
-}
-
-/// As [`variants`], of an event stream.
-fn message_variants(stream: &[u8], most: usize) -> Vec<Vec<u8>> {
-    let mut out = vec![];
-    for (index, event) in event_stream::events(stream).iter().enumerate() {
-        for changed in changed(event, (most / 4).saturating_sub(out.len() / 7)) {
-            out.push(event_stream::replaced(stream, index, changed.as_bytes()));
+            out.push(event.replaced_in(body, &changed));
         }
     }
     out
