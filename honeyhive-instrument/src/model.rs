@@ -205,6 +205,8 @@ pub struct LlmCall {
     pub metadata: Option<Map<String, Json>>,
     /// Whether the answer came as a stream.
     pub streamed: bool,
+    /// Agent that asks, where a framework names it.
+    pub agent: Option<String>,
     /// How it ended.
     pub ending: Ending,
     /// What was taken out of this record on purpose.
@@ -255,6 +257,7 @@ impl LlmCall {
             response: Response::default(),
             metadata: None,
             streamed: false,
+            agent: None,
             ending: Ending::Complete,
             hidden: Hidden::default(),
             cost: None,

@@ -107,7 +107,6 @@ pub(crate) fn apply_to_step(capture: &Capture, step: &mut Step) {
         (step.hidden.output, step.output) = (true, None);
     }
     if !capture.content {
-        step.own.clear();
         hide_ending(&mut step.ending);
     }
 }

@@ -94,6 +94,9 @@ impl Convention for OpenInference {
         input_messages(call, dialect, sink);
         prompts_and_inputs(&call.request, sink);
         outputs(call, dialect, sink);
+        if dialect.names_of_genai {
+            of_adk(call, sink);
+        }
     }
 
     fn verdict(&self, call: &LlmCall) -> Verdict {
@@ -156,6 +159,24 @@ fn about(call: &LlmCall, sink: &mut Sink) {
         sink.text("llm.prompt_template.template", Some(template));
         sink.text("llm.prompt_template.version", version.as_deref());
         sink.put("llm.prompt_template.variables", Json::Object(variables.clone()).to_string());
+    }
+}
+
+/// What ADK itself writes on the span of a call.
+fn of_adk(call: &LlmCall, sink: &mut Sink) {
+    let LlmCall { request, response, .. } = call;
+    sink.put("gen_ai.operation.name", "generate_content");
+    sink.put("gen_ai.system", "gcp.vertex.agent");
+    sink.text("gen_ai.agent.name", call.agent.as_deref());
+    sink.text("gen_ai.conversation.id", call.context.session.as_deref());
+    sink.text("gen_ai.request.model", request.model.as_deref());
+    sink.count("gen_ai.usage.input_tokens", response.usage.input);
+    sink.count("gen_ai.usage.output_tokens", response.usage.output);
+    sink.count("gen_ai.usage.reasoning.output_tokens", response.usage.reasoning);
+    let reasons: Vec<_> = response.outputs.iter().filter_map(|output| output.finish_reason.as_deref()).collect();
+    if !reasons.is_empty() {
+        let reasons = reasons.iter().map(|reason| reason.to_lowercase().into()).collect();
+        sink.put("gen_ai.response.finish_reasons", OtelValue::Array(Array::String(reasons)));
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod agent;
 mod model;
+mod run;
 mod tool;
 
 use adk_core::AdkError;

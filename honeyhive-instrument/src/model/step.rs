@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::{Ending, Hidden};
 use crate::context::CallContext;
@@ -60,8 +60,6 @@ pub struct Step {
     pub output: Option<Json>,
     /// Whether the output says itself that it is an error.
     pub failed: bool,
-    /// Attributes that the framework itself names.
-    pub own: Map<String, Json>,
     /// How it ended.
     pub ending: Ending,
     /// What was taken out on purpose.
@@ -87,7 +85,6 @@ impl Step {
             input: None,
             output: None,
             failed: false,
-            own: Map::new(),
             ending: Ending::Complete,
             hidden: Hidden::default(),
             context: CallContext::default(),

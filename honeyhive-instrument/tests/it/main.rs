@@ -7,6 +7,7 @@ mod fixture;
 mod gateway;
 mod hooks;
 mod instrumentors;
+mod messages;
 mod metrics;
 mod options;
 mod privacy;

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::{
     instrumentors::turn,
+    messages::Messages,
     recorded::{Event, Recorded},
 };
 
@@ -28,11 +29,13 @@ macro_rules! markers_in {
                 $module::AnthropicInstrumentor::new().capture_content(false),
                 $module::GoogleGenerativeAIInstrumentor::new().capture_content(false),
                 $module::BedrockInstrumentor::new().capture_content(false),
+                $module::MCPInstrumentor::new().capture_content(false),
             );
             all.0.instrument(tracer.provider()).unwrap();
             all.1.instrument(tracer.provider()).unwrap();
             all.2.instrument(tracer.provider()).unwrap();
             all.3.instrument(tracer.provider()).unwrap();
+            all.4.instrument(tracer.provider()).unwrap();
             let (mut leaks, mut traced) = (vec![], 0);
             for recorded in Recorded::all() {
                 for (pointer, marked) in marked(&recorded) {
@@ -48,7 +51,19 @@ macro_rules! markers_in {
             all.0.uninstrument();
             all.1.uninstrument();
             all.2.uninstrument();
+            for messages in Messages::all() {
+                for (pointer, marked) in marked_messages(&messages) {
+                    marked.pass();
+                    let spans = recorder.spans();
+                    recorder.clear();
+                    assert_eq!(spans.len(), 2, "{pointer}");
+                    if format!("{spans:?}").contains(MARKER) {
+                        leaks.push(format!("{} {pointer}", marked.name));
+                    }
+                }
+            }
             all.3.uninstrument();
+            all.4.uninstrument();
             assert!(leaks.is_empty(), "{leaks:#?}");
             assert!(traced > 300, "{traced}");
         }
@@ -98,6 +113,24 @@ fn marked(recorded: &Recorded) -> Vec<(String, Recorded)> {
             let response = event.replaced_in(&recorded.response, std::str::from_utf8(&body).unwrap());
             out.push((format!("event {} {pointer}", event.at), Recorded { response, ..recorded.clone() }));
         }
+    }
+    out
+}
+
+/// The messages with the marker in one text after the other, but for the names of methods, tools and prompts.
+fn marked_messages(messages: &Messages) -> Vec<(String, Messages)> {
+    let read = |body: Vec<u8>| serde_json::from_slice(&body).unwrap();
+    let Messages { name, request, answer } = messages;
+    let mut out = vec![];
+    for (pointer, body) in bodies(request.to_string().as_bytes()) {
+        if !["/method", "/params/name"].contains(&pointer.as_str()) {
+            let marked = Messages { name: name.clone(), request: read(body), answer: answer.clone() };
+            out.push((format!("request {pointer}"), marked));
+        }
+    }
+    for (pointer, body) in bodies(answer.to_string().as_bytes()) {
+        let marked = Messages { name: name.clone(), request: request.clone(), answer: read(body) };
+        out.push((format!("answer {pointer}"), marked));
     }
     out
 }

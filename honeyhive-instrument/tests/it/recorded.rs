@@ -24,15 +24,8 @@ pub(crate) struct Recorded {
 impl Recorded {
     /// Returns all of them.
     pub(crate) fn all() -> Vec<Self> {
-        let corpus = std::env::var_os("HONEYHIVE_CORPUS")
-            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"), PathBuf::from);
-        let mut all: Vec<_> = Fixture::all().iter().map(Self::of_fixture).collect();
-        match corpus.is_dir() {
-            true => all.extend(cases(&corpus).iter().filter_map(Self::of_case)),
-            // Not `print!`: the harness would swallow it.
-            false => drop(std::io::stderr().write_all(b"recorded exchanges: no corpus, fixtures only\n")),
-        }
-        all
+        let fixtures = Fixture::all();
+        fixtures.iter().map(Self::of_fixture).chain(cases().iter().filter_map(Self::of_case)).collect()
     }
 
     fn of_fixture(fixture: &Fixture) -> Self {
@@ -87,11 +80,22 @@ impl Recorded {
     }
 }
 
-fn cases(folder: &std::path::Path) -> Vec<Json> {
+/// Returns the cases of the corpus, if it is there.
+pub(crate) fn cases() -> Vec<Json> {
+    let corpus = std::env::var_os("HONEYHIVE_CORPUS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"), PathBuf::from);
+    if !corpus.is_dir() {
+        // Not `print!`: the harness would swallow it.
+        let _ = std::io::stderr().write_all(b"recorded exchanges: SKIPPED, no corpus, fixtures only\n");
+    }
+    cases_in(&corpus)
+}
+
+fn cases_in(folder: &std::path::Path) -> Vec<Json> {
     let mut out = vec![];
     for path in fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()) {
         match path.is_dir() {
-            true => out.extend(cases(&path)),
+            true => out.extend(cases_in(&path)),
             false if path.extension().is_some_and(|extension| extension == "json") => {
                 out.push(serde_json::from_slice(&fs::read(path).unwrap()).unwrap());
             }

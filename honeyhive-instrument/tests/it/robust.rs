@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 
 use crate::{
     instrumentors::turn,
+    messages::Messages,
     recorded::{Event, Recorded},
 };
 
@@ -38,8 +39,13 @@ async fn with_traced(also: &[&'static dyn Convention], test: impl FnOnce()) -> (
             },)*)
         };
     }
-    let all =
-        instrument!(OpenAIInstrumentor, AnthropicInstrumentor, GoogleGenerativeAIInstrumentor, BedrockInstrumentor);
+    let all = instrument!(
+        OpenAIInstrumentor,
+        AnthropicInstrumentor,
+        GoogleGenerativeAIInstrumentor,
+        BedrockInstrumentor,
+        MCPInstrumentor
+    );
     let panics = Arc::new(AtomicUsize::new(0));
     let (counted, before) = (Arc::clone(&panics), std::panic::take_hook());
     std::panic::set_hook(Box::new(move |info| {
@@ -53,6 +59,7 @@ async fn with_traced(also: &[&'static dyn Convention], test: impl FnOnce()) -> (
     all.1.uninstrument();
     all.2.uninstrument();
     all.3.uninstrument();
+    all.4.uninstrument();
     (recorder.spans(), panics.load(Ordering::SeqCst))
 }
 
@@ -103,6 +110,24 @@ async fn change_fields(most: usize) {
         assert_eq!(panics, 0, "{}", recorded.name);
     }
     assert!(traced > 100, "{traced}");
+}
+
+#[tokio::test]
+async fn messages_of_mcp_with_every_field_missing_or_of_another_type() {
+    let (spans, panics) = with_all_traced(|| {
+        for messages in Messages::all() {
+            let read = |text: String| serde_json::from_str(&text).unwrap();
+            for request in changed(&messages.request, usize::MAX) {
+                Messages { request: read(request), name: String::new(), answer: messages.answer.clone() }.pass();
+            }
+            for answer in changed(&messages.answer, usize::MAX) {
+                Messages { answer: read(answer), name: String::new(), request: messages.request.clone() }.pass();
+            }
+        }
+    })
+    .await;
+    assert!(spans > 300, "{spans}");
+    assert_eq!(panics, 0);
 }
 
 /// A body with each of the first fields of its JSON, or of the events of a stream, removed or replaced.

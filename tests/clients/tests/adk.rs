@@ -1,6 +1,9 @@
 //! Agents of adk-rust as its runner runs them: invocation, agent, model, tool, and the wire below the model.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "support/running.rs"]
+mod running;
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -9,10 +12,8 @@ use std::sync::{
 use adk_agent::LlmAgentBuilder;
 use adk_core::{
     AdkError, Content, ErrorCategory, ErrorComponent, Llm, LlmRequest, LlmResponse, LlmResponseStream, Part, Result,
-    Tool, ToolContext, UsageMetadata,
+    RunConfig, Tool, ToolContext, UsageMetadata,
 };
-use adk_runner::Runner;
-use adk_session::{CreateRequest, InMemorySessionService, SessionService};
 use async_trait::async_trait;
 use expect_test::expect;
 use futures::StreamExt;
@@ -25,6 +26,7 @@ use honeyhive_instrument::{
     hook::{AdkAgent, AdkLlm, AdkTool},
     openinference, otel_genai, traceloop,
 };
+use running::runner;
 use serde_json::{Value as Json, json};
 
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -101,20 +103,7 @@ async fn ask(fails: bool) -> String {
         .tool(Arc::new(AdkTool::new(Weather { fails })))
         .build()
         .unwrap();
-    let sessions = Arc::new(InMemorySessionService::new());
-    let session = CreateRequest {
-        app_name: "weather-app".into(),
-        user_id: "ada".into(),
-        session_id: Some("s-1".into()),
-        state: Default::default(),
-    };
-    sessions.create(session).await.unwrap();
-    let runner = Runner::builder()
-        .app_name("weather-app")
-        .agent(Arc::new(AdkAgent::new(agent)))
-        .session_service(sessions)
-        .build()
-        .unwrap();
+    let runner = runner("weather-app", ("ada", "s-1"), Arc::new(AdkAgent::new(agent)), RunConfig::default()).await;
     let mut events = runner.run_str("ada", "s-1", Content::new("user").with_text("Weather in Paris?")).await.unwrap();
     let mut said = String::new();
     while let Some(event) = events.next().await {
@@ -154,7 +143,7 @@ async fn an_invocation_is_one_tree_without_double_spans() {
         chain invocation [weather-app]
           chain agent_run [assistant]
             model call_llm
-            tool execute_tool weather
+              tool execute_tool weather
             model call_llm
     "#]]
     .assert_eq(&tree(&spans));
@@ -190,7 +179,7 @@ async fn in_traceloop() {
         chain weather-app.workflow
           chain assistant.agent
             model generate_content gemini-2.5-flash
-            tool weather.tool
+              tool weather.tool
             model generate_content gemini-2.5-flash
     "#]]
     .assert_eq(&tree(&spans));

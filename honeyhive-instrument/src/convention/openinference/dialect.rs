@@ -40,6 +40,8 @@ pub(super) struct Dialect {
     pub(super) system_in_parameters: bool,
     /// Whether each block of an answer is a message of its own.
     pub(super) blocks_apart: bool,
+    /// Whether the framework has written its own names on the span.
+    pub(super) names_of_genai: bool,
 }
 
 const OPENAI: Dialect = Dialect {
@@ -51,6 +53,7 @@ const OPENAI: Dialect = Dialect {
     text_mime: Some("text/plain"),
     system_in_parameters: false,
     blocks_apart: false,
+    names_of_genai: false,
 };
 const OPENAI_RESPONSES: Dialect = Dialect { model: Model::AnsweredOrAsked, ..OPENAI };
 const ANTHROPIC: Dialect = Dialect {
@@ -61,6 +64,7 @@ const ANTHROPIC: Dialect = Dialect {
     ..OPENAI
 };
 const GOOGLE: Dialect = Dialect { system: None, ..ANTHROPIC };
+const ADK: Dialect = Dialect { finish: Finish::Nowhere, names_of_genai: true, ..GOOGLE };
 const BEDROCK: Dialect =
     Dialect { model: Model::Asked, finish: Finish::Nowhere, zero_counts: true, text_mime: None, ..GOOGLE };
 const BEDROCK_CONVERSE: Dialect = Dialect { finish: Finish::Parameter, ..BEDROCK };
@@ -83,6 +87,7 @@ impl Dialect {
             ("bedrock", _) if call.method.starts_with("bedrock.converse") => &BEDROCK_CONVERSE,
             ("bedrock", Operation::Chat) if call.vendor == Some("anthropic") => &BEDROCK_CLAUDE,
             ("bedrock", _) => &BEDROCK,
+            ("google_adk", _) => &ADK,
             _ => &GOOGLE,
         }
     }

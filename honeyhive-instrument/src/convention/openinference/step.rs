@@ -44,12 +44,27 @@ pub(super) fn write(step: &Step, sink: &mut Sink) {
     sink.text("user.id", step.context.user.as_deref());
     value(sink, ("input.value", "input.mime_type"), step.input.as_ref(), step.hidden.input);
     value(sink, ("output.value", "output.mime_type"), step.output.as_ref(), step.hidden.output);
-    for (key, own) in &step.own {
-        match own {
-            Json::String(text) => sink.put(key.clone(), text.clone()),
-            Json::Number(number) => sink.number(key.clone(), Some(number)),
-            other => sink.put(key.clone(), other.to_string()),
+    if step.api == "google_adk" {
+        of_adk(step, sink);
+    }
+}
+
+/// What ADK itself writes on the spans of its steps.
+fn of_adk(step: &Step, sink: &mut Sink) {
+    match step.kind {
+        StepKind::Agent => {
+            sink.put("gen_ai.operation.name", "invoke_agent");
+            sink.text("gen_ai.agent.name", step.name.as_deref());
+            sink.text("gen_ai.conversation.id", step.context.session.as_deref());
         }
+        StepKind::Tool => {
+            sink.put("gen_ai.operation.name", "execute_tool");
+            sink.text("gen_ai.tool.name", step.name.as_deref());
+            sink.text("gen_ai.tool.description", step.description.as_deref());
+            sink.text("gen_ai.tool.call.id", step.call_id.as_deref());
+            sink.maybe("error.type", step.failure().map(|(kind, _)| kind.into_owned()));
+        }
+        StepKind::Invocation | StepKind::Request => {}
     }
 }
 

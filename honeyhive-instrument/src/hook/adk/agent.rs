@@ -1,5 +1,5 @@
 //! Agents. A span ends with the stream of events, however that ends; its answer is the last event that is
-//! final and says something.
+//! final and says something, an agent's without one the last that escalates.
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ use futures_core::Stream;
 use opentelemetry::{Context, context::FutureExt};
 use serde_json::{Value as Json, json};
 
-use super::API;
+use super::{API, run::Run};
 use crate::{
     context::CallContext,
     model::{Ending, Side, Step, StepKind},
@@ -116,23 +116,30 @@ struct Running {
     agent: Option<StepSpan>,
     context: Context,
     answer: Option<Json>,
+    escalated: Option<Json>,
 }
 
 impl Running {
     fn begin<A: Agent>(agent: &A, ctx: &dyn InvocationContext) -> Self {
-        let who = CallContext::new().session(ctx.session_id()).user(ctx.user_id());
+        let who = CallContext::new().user(ctx.user_id());
+        // A tool that runs an agent gives it a session of its own; the one around it counts.
+        let who = if who.session.is_none() { who.session(ctx.session_id()) } else { who };
         let mut context = Context::current_with_value(who);
         let is_outermost = context.get::<Invocation>().is_none();
         let invocation = is_outermost.then(|| begin(invocation(ctx), &mut context)).flatten();
         context = context.with_value(Invocation);
-        let agent = begin(run(agent, ctx), &mut context);
-        Self { invocation, agent, context, answer: None }
+        let step = begin(run(agent), &mut context);
+        context = context.with_value(Run::of(agent.name()));
+        Self { invocation, agent: step, context, answer: None, escalated: None }
     }
 
     /// Takes an event; a later one that is final but says nothing does not replace an answer.
     fn event(&mut self, event: &Event) {
         if event.is_final_response() && (event.llm_response.content.is_some() || self.answer.is_none()) {
             self.answer = serde_json::to_value(event).ok();
+        }
+        if event.actions.escalate {
+            self.escalated = serde_json::to_value(event).ok();
         }
     }
 
@@ -142,11 +149,11 @@ impl Running {
     }
 
     fn settle(&mut self, ending: &Ending) {
-        for span in [self.agent.take(), self.invocation.take()].into_iter().flatten() {
-            span.end(|step| {
-                step.output = self.answer.clone();
-                step.ending = ending.clone();
-            });
+        let of_agent = self.answer.clone().or(self.escalated.take());
+        for (span, output) in [(self.agent.take(), of_agent), (self.invocation.take(), self.answer.take())] {
+            if let Some(span) = span {
+                span.end(|step| (step.output, step.ending) = (output, ending.clone()));
+            }
         }
     }
 }
@@ -172,13 +179,10 @@ fn invocation(ctx: &dyn InvocationContext) -> Step {
     step
 }
 
-fn run<A: Agent>(agent: &A, ctx: &dyn InvocationContext) -> Step {
+fn run<A: Agent>(agent: &A) -> Step {
     let mut step = Step::new(API, StepKind::Agent, Side::Internal);
     step.name = Some(agent.name().to_owned());
     step.description = Some(agent.description().to_owned()).filter(|text| !text.is_empty());
-    step.own.insert("gen_ai.operation.name".to_owned(), "invoke_agent".into());
-    step.own.insert("gen_ai.agent.name".to_owned(), agent.name().into());
-    step.own.insert("gen_ai.conversation.id".to_owned(), ctx.session_id().into());
     step
 }
 

@@ -13,10 +13,10 @@ use adk_core::{
 use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_core::Stream;
-use opentelemetry::{Context, context::FutureExt};
+use opentelemetry::{Context, context::FutureExt, trace::TraceContextExt};
 use serde_json::{Map, Number, Value as Json, json};
 
-use super::API;
+use super::{API, run::Run};
 use crate::{
     call::CallSpan,
     model::{Content, Ending, LlmCall, Message, Operation, Output, Part, Request, Tool, ToolCall, Usage},
@@ -61,7 +61,7 @@ impl<L: Llm> Llm for AdkLlm<L> {
         let Some(span) = span else { return self.0.generate_content(request, stream).await };
         let context = span.context();
         match self.0.generate_content(request, stream).with_context(context.clone()).await {
-            Ok(responses) => Ok(Box::pin(Traced { responses, context, span: Some(span), whole: None })),
+            Ok(responses) => Ok(Box::pin(Traced { responses, context, span: Some(span), whole: None, is_told: false })),
             Err(error) => {
                 span.end(|call| call.ending = Ending::Failed(super::error(&error)));
                 Err(error)
@@ -74,6 +74,7 @@ fn call(request: &LlmRequest, stream: bool) -> LlmCall {
     let mut call = LlmCall::new(API, "call_llm", Operation::GenerateContent, String::new());
     call.provider = request.model.contains("gemini").then_some("google");
     call.streamed = stream;
+    call.agent = Context::map_current(|context| context.get::<Run>().map(|run| run.agent.clone()));
     let (system, messages): (Vec<&AdkContent>, Vec<&AdkContent>) =
         request.contents.iter().partition(|content| content.role == "system");
     let config = request.config.as_ref().and_then(|config| serde_json::to_value(config).ok());
@@ -138,7 +139,6 @@ fn message(content: &AdkContent) -> Message {
     }
     message.content = match parts.as_slice() {
         [] => Content::Absent,
-        [Part::Text(text)] if message.tool_calls.is_empty() => Content::Text(text.clone()),
         _ => Content::Parts(parts),
     };
     message
@@ -150,6 +150,8 @@ struct Traced {
     context: Context,
     span: Option<CallSpan>,
     whole: Option<LlmResponse>,
+    /// Whether a piece said that it is the last; who reads may stop there.
+    is_told: bool,
 }
 
 impl Traced {
@@ -158,6 +160,7 @@ impl Traced {
         if span.call().streamed {
             span.piece();
         }
+        self.is_told |= response.turn_complete || !response.partial && response.finish_reason.is_some();
         match &mut self.whole {
             None => self.whole = Some(response.clone()),
             Some(whole) => merge(whole, response),
@@ -166,6 +169,11 @@ impl Traced {
 
     fn end(&mut self, ending: Ending) {
         let (span, whole) = (self.span.take(), self.whole.take());
+        if let (Some(run), Some(answer)) =
+            (self.context.get::<Run>(), whole.as_ref().and_then(|whole| whole.content.as_ref()))
+        {
+            run.note(answer, self.context.span().span_context());
+        }
         if let Some(span) = span {
             span.end(|call| {
                 call.ending = ending;
@@ -179,7 +187,7 @@ impl Traced {
 
 impl Drop for Traced {
     fn drop(&mut self) {
-        self.end(Ending::Dropped);
+        self.end(if self.is_told { Ending::Complete } else { Ending::Dropped });
     }
 }
 

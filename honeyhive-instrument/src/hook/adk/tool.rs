@@ -4,10 +4,10 @@ use std::{fmt, sync::Arc};
 
 use adk_core::{Result, Tool, ToolContext};
 use async_trait::async_trait;
-use opentelemetry::context::FutureExt;
-use serde_json::Value as Json;
+use opentelemetry::{Context, context::FutureExt, trace::TraceContextExt};
+use serde_json::{Value as Json, json};
 
-use super::API;
+use super::{API, run::Run};
 use crate::{
     model::{Ending, Side, Step, StepKind},
     registry,
@@ -33,9 +33,16 @@ impl<T: Tool> AdkTool<T> {
         step.description = Some(self.0.description().to_owned()).filter(|text| !text.is_empty());
         step.call_id = Some(ctx.function_call_id().to_owned()).filter(|id| !id.is_empty());
         step.input = Some(args.clone());
-        step.own.insert("gen_ai.operation.name".to_owned(), "execute_tool".into());
-        step.own.insert("gen_ai.tool.name".to_owned(), self.0.name().into());
         step
+    }
+
+    /// Returns where the span stands: below the call that asked for the tool, if that is known.
+    fn above(&self, call_id: &str) -> Context {
+        let context = Context::current();
+        match context.get::<Run>().and_then(|run| run.asker(call_id, self.0.name())) {
+            Some(asker) => context.with_remote_span_context(asker),
+            None => context,
+        }
     }
 }
 
@@ -99,10 +106,11 @@ impl<T: Tool> Tool for AdkTool<T> {
         if registry::is_empty() {
             return self.0.execute(ctx, args).await;
         }
-        let Some(span) = StepSpan::begin(self.step(&*ctx, &args)) else { return self.0.execute(ctx, args).await };
+        let (step, above) = (self.step(&*ctx, &args), self.above(ctx.function_call_id()));
+        let Some(span) = StepSpan::begin_below(step, &above) else { return self.0.execute(ctx, args).await };
         let result = self.0.execute(ctx, args).with_context(span.context()).await;
         span.end(|step| match &result {
-            Ok(output) => step.output = Some(output.clone()),
+            Ok(output) => step.output = Some(json!({ "id": step.call_id, "name": step.name, "response": output })),
             Err(error) => step.ending = Ending::Failed(super::error(error)),
         });
         result

@@ -1,0 +1,418 @@
+//! Recorded runs of Google's ADK, done again by adk-rust: an agent with the recorded instruction and tools, whose
+//! model answers what was recorded, traced by the hooks. Their spans are compared with those of the original.
+//!
+//! The corpus is read as the conformance test of `honeyhive-instrument` reads it, and compared by its rules, and
+//! who stands below whom is compared too. Where the two frameworks differ, [`DEVIATIONS`] says in what.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "../../../honeyhive-instrument/tests/conformance/compare.rs"]
+mod compare;
+#[path = "../../../honeyhive-instrument/tests/conformance/python.rs"]
+mod python;
+#[path = "support/running.rs"]
+mod running;
+
+use std::{
+    collections::VecDeque,
+    fs,
+    io::Write,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use adk_agent::LlmAgentBuilder;
+use adk_core::{
+    AdkError, Content, ErrorCategory, ErrorComponent, FinishReason, Llm, LlmRequest, LlmResponse, LlmResponseStream,
+    Part, Result, RunConfig, StreamingMode, Tool, ToolContext, UsageMetadata,
+};
+use async_trait::async_trait;
+use compare::Difference;
+use futures::StreamExt;
+use honeyhive_core::{SpanRecord, testing::Recorder};
+use honeyhive_instrument::{
+    hook::{AdkAgent, AdkLlm, AdkTool},
+    openinference::GoogleADKInstrumentor,
+};
+use running::runner;
+use serde_json::{Value as Json, json};
+
+/// A recorded run, and what is put into all its texts.
+struct Case(Json, &'static str);
+
+impl Case {
+    fn all(folder: &PathBuf) -> Vec<Self> {
+        let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.iter().map(|path| Self(serde_json::from_slice(&fs::read(path).unwrap()).unwrap(), "")).collect()
+    }
+
+    fn name(&self) -> &str {
+        self.0["case"].as_str().unwrap()
+    }
+
+    fn fails(&self) -> bool {
+        self.0.pointer("/openinference/client_error").is_some()
+    }
+
+    fn streaming(&self) -> bool {
+        self.0["streaming"] == true
+    }
+
+    fn requests(&self) -> Vec<Json> {
+        let exchanges = self.0["exchanges"].as_array().unwrap().iter();
+        exchanges
+            .map(|exchange| serde_json::from_str(exchange.pointer("/request/body/text").unwrap().as_str().unwrap()))
+            .map(|request| self.marked(request.unwrap()))
+            .collect()
+    }
+
+    /// Returns status and pieces of each answer.
+    fn answers(&self) -> VecDeque<(u64, Vec<Json>)> {
+        let exchanges = self.0["exchanges"].as_array().unwrap().iter();
+        let pieces = |text: &str| match serde_json::from_str(text) {
+            Ok(whole) => vec![whole],
+            Err(_) => {
+                let lines = text.lines().filter_map(|line| line.strip_prefix("data: "));
+                lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+            }
+        };
+        let read = |exchange: &Json| {
+            let body = exchange.pointer("/response/body/text").unwrap().as_str().unwrap();
+            let pieces = pieces(body).into_iter().map(|piece| self.marked(piece)).collect();
+            (exchange["response"]["status"].as_u64().unwrap(), pieces)
+        };
+        exchanges.map(read).collect()
+    }
+
+    /// Puts the marker behind each text but those that name something.
+    fn marked(&self, json: Json) -> Json {
+        const NAMES: [&str; 5] = ["name", "role", "finishReason", "modelVersion", "responseId"];
+        match json {
+            Json::String(text) => Json::String(text + self.1),
+            Json::Array(items) => items.into_iter().map(|item| self.marked(item)).collect(),
+            Json::Object(fields) => fields
+                .into_iter()
+                .map(|(key, value)| {
+                    let value = if NAMES.contains(&key.as_str()) { value } else { self.marked(value) };
+                    (key, value)
+                })
+                .collect(),
+            other => other,
+        }
+    }
+
+    fn instruction(&self) -> String {
+        let request = self.requests().into_iter().next().unwrap();
+        request.pointer("/systemInstruction/parts/0/text").and_then(Json::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// Returns what the instruction says in quotes after some words.
+    fn said_after(&self, words: &str) -> Option<String> {
+        let instruction = self.instruction();
+        let (_, rest) = instruction.split_once(words)?;
+        Some(rest.split('"').nth(1)?.to_owned())
+    }
+
+    /// Returns what a tool answered each time, as the request after it says.
+    fn answers_of(&self, tool: &str) -> VecDeque<Json> {
+        let last = self.requests().pop().unwrap();
+        let parts =
+            last["contents"].as_array().unwrap().iter().flat_map(|content| content["parts"].as_array().unwrap());
+        let answers = parts.filter_map(|part| part.get("functionResponse")).filter(|answer| answer["name"] == tool);
+        answers.map(|answer| answer["response"].clone()).collect()
+    }
+
+    fn tools(&self) -> Vec<Arc<dyn Tool>> {
+        let request = self.requests().into_iter().next().unwrap();
+        let declared = request["tools"].as_array().into_iter().flatten();
+        let functions = declared.filter_map(|tool| tool["functionDeclarations"].as_array()).flatten();
+        let tool = |function: &Json| {
+            let name = function["name"].as_str().unwrap().to_owned();
+            let recorded = Recorded {
+                answers: Mutex::new(self.answers_of(&name)),
+                description: function["description"].as_str().unwrap_or_default().to_owned(),
+                schema: function["parameters_json_schema"].clone(),
+                name,
+            };
+            Arc::new(AdkTool::new(recorded)) as Arc<dyn Tool>
+        };
+        functions.map(tool).collect()
+    }
+}
+
+/// A tool that answers what was recorded, and fails where nothing was.
+struct Recorded {
+    name: String,
+    description: String,
+    schema: Json,
+    answers: Mutex<VecDeque<Json>>,
+}
+
+#[async_trait]
+impl Tool for Recorded {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn description(&self) -> &str {
+        &self.description
+    }
+
+    fn parameters_schema(&self) -> Option<Json> {
+        Some(self.schema.clone())
+    }
+
+    async fn execute(&self, _: Arc<dyn ToolContext>, _: Json) -> Result<Json> {
+        let answer = self.answers.lock().unwrap().pop_front();
+        answer.ok_or_else(|| AdkError::new(ErrorComponent::Tool, ErrorCategory::Internal, "tool", "tool exploded"))
+    }
+}
+
+/// A model that answers what was recorded.
+struct Gemini {
+    model: String,
+    answers: Mutex<VecDeque<(u64, Vec<Json>)>>,
+}
+
+#[async_trait]
+impl Llm for Gemini {
+    fn name(&self) -> &str {
+        &self.model
+    }
+
+    async fn generate_content(&self, _: LlmRequest, _: bool) -> Result<LlmResponseStream> {
+        let next = self.answers.lock().unwrap().pop_front();
+        let error = |category, said: &str| AdkError::new(ErrorComponent::Model, category, "model", said.to_owned());
+        let (status, pieces) = next.ok_or_else(|| error(ErrorCategory::Internal, "tool exploded"))?;
+        if status != 200 {
+            let said = pieces[0].pointer("/error/message").and_then(Json::as_str).unwrap();
+            return Err(error(ErrorCategory::RateLimited, said));
+        }
+        let count = pieces.len();
+        let read = move |(index, piece): (usize, Json)| Ok(response(&piece, count > 1 && index + 1 < count));
+        Ok(Box::pin(futures::stream::iter(pieces.into_iter().enumerate().map(read))))
+    }
+}
+
+fn response(json: &Json, partial: bool) -> LlmResponse {
+    let candidate = &json["candidates"][0];
+    let parts = candidate.pointer("/content/parts").and_then(Json::as_array).into_iter().flatten().map(part);
+    let mut response = LlmResponse::new(Content { role: "model".into(), parts: parts.collect() });
+    let count = |key: &str| json["usageMetadata"][key].as_i64().map(|count| count as i32);
+    response.usage_metadata = count("promptTokenCount").map(|prompt| UsageMetadata {
+        prompt_token_count: prompt + count("toolUsePromptTokenCount").unwrap_or(0),
+        candidates_token_count: count("candidatesTokenCount").unwrap_or(0),
+        total_token_count: count("totalTokenCount").unwrap_or(0),
+        thinking_token_count: count("thoughtsTokenCount"),
+        ..UsageMetadata::default()
+    });
+    response.finish_reason = candidate["finishReason"].as_str().map(|_| FinishReason::Stop);
+    (response.partial, response.turn_complete) = (partial, !partial);
+    response
+}
+
+fn part(json: &Json) -> Part {
+    let text = |json: &Json| json.as_str().map(str::to_owned);
+    let call = json.get("functionCall");
+    match (text(&json["text"]), call) {
+        (Some(thinking), _) if json["thought"] == true => {
+            Part::Thinking { thinking, signature: text(&json["thoughtSignature"]) }
+        }
+        (Some(text), _) => Part::Text { text },
+        (None, Some(call)) => Part::FunctionCall {
+            name: text(&call["name"]).unwrap(),
+            args: call["args"].clone(),
+            id: text(&call["id"]),
+            thought_signature: text(&json["thoughtSignature"]),
+        },
+        (None, None) => Part::ServerToolResponse { server_tool_response: json.clone() },
+    }
+}
+
+async fn run(case: &Case, instrumentor: GoogleADKInstrumentor) -> Vec<SpanRecord> {
+    let url = case.0.pointer("/exchanges/0/request/url").and_then(Json::as_str).unwrap();
+    let model = url.rsplit('/').next().unwrap().split(':').next().unwrap().to_owned();
+    let gemini = Gemini { model, answers: Mutex::new(case.answers()) };
+    let mut agent = LlmAgentBuilder::new(case.said_after("Your internal name is").unwrap())
+        .model(Arc::new(AdkLlm::new(gemini)))
+        .description(case.said_after("The description about you is").unwrap_or_default())
+        .instruction(case.instruction());
+    for tool in case.tools() {
+        agent = agent.tool(tool);
+    }
+    let mode = if case.streaming() { StreamingMode::SSE } else { StreamingMode::None };
+    let config = RunConfig { streaming_mode: mode, ..RunConfig::default() };
+    let runner =
+        runner("golden_app", ("user-1", "session-1"), Arc::new(AdkAgent::new(agent.build().unwrap())), config).await;
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    instrumentor.instrument(tracer.provider()).unwrap();
+    for message in case.0["user_messages"].as_array().unwrap() {
+        let message = Content::new("user").with_text(message.as_str().unwrap().to_owned() + case.1);
+        let events = runner.run_str("user-1", "session-1", message).await.unwrap();
+        events.for_each(|_| async {}).await;
+    }
+    instrumentor.uninstrument();
+    recorder.spans()
+}
+
+fn shown(spans: &[SpanRecord]) -> Vec<Json> {
+    let mut spans: Vec<_> = spans.iter().collect();
+    spans.sort_by_key(|span| span.start_time());
+    let index = |id: String| spans.iter().position(|span| span.span_id() == id);
+    let pairs = |pairs: Vec<(String, Json)>| pairs.into_iter().collect::<serde_json::Map<_, _>>();
+    let show = |span: &&SpanRecord| {
+        let events = span.events().into_iter().map(|(name, all)| json!({ "name": name, "attributes": pairs(all) }));
+        json!({
+            "name": span.name(), "kind": span.kind(), "scope": span.scope().0,
+            "status": { "code": span.status().0, "description": span.status().1 },
+            "attributes": pairs(span.attributes()), "events": events.collect::<Vec<_>>(),
+            "parent_index": span.parent_span_id().and_then(index),
+        })
+    };
+    spans.iter().map(show).collect()
+}
+
+/// A difference between the frameworks, or a defect of the original.
+struct Deviation {
+    reason: &'static str,
+    applies: fn(&Case, &Difference) -> bool,
+}
+
+fn say(text: &str) {
+    // Not `print!`: the harness would swallow it.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Returns the recorded runs, none where there is no corpus.
+fn cases() -> Vec<Case> {
+    let corpus = std::env::var_os("HONEYHIVE_CORPUS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus"), PathBuf::from);
+    let folder = corpus.join("google_adk/agent_run");
+    if !folder.is_dir() {
+        say(&format!("adk: SKIPPED, no corpus at {} (set HONEYHIVE_CORPUS)\n", corpus.display()));
+        return vec![];
+    }
+    Case::all(&folder)
+}
+
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+#[tokio::test]
+async fn with_content_off_a_marker_in_any_text_is_nowhere() {
+    const MARKER: &str = " qzxvkwjpmarker";
+    let _turn = TURN.lock().await;
+    for Case(json, _) in cases() {
+        let case = Case(json, MARKER);
+        let (quiet, loud) = (GoogleADKInstrumentor::new().capture_content(false), GoogleADKInstrumentor::new());
+        assert!(!format!("{:?}", run(&case, quiet).await).contains(MARKER), "{}", case.name());
+        assert!(format!("{:?}", run(&case, loud).await).contains(MARKER), "{}", case.name());
+    }
+}
+
+#[tokio::test]
+async fn recorded_runs_give_the_spans_of_the_original() {
+    let _turn = TURN.lock().await;
+    let (mut unexplained, mut used) = (vec![], [0; DEVIATIONS.len()]);
+    for case in cases() {
+        let expected = case.0["openinference"]["spans"].as_array().unwrap();
+        let got = shown(&run(&case, GoogleADKInstrumentor::new()).await);
+        let mut differences = compare::spans(expected, &got);
+        for (expected, got) in expected.iter().zip(&got) {
+            let (expected, got) = (expected["parent_index"].clone(), got["parent_index"].clone());
+            if expected != got {
+                differences.push(Difference { key: "parent".into(), expected, got });
+            }
+        }
+        for difference in differences {
+            match DEVIATIONS.iter().position(|deviation| (deviation.applies)(&case, &difference)) {
+                Some(position) => used[position] += 1,
+                None => unexplained.push(format!("{}: {difference:?}", case.name())),
+            }
+        }
+    }
+    for (Deviation { reason, .. }, used) in DEVIATIONS.iter().zip(used) {
+        say(&format!("adk: {used} differences: {reason}\n"));
+    }
+    assert!(unexplained.is_empty(), "{}", unexplained.join("\n"));
+}
+
+const DEVIATIONS: &[Deviation] = &[
+    Deviation {
+        reason: "ADK for Python writes the request, the answer and what it knows of its own classes once more",
+        applies: |_, difference| {
+            let own = ["gcp.vertex.agent.", "gen_ai.tool.type", "gen_ai.usage.experimental."];
+            own.iter().any(|own| difference.key.starts_with(own)) && difference.got.is_null()
+        },
+    },
+    Deviation {
+        reason: "the objects of the two frameworks have other fields; every text of the conversation is in both",
+        applies: |_, difference| {
+            let dumps = ["input.value", "output.value", "llm.invocation_parameters"];
+            let said = conversation(&difference.got).concat();
+            let is_said = |text: &&str| said.contains(*text);
+            dumps.contains(&difference.key.as_str()) && conversation(&difference.expected).iter().all(is_said)
+        },
+    },
+    Deviation {
+        reason: "adk-rust keeps tools in a map, so they are in order of their names, their schema is `parameters`",
+        applies: |case, difference| {
+            let declared = case.tools();
+            let name = difference.got.pointer("/json/name").and_then(Json::as_str);
+            difference.key.starts_with("llm.tools.") && declared.iter().any(|tool| Some(tool.name()) == name)
+        },
+    },
+    Deviation {
+        reason: "adk-rust sends the instruction as a message of the user",
+        applies: |_, difference| difference.key.starts_with("llm.input_messages.0.message."),
+    },
+    Deviation {
+        reason: "ids of calls are made by the framework",
+        applies: |_, difference| {
+            ["tool.id", "gen_ai.tool.call.id"].contains(&difference.key.as_str())
+                && difference.got.as_str().is_some_and(|id| id.starts_with("inv-"))
+        },
+    },
+    Deviation {
+        reason: "ADK for Python puts what `load_artifacts` loaded into the next request, the recorded tool does not",
+        applies: |case, difference| {
+            case.answers_of("load_artifacts").len() == 1
+                && (difference.key == "input.value" || difference.key.starts_with("llm.input_messages.6."))
+        },
+    },
+    Deviation {
+        reason: "errors are those of adk-rust, which are no answers",
+        applies: |case, difference| {
+            let of_errors = ["status.description", "events", "error.type", "output.value", "output.mime_type"];
+            case.fails() && of_errors.contains(&difference.key.as_str())
+        },
+    },
+    Deviation {
+        reason: "the original tells nothing of a call that fails, and names another system; ours tells what was asked",
+        applies: |case, difference| {
+            let asked = ["input.", "llm.", "openinference.span.kind"];
+            let is_asked = asked.iter().any(|key| difference.key.starts_with(key));
+            case.fails() && (difference.expected.is_null() && is_asked || difference.expected == "gemini")
+        },
+    },
+    Deviation {
+        reason: "the original says OK of a tool that failed",
+        applies: |case, difference| case.fails() && difference.key == "status" && difference.got == "ERROR",
+    },
+    Deviation {
+        reason: "adk-rust tells the model of a tool's error, so there is one more call",
+        applies: |case, difference| case.name() == "tool_error" && difference.key == "spans" && difference.got == 5,
+    },
+];
+
+/// Returns what was said in a conversation.
+fn conversation(json: &Json) -> Vec<&str> {
+    match json {
+        Json::Object(fields) => {
+            let said = ["text", "thinking"].iter().find_map(|key| fields.get(*key)?.as_str());
+            said.into_iter().chain(fields.values().flat_map(conversation)).collect()
+        }
+        Json::Array(items) => items.iter().flat_map(conversation).collect(),
+        _ => vec![],
+    }
+}
