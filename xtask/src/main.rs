@@ -74,7 +74,7 @@ fn cargo(args: &[&str]) -> Outcome {
 
 fn cargo_with(args: &[&str], variables: &[(&str, &str)]) -> Outcome {
     println!("$ cargo {}", args.join(" "));
-    let status = command(args).envs(variables.iter().copied()).status();
+    let status = command(args).envs(variables.iter().copied()).stdin(Stdio::null()).status();
     succeeded(args, status.map_err(|error| error.to_string())?)
 }
 

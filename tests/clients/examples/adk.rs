@@ -16,11 +16,11 @@ use adk_runner::Runner;
 use adk_session::{CreateRequest, InMemorySessionService, SessionService};
 use async_trait::async_trait;
 use futures::StreamExt;
-use honeyhive_core::testing::Recorder;
-use honeyhive_instrument::{
+use honeyhive::instrument::{
     hook::{AdkAgent, AdkLlm, AdkTool},
     openinference,
 };
+use honeyhive::testing::Recorder;
 use serde_json::{Value as Json, json};
 
 /// Wants the weather first, then answers.

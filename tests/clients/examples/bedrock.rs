@@ -9,8 +9,8 @@ use aws_sdk_bedrockruntime::{
     config::{BehaviorVersion, Credentials, Region},
     types::{ContentBlock, ConversationRole, Message},
 };
-use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
-use honeyhive_instrument::{hook::BedrockInterceptor, openinference, pricing::GenaiPrices};
+use honeyhive::instrument::{hook::BedrockInterceptor, openinference, pricing::GenaiPrices};
+use honeyhive::testing::{LoopbackServer, Recorder, Reply};
 
 const ANSWER: &str = r#"{"output":{"message":{"role":"assistant","content":[{"text":"Paris."}]}},"stopReason":"end_turn",
     "usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15},"metrics":{"latencyMs":5}}"#;

@@ -4,11 +4,11 @@
 
 use std::error::Error;
 
-use honeyhive_core::{HoneyHiveTracer, testing::Recorder};
-use honeyhive_instrument::{
+use honeyhive::instrument::{
     hook::{McpClient, McpServer},
     openinference,
 };
+use honeyhive::{HoneyHiveTracer, testing::Recorder};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler, ServiceExt,
     model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ServerCapabilities, ServerConfig},

@@ -4,8 +4,8 @@
 
 use std::error::Error;
 
-use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
-use honeyhive_instrument::{hook::RigHttp, openinference};
+use honeyhive::instrument::{hook::RigHttp, openinference};
+use honeyhive::testing::{LoopbackServer, Recorder, Reply};
 use rig_core::{completion::CompletionRequest, providers::openai::OpenAIConfig};
 
 const ANSWER: &str = r#"{"id":"c-1","object":"chat.completion","created":1,"model":"gpt-4o","choices":[{"index":0,

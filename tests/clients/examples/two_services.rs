@@ -5,7 +5,7 @@
 use std::{error::Error, future::IntoFuture};
 
 use axum::{Router, routing::get};
-use honeyhive_core::{
+use honeyhive::{
     current_tracer, init,
     propagation::{self, RequestLayer},
 };
