@@ -1,5 +1,5 @@
 //! One request and its answer, as bytes go by. Ends its span exactly once: at the last frame, at the
-//! end of the body, at an error, or when it is dropped, with what came until then.
+//! end of the body, at an error, or when it is dropped, with what came until then, which may be all.
 //! Keeps a bounded copy of an answer and never touches, delays or fails the caller's own bytes.
 
 use http::{HeaderMap, header::CONTENT_TYPE};
@@ -179,12 +179,20 @@ impl Exchange {
     /// Reads what came, and ends the span.
     fn settle(&mut self) {
         let Self { provider, span, status, body, .. } = self;
-        span.settle(|call: &mut LlmCall| match body {
-            Body::Sound if *status < 400 => {}
-            Body::Sound => call.ending = Ending::Failed(provider.error(*status, &[], call)),
-            Body::Stream(_) => provider.finish(call),
-            Body::Plain(body) if *status >= 400 => call.ending = Ending::Failed(provider.error(*status, body, call)),
-            Body::Plain(body) => provider.reply(body, call),
+        span.settle(|call: &mut LlmCall| {
+            match body {
+                Body::Sound if *status < 400 => {}
+                Body::Sound => call.ending = Ending::Failed(provider.error(*status, &[], call)),
+                Body::Stream(_) => provider.finish(call),
+                Body::Plain(body) if *status >= 400 => {
+                    call.ending = Ending::Failed(provider.error(*status, body, call));
+                }
+                Body::Plain(body) => provider.reply(body, call),
+            }
+            // Some clients stop reading where the answer says that it ends, before the stream does.
+            if call.ending == Ending::Dropped && call.response.is_whole() {
+                call.ending = Ending::Complete;
+            }
         });
     }
 }

@@ -157,6 +157,14 @@ pub struct Response {
     pub stated_cost: Option<f64>,
 }
 
+impl Response {
+    /// Returns whether the answers say why they ended.
+    pub(crate) fn is_whole(&self) -> bool {
+        let ended = |output: &Output| output.finish_reason.is_some();
+        self.finish_reason.is_some() || !self.outputs.is_empty() && self.outputs.iter().all(ended)
+    }
+}
+
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CallError {

@@ -246,7 +246,8 @@ async fn a_call_that_is_given_up_ends_on_both_sides() {
     expect![[r#"
         tool tools/call wait
           tool tools/call wait ! given up
-    "#]].assert_eq(&traced.recorder.tree());
+    "#]]
+    .assert_eq(&traced.recorder.tree());
     let status = |kind| traced.recorder.spans().iter().find(|span| span.kind() == kind).unwrap().status().0;
     assert_eq!((status("CLIENT"), status("SERVER")), ("UNSET", "ERROR"));
 }
