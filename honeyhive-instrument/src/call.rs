@@ -106,7 +106,9 @@ impl CallSpan {
             self.call.timing.first_piece = Some(elapsed);
             span.set_attribute(KeyValue::new(TIME_TO_FIRST_TOKEN, elapsed.as_secs_f64() * 1e3));
         }
-        self.call.timing.last_piece = Some(elapsed);
+        if let Some(last) = self.call.timing.last_piece.replace(elapsed) {
+            self.active.measure_piece(&self.call, elapsed.saturating_sub(last));
+        }
         if let Some(event) = self.active.convention.piece_event(&self.call, self.pieces) {
             span.add_event(event, vec![]);
         }

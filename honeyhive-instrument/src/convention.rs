@@ -9,7 +9,7 @@ mod parts;
 mod traceloop;
 mod traceloop_legacy;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use opentelemetry::{Key, KeyValue, Value as OtelValue, trace::SpanKind};
 use serde_json::{Number, Value as Json};
@@ -57,6 +57,18 @@ pub trait Convention: Debug + Send + Sync {
     /// Returns what there is to measure of a call that has ended. By default nothing.
     fn measures(&self, call: &LlmCall) -> Vec<Measure> {
         let _ = call;
+        vec![]
+    }
+
+    /// Returns the measure of the time from one piece of a stream to the next. By default none.
+    fn between_pieces(&self, call: &LlmCall, time: Duration) -> Option<Measure> {
+        let _ = (call, time);
+        None
+    }
+
+    /// Returns what there is to measure of a step that has ended. By default nothing.
+    fn step_measures(&self, step: &Step) -> Vec<Measure> {
+        let _ = step;
         vec![]
     }
 

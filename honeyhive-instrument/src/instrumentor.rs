@@ -9,7 +9,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::{
     convention::Convention,
-    options::{BadVariable, Options},
+    options::{BadVariable, Options, Resolved},
     registry::{self, Taken, Way},
 };
 
@@ -32,16 +32,10 @@ impl Instrumentor {
     fn instrument(&self, tracers: &SdkTracerProvider) -> Result<(), InstrumentError> {
         let Self { id, api, convention, options } = self;
         let variable = |name: &str| std::env::var(name).ok();
-        let capture = options
+        let Resolved { capture, also, meters } = options
             .resolve(convention.name(), &variable)
             .map_err(|variable| InstrumentError(Cause::Variable(variable)))?;
-        let way = Way {
-            convention: *convention,
-            also: options.also.clone(),
-            prices: options.prices.clone(),
-            meters: options.meters.clone(),
-            capture,
-        };
+        let way = Way { convention: *convention, also, prices: options.prices.clone(), meters, capture };
         registry::add(*id, api, way, tracers).map_err(|taken| InstrumentError(Cause::Taken(api, taken)))
     }
 }

@@ -32,6 +32,21 @@ pub struct Instrument {
     pub buckets: &'static [f64],
 }
 
+/// Instruments as rows: `NAME = Kind "name", "unit", buckets, "description";`.
+macro_rules! instruments {
+    ($($name:ident = $kind:ident $key:literal, $unit:literal, $buckets:expr, $description:literal;)*) => {$(
+        static $name: $crate::metrics::Instrument = $crate::metrics::Instrument {
+            name: $key,
+            kind: $crate::metrics::Kind::$kind,
+            unit: $unit,
+            description: $description,
+            buckets: $buckets,
+        };
+    )*};
+}
+
+pub(crate) use instruments;
+
 /// Bounds for durations in seconds, of OpenTelemetry's GenAI conventions.
 pub(crate) const SECONDS: &[f64] =
     &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
@@ -64,14 +79,12 @@ pub struct Measure {
     pub attributes: Vec<KeyValue>,
 }
 
-/// What calls cost; no convention has a name for it.
-static COST: Instrument = Instrument {
-    name: "honeyhive.client.operation.cost",
-    kind: Kind::Histogram,
-    unit: "USD",
-    description: "Cost of a model call in US dollars",
-    buckets: &[0.000_01, 0.000_1, 0.001, 0.01, 0.1, 1.0, 10.0],
-};
+/// Bounds for what calls cost; no convention has a name for it.
+const DOLLARS: &[f64] = &[0.000_01, 0.000_1, 0.001, 0.01, 0.1, 1.0, 10.0];
+
+instruments! {
+    COST = Histogram "honeyhive.client.operation.cost", "USD", DOLLARS, "Cost of a model call in US dollars";
+}
 
 /// The cost of a call, with the attributes that the convention gives its other measures.
 pub(crate) fn cost(total: f64, attributes: Vec<KeyValue>) -> Measure {

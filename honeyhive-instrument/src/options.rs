@@ -5,12 +5,18 @@
 //! |---|---|---|
 //! | `OPENINFERENCE_HIDE_…` (see [`Hide`]) | OpenInference | `true` or `false` |
 //! | `OPENINFERENCE_BASE64_IMAGE_MAX_LENGTH` | OpenInference | characters, by default 32000 |
+//! | `OPENINFERENCE_ENABLE_GENAI_SEMCONV` | OpenInference | `true` writes OpenTelemetry GenAI on the same spans |
 //! | `TRACELOOP_TRACE_CONTENT` | Traceloop | `true` (the default) or `false` |
+//! | `TRACELOOP_METRICS_ENABLED` | Traceloop | `true` (the default) or `false`: no metrics |
 //! | `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` | OpenTelemetry GenAI | `true` (the default here) or `false` |
 
 use std::{fmt, sync::Arc};
 
-use crate::{convention::Convention, metrics::Meters, pricing::Pricing};
+use crate::{
+    convention::{Convention, OtelGenAi},
+    metrics::Meters,
+    pricing::Pricing,
+};
 
 /// Longest base64 image that OpenInference writes, in characters.
 const OPENINFERENCE_IMAGE: usize = 32_000;
@@ -39,7 +45,11 @@ macro_rules! hide {
         }
 
         /// Variables of the environment, and what they hide.
-        const VARIABLES: &[(&str, Hide)] = &[$(($variable, Hide::$name)),*];
+        const VARIABLES: &[(&str, Hide)] = &[
+            $(($variable, Hide::$name),)*
+            // Its older name.
+            ("OPENINFERENCE_HIDE_EMBEDDING_VECTORS", Hide::EmbeddingVectors),
+        ];
     };
 }
 
@@ -84,7 +94,15 @@ pub(crate) struct Options {
     pub(crate) meters: Option<Meters>,
 }
 
-/// What holds.
+/// What holds of an instrumentor.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    pub(crate) capture: Capture,
+    pub(crate) also: Vec<&'static dyn Convention>,
+    pub(crate) meters: Option<Meters>,
+}
+
+/// What of a call is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Capture {
     pub(crate) content: bool,
@@ -116,9 +134,37 @@ impl Options {
         &self,
         convention: &str,
         variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Resolved, BadVariable> {
+        let also = self.also(convention, variable)?;
+        let capture = self.capture(convention, &also, variable)?;
+        let is_traceloop = convention.starts_with("traceloop");
+        let metered = !is_traceloop || flag("TRACELOOP_METRICS_ENABLED", variable)?.unwrap_or(true);
+        Ok(Resolved { capture, also, meters: self.meters.clone().filter(|_| metered) })
+    }
+
+    /// Returns the conventions beside the first one.
+    fn also(
+        &self,
+        convention: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Vec<&'static dyn Convention>, BadVariable> {
+        let mut also = self.also.clone();
+        let wanted =
+            convention == "openinference" && flag("OPENINFERENCE_ENABLE_GENAI_SEMCONV", variable)? == Some(true);
+        if wanted && also.iter().all(|also| also.name() != OtelGenAi.name()) {
+            also.push(&OtelGenAi);
+        }
+        Ok(also)
+    }
+
+    fn capture(
+        &self,
+        convention: &str,
+        also: &[&'static dyn Convention],
+        variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Capture, BadVariable> {
         let mut capture = self.resolve_one(convention, variable)?;
-        for also in &self.also {
+        for also in also {
             let Capture { content, hide, image_limit, .. } = self.resolve_one(also.name(), variable)?;
             capture.content &= content;
             capture.hide.extend(hide);
@@ -180,7 +226,7 @@ mod tests {
     fn resolve(options: &Options, convention: &str, pairs: &[(&str, &str)]) -> Result<Capture, BadVariable> {
         let variable =
             |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        options.resolve(convention, &variable)
+        Ok(options.resolve(convention, &variable)?.capture)
     }
 
     #[test]
@@ -214,6 +260,28 @@ mod tests {
         assert_eq!((capture.hide, capture.image_limit), (vec![Hide::Inputs], Some(OPENINFERENCE_IMAGE)));
         let options = Options { also: vec![&crate::convention::Traceloop], ..Options::default() };
         assert!(!resolve(&options, "openinference", &[("TRACELOOP_TRACE_CONTENT", "false")]).unwrap().content);
+    }
+
+    #[test]
+    fn the_genai_convention_is_written_too_where_the_environment_says_so() {
+        let on = |name: &str| (name == "OPENINFERENCE_ENABLE_GENAI_SEMCONV").then(|| "true".to_owned());
+        let also = |options: &Options, convention: &str| -> Vec<_> {
+            options.resolve(convention, &on).unwrap().also.iter().map(|also| also.name()).collect()
+        };
+        assert_eq!(also(&Options::default(), "openinference"), ["otel_genai"]);
+        assert_eq!(also(&Options { also: vec![&OtelGenAi], ..Options::default() }, "openinference"), ["otel_genai"]);
+        assert!(also(&Options::default(), "traceloop").is_empty());
+    }
+
+    #[test]
+    fn metrics_of_traceloop_can_be_off() {
+        let meters = Meters::new(&opentelemetry::metrics::noop::NoopMeterProvider::new(), "scope".to_owned());
+        let options = Options { meters: Some(meters), ..Options::default() };
+        let off = |name: &str| (name == "TRACELOOP_METRICS_ENABLED").then(|| "false".to_owned());
+        assert!(options.resolve("traceloop", &off).unwrap().meters.is_none());
+        assert!(options.resolve("traceloop_legacy", &off).unwrap().meters.is_none());
+        assert!(options.resolve("otel_genai", &off).unwrap().meters.is_some());
+        assert!(options.resolve("traceloop", &|_| None).unwrap().meters.is_some());
     }
 
     #[test]

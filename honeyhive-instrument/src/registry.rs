@@ -7,6 +7,7 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use honeyhive_core::{current_tracer, private::Pipeline};
@@ -59,6 +60,18 @@ impl Active {
         if let Some(cost) = &call.cost {
             meters.record(&metrics::cost(cost.total, self.convention.measure_attributes(call)));
         }
+    }
+
+    /// Records the time from one piece of a stream to the next.
+    pub(crate) fn measure_piece(&self, call: &LlmCall, time: Duration) {
+        let Some(meters) = &self.meters else { return };
+        self.convention.between_pieces(call, time).iter().for_each(|measure| meters.record(measure));
+    }
+
+    /// Records the metrics of a step that has ended.
+    pub(crate) fn measure_step(&self, step: &Step) {
+        let Some(meters) = &self.meters else { return };
+        self.convention.step_measures(step).iter().for_each(|measure| meters.record(measure));
     }
 
     /// Returns the attributes of a call, in all its conventions. Of a key that two of them write the first

@@ -1,7 +1,7 @@
 //! One step of an agent under way: its span, from begin to end. Ended exactly once; dropped early, it says
 //! nothing of how it ended.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use opentelemetry::{
     Context,
@@ -33,6 +33,7 @@ pub struct StepSpan {
     /// Gone once the span has ended.
     step: Option<Step>,
     context: Context,
+    started: Instant,
 }
 
 impl StepSpan {
@@ -51,7 +52,7 @@ impl StepSpan {
         let (name, kind) = active.convention.step_head(&step);
         let builder = active.tracer.span_builder(name).with_kind(kind);
         let span = active.tracer.build_with_context(builder, parent);
-        Some(Self { active, step: Some(step), context: parent.with_span(span) })
+        Some(Self { active, step: Some(step), context: parent.with_span(span), started: Instant::now() })
     }
 
     /// Returns the context in which the step's work is to be done.
@@ -74,9 +75,11 @@ impl StepSpan {
         let Some(mut step) = self.step.take() else { return };
         let span = self.context.span();
         contained(|| {
+            step.took = Some(self.started.elapsed());
             read(&mut step);
             redact::apply_to_step(&self.active.capture, &mut step);
             self.write(&step);
+            self.active.measure_step(&step);
         });
         span.end();
     }

@@ -6,6 +6,8 @@
 mod metrics;
 mod step;
 
+use std::time::Duration;
+
 use opentelemetry::{Array, KeyValue, StringValue, Value as OtelValue, trace::SpanKind};
 use serde_json::{Value as Json, json};
 use url::Url;
@@ -78,6 +80,14 @@ impl Convention for OtelGenAi {
 
     fn measures(&self, call: &LlmCall) -> Vec<Measure> {
         metrics::measures(call)
+    }
+
+    fn between_pieces(&self, call: &LlmCall, time: Duration) -> Option<Measure> {
+        Some(metrics::between_pieces(call, time))
+    }
+
+    fn step_measures(&self, step: &Step) -> Vec<Measure> {
+        metrics::step_measures(step)
     }
 
     fn measure_attributes(&self, call: &LlmCall) -> Vec<KeyValue> {

@@ -178,6 +178,26 @@ fn asked_model(call: &LlmCall) -> Option<&str> {
     call.request.base_model.as_deref().or(call.request.model.as_deref())
 }
 
+/// The model that answered.
+fn answered_model(call: &LlmCall) -> Option<&str> {
+    let echoes = Dialect::of(call).echoes_model && call.response.json.is_some();
+    let echo = call.request.model.as_deref().filter(|_| echoes);
+    echo.or(call.response.model.as_deref())
+}
+
+/// Tokens of input and output, as the original counts them.
+fn counted(call: &LlmCall) -> (Option<u64>, Option<u64>) {
+    let usage = &call.response.usage;
+    let some = |tokens: Option<u64>| tokens.unwrap_or(0);
+    let (of_input, of_output) = match Dialect::of(call).left_out {
+        LeftOut::Nothing => (0, 0),
+        LeftOut::ToolsAndThoughts => (some(usage.input_tools), some(usage.reasoning)),
+        LeftOut::Cached => (some(usage.cache_read) + some(usage.cache_write), 0),
+    };
+    let less = |tokens: Option<u64>, less: u64| tokens.map(|tokens| tokens.saturating_sub(less));
+    (less(usage.input, of_input), less(usage.output, of_output))
+}
+
 fn request(call: &LlmCall, sink: &mut Sink) {
     let Request { user, service_tier, reasoning_effort, output_schema, .. } = &call.request;
     let dialect = Dialect::of(call);
@@ -206,9 +226,7 @@ fn request(call: &LlmCall, sink: &mut Sink) {
 fn response(call: &LlmCall, sink: &mut Sink) {
     let (response, dialect) = (&call.response, Dialect::of(call));
     let without_vendor = |model: &str| model.rsplit('/').next().unwrap_or(model).to_owned();
-    let echo = call.request.model.as_ref().filter(|_| dialect.echoes_model && response.json.is_some());
-    let model = echo.or(response.model.as_ref());
-    sink.text(RESPONSE_MODEL, model.map(|model| without_vendor(model)).as_deref());
+    sink.text(RESPONSE_MODEL, answered_model(call).map(without_vendor).as_deref());
     sink.text(RESPONSE_ID, response.id.as_deref());
     // The original writes what was asked for.
     let effort = call.request.reasoning_effort.as_deref().filter(|_| call.operation == Operation::Responses);
@@ -231,14 +249,7 @@ fn response(call: &LlmCall, sink: &mut Sink) {
 
 fn usage(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     let usage = &call.response.usage;
-    let some = |tokens: Option<u64>| tokens.unwrap_or(0);
-    let (of_input, of_output) = match dialect.left_out {
-        LeftOut::Nothing => (0, 0),
-        LeftOut::ToolsAndThoughts => (some(usage.input_tools), some(usage.reasoning)),
-        LeftOut::Cached => (some(usage.cache_read) + some(usage.cache_write), 0),
-    };
-    let input = usage.input.map(|input| input.saturating_sub(of_input));
-    let output = usage.output.map(|output| output.saturating_sub(of_output));
+    let (input, output) = counted(call);
     let sum = input.zip(output).map(|(input, output)| input + output);
     sink.count(TOKENS_TOTAL, usage.total.or(sum.filter(|_| dialect.sums)));
     sink.count(TOKENS_INPUT, input);

@@ -1,6 +1,6 @@
 //! What an agent does beside calling models: run, use a tool, ask another program.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -64,6 +64,9 @@ pub struct Step {
     pub ending: Ending,
     /// What was taken out on purpose.
     pub hidden: Hidden,
+    /// How long it took.
+    #[serde(skip)]
+    pub took: Option<Duration>,
     /// Who it is for.
     #[serde(skip)]
     pub context: CallContext,
@@ -87,6 +90,7 @@ impl Step {
             failed: false,
             ending: Ending::Complete,
             hidden: Hidden::default(),
+            took: None,
             context: CallContext::default(),
         }
     }

@@ -80,6 +80,11 @@ impl Case {
         spans.into_iter().filter(counts).collect()
     }
 
+    /// Returns what the original measured.
+    pub(crate) fn metrics(&self) -> Vec<Json> {
+        self.json["traceloop"]["metrics"].as_array().cloned().unwrap_or_default()
+    }
+
     /// Returns the messages of a case of MCP.
     pub(crate) fn messages(&self, convention: &str) -> Vec<(bool, Json)> {
         let messages = self.json[convention]["messages"].as_array().into_iter().flatten();

@@ -2,6 +2,7 @@
 //! counted as deviating, any other as a mismatch.
 
 mod bedrock;
+mod metrics;
 
 use crate::{case::Case, compare::Difference};
 
@@ -15,7 +16,7 @@ pub(crate) struct Deviation {
 
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = &'static Deviation> {
-    DEVIATIONS.iter().chain(bedrock::DEVIATIONS)
+    DEVIATIONS.iter().chain(bedrock::DEVIATIONS).chain(metrics::DEVIATIONS)
 }
 
 const DEVIATIONS: &[Deviation] = &[

@@ -11,13 +11,18 @@
 mod case;
 mod compare;
 mod deviations;
+mod metrics;
 mod python;
 mod replay;
 mod report;
 
 use std::{io::Write, path::PathBuf};
 
-use self::{case::Case, replay::Replay, report::Report};
+use self::{
+    case::Case,
+    replay::{Got, Replay},
+    report::Report,
+};
 
 /// Operations that are instrumented, as folders of the corpus.
 const OPERATIONS: &[&str] = &[
@@ -73,9 +78,13 @@ fn recorded_exchanges_give_the_spans_of_the_originals() {
         for case in Case::all(&corpus.join(operation)) {
             for convention in ["openinference", "traceloop"] {
                 let expected = case.expected(convention);
-                let got = replay.run(&case, convention);
-                let differences = compare::spans(&expected, &got);
+                let Got { spans, points } = replay.run(&case, convention);
+                let differences = compare::spans(&expected, &spans);
                 report.add(&case, convention, deviations::explain(&case, convention, differences));
+                if convention == "traceloop" {
+                    let differences = metrics::compare(&metrics::expected(&case), &points);
+                    report.add(&case, "metrics", deviations::explain(&case, "metrics", differences));
+                }
             }
         }
     }

@@ -8,10 +8,20 @@ use std::{
 
 use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
 use honeyhive_instrument::{StepSpan, hook::HoneyHiveMiddleware, mcp, model::Side, openinference, traceloop};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use reqwest_middleware::{ClientBuilder, Middleware, Next};
 use serde_json::{Value as Json, json};
 
-use crate::case::Case;
+use crate::{
+    case::Case,
+    metrics::{self, Point},
+};
+
+/// What was made of an exchange.
+pub(crate) struct Got {
+    pub(crate) spans: Vec<Json>,
+    pub(crate) points: Vec<Point>,
+}
 
 type Replies = Arc<Mutex<HashMap<String, Reply>>>;
 
@@ -48,16 +58,20 @@ impl Replay {
         Self { server: server.unwrap(), replies, runtime: runtime.unwrap() }
     }
 
-    pub(crate) fn run(&self, case: &Case, convention: &str) -> Vec<Json> {
+    pub(crate) fn run(&self, case: &Case, convention: &str) -> Got {
         let recorder = Recorder::new();
         let tracer = recorder.tracer();
-        let uninstrument = instrument(case.provider(), convention, tracer.provider());
+        let exporter = InMemoryMetricExporter::default();
+        let meters = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+        let uninstrument = instrument(case.provider(), convention, tracer.provider(), &meters);
         match case.provider() {
             "mcp" => pass_messages(&case.messages(convention)),
             _ => self.send(case),
         }
         uninstrument();
-        recorder.spans().iter().map(span_json).collect()
+        meters.shutdown().unwrap();
+        let points = metrics::exported(&exporter.get_finished_metrics().unwrap());
+        Got { spans: recorder.spans().iter().map(span_json).collect(), points }
     }
 
     fn send(&self, case: &Case) {
@@ -101,10 +115,11 @@ fn instrument(
     provider: &str,
     convention: &str,
     tracers: &opentelemetry_sdk::trace::SdkTracerProvider,
+    meters: &SdkMeterProvider,
 ) -> Box<dyn Fn()> {
     macro_rules! with {
         ($instrumentor:expr) => {{
-            let instrumentor = $instrumentor;
+            let instrumentor = $instrumentor.metrics(meters);
             instrumentor.instrument(tracers).unwrap();
             Box::new(move || instrumentor.uninstrument())
         }};

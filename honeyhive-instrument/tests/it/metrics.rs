@@ -7,7 +7,7 @@ use opentelemetry_sdk::metrics::{
     data::{AggregatedMetrics, MetricData, ResourceMetrics},
 };
 
-use crate::{fixture::Fixture, instrumentors::turn};
+use crate::{fixture::Fixture, instrumentors::turn, messages::Messages};
 
 /// Traces some exchanges with metrics, and shows what was measured: name, unit, attributes, sum.
 macro_rules! measured {
@@ -73,17 +73,17 @@ async fn traceloop_measures_tokens_choices_durations_and_first_tokens() {
     let shown =
         measured!(traceloop::OpenAIInstrumentor::new(), "openai/chat", "openai/chat_stream", "openai/embeddings");
     expect_test::expect![[r#"
-        gen_ai.client.generation.choices [choice] 1 address=api.openai.com finish_reason=stop model=gpt-4o-2024-08-06 name=chat name=openai stream=true
-        gen_ai.client.generation.choices [choice] 1 address=api.openai.com finish_reason=stop model=gpt-4o-mini-2024-07-18 name=chat name=openai stream=false
-        gen_ai.client.operation.duration [s] (time) address=api.openai.com model=gpt-4o-2024-08-06 name=chat name=openai stream=true
-        gen_ai.client.operation.duration [s] (time) address=api.openai.com model=gpt-4o-mini-2024-07-18 name=chat name=openai stream=false
-        gen_ai.client.operation.duration [s] (time) address=api.openai.com model=text-embedding-3-small name=embeddings name=openai stream=false
-        gen_ai.client.token.usage [token] 1149 address=api.openai.com model=gpt-4o-mini-2024-07-18 name=chat name=openai stream=false type=input
-        gen_ai.client.token.usage [token] 2 address=api.openai.com model=text-embedding-3-small name=embeddings name=openai stream=false type=input
-        gen_ai.client.token.usage [token] 315 address=api.openai.com model=gpt-4o-mini-2024-07-18 name=chat name=openai stream=false type=output
-        gen_ai.server.time_to_first_token [s] (time) address=api.openai.com model=gpt-4o-2024-08-06 name=chat name=openai stream=true
-        llm.chat_completions.streaming_time_to_generate [s] (time) address=api.openai.com model=gpt-4o-2024-08-06 name=chat name=openai stream=true
-        llm.openai.embeddings.vector_size [element] 4 address=api.openai.com model=text-embedding-3-small name=embeddings name=openai stream=false"#]].assert_eq(&shown);
+        gen_ai.client.generation.choices [choice] 1 address=api.openai.com finish_reason=stop model=gpt-4o model=gpt-4o-2024-08-06 name=chat name=openai stream=true
+        gen_ai.client.generation.choices [choice] 1 address=api.openai.com finish_reason=stop model=gpt-4o-mini model=gpt-4o-mini-2024-07-18 name=chat name=openai stream=false
+        gen_ai.client.operation.duration [s] (time) address=api.openai.com model=gpt-4o model=gpt-4o-2024-08-06 name=chat name=openai stream=true
+        gen_ai.client.operation.duration [s] (time) address=api.openai.com model=gpt-4o-mini model=gpt-4o-mini-2024-07-18 name=chat name=openai stream=false
+        gen_ai.client.operation.duration [s] (time) address=api.openai.com model=text-embedding-3-small model=text-embedding-3-small name=embeddings name=openai stream=false
+        gen_ai.client.token.usage [token] 1149 address=api.openai.com model=gpt-4o-mini model=gpt-4o-mini-2024-07-18 name=chat name=openai stream=false type=input
+        gen_ai.client.token.usage [token] 2 address=api.openai.com model=text-embedding-3-small model=text-embedding-3-small name=embeddings name=openai stream=false type=input
+        gen_ai.client.token.usage [token] 315 address=api.openai.com model=gpt-4o-mini model=gpt-4o-mini-2024-07-18 name=chat name=openai stream=false type=output
+        gen_ai.server.time_to_first_token [s] (time) address=api.openai.com model=gpt-4o model=gpt-4o-2024-08-06 name=chat name=openai stream=true
+        llm.chat_completions.streaming_time_to_generate [s] (time) address=api.openai.com model=gpt-4o model=gpt-4o-2024-08-06 name=chat name=openai stream=true
+        llm.openai.embeddings.vector_size [element] 4 address=api.openai.com model=text-embedding-3-small model=text-embedding-3-small name=embeddings name=openai stream=false"#]].assert_eq(&shown);
 }
 
 #[tokio::test]
@@ -93,6 +93,52 @@ async fn opentelemetry_measures_tokens_and_durations() {
         gen_ai.client.operation.duration [s] (time) address=api.anthropic.com model=claude-3-opus-20240229 model=claude-3-opus-20240229 name=anthropic name=chat port=443
         gen_ai.client.token.usage [{token}] 17 address=api.anthropic.com model=claude-3-opus-20240229 model=claude-3-opus-20240229 name=anthropic name=chat port=443 type=input
         gen_ai.client.token.usage [{token}] 220 address=api.anthropic.com model=claude-3-opus-20240229 model=claude-3-opus-20240229 name=anthropic name=chat port=443 type=output"#]].assert_eq(&shown);
+}
+
+#[tokio::test]
+async fn opentelemetry_measures_the_chunks_of_a_stream() {
+    let shown = measured!(otel_genai::OpenAIInstrumentor::new(), "openai/chat_stream");
+    expect_test::expect![[r#"
+        gen_ai.client.operation.duration [s] (time) address=api.openai.com model=gpt-4o model=gpt-4o-2024-08-06 name=chat name=openai port=443
+        gen_ai.client.operation.time_per_output_chunk [s] (time) address=api.openai.com model=gpt-4o name=chat name=openai port=443
+        gen_ai.client.operation.time_to_first_chunk [s] (time) address=api.openai.com model=gpt-4o model=gpt-4o-2024-08-06 name=chat name=openai port=443"#]].assert_eq(&shown);
+}
+
+#[tokio::test]
+async fn opentelemetry_measures_requests_of_mcp_on_both_sides() {
+    let _turn = turn().await;
+    let exporter = InMemoryMetricExporter::default();
+    let meters = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+    let tracer = Recorder::new().tracer();
+    let instrumentor = otel_genai::MCPInstrumentor::new().metrics(&meters);
+    instrumentor.instrument(tracer.provider()).unwrap();
+    Messages::all().into_iter().take(3).for_each(|messages| messages.pass());
+    instrumentor.uninstrument();
+    meters.force_flush().unwrap();
+    let shown = show(&exporter.get_finished_metrics().unwrap());
+    expect_test::expect![[r#"
+        mcp.client.operation.duration [s] (time) name=add name=tools/call type=tool_error
+        mcp.client.operation.duration [s] (time) name=elicitation/create type=McpError
+        mcp.client.operation.duration [s] (time) name=resources/read
+        mcp.server.operation.duration [s] (time) name=add name=tools/call type=tool_error
+        mcp.server.operation.duration [s] (time) name=elicitation/create type=McpError
+        mcp.server.operation.duration [s] (time) name=resources/read"#]]
+    .assert_eq(&shown);
+}
+
+#[tokio::test]
+async fn traceloop_measures_what_a_guardrail_did() {
+    let shown = measured!(traceloop::BedrockInstrumentor::new(), "bedrock/titan_guardrail");
+    expect_test::expect![[r#"
+        gen_ai.bedrock.guardrail.activation [] 1 address=bedrock-runtime.us-east-1.amazonaws.com guardrail=5zwrmdlsra2e model=amazon.titan-text-express-v1 model=titan-text-express-v1 name=aws.bedrock name=text_completion stream=false
+        gen_ai.bedrock.guardrail.coverage [char] 87 address=bedrock-runtime.us-east-1.amazonaws.com guardrail=5zwrmdlsra2e model=amazon.titan-text-express-v1 model=titan-text-express-v1 name=aws.bedrock name=text_completion stream=false type=input
+        gen_ai.bedrock.guardrail.coverage [char] 948 address=bedrock-runtime.us-east-1.amazonaws.com guardrail=5zwrmdlsra2e model=amazon.titan-text-express-v1 model=titan-text-express-v1 name=aws.bedrock name=text_completion stream=false type=output
+        gen_ai.bedrock.guardrail.latency [ms] 266.000000 address=bedrock-runtime.us-east-1.amazonaws.com guardrail=5zwrmdlsra2e model=amazon.titan-text-express-v1 model=titan-text-express-v1 name=aws.bedrock name=text_completion stream=false type=output
+        gen_ai.bedrock.guardrail.latency [ms] 347.000000 address=bedrock-runtime.us-east-1.amazonaws.com guardrail=5zwrmdlsra2e model=amazon.titan-text-express-v1 model=titan-text-express-v1 name=aws.bedrock name=text_completion stream=false type=input
+        gen_ai.bedrock.guardrail.sensitive_info [] 1 address=bedrock-runtime.us-east-1.amazonaws.com guardrail=5zwrmdlsra2e model=amazon.titan-text-express-v1 model=titan-text-express-v1 name=aws.bedrock name=text_completion pattern=Account Number stream=false type=output
+        gen_ai.client.operation.duration [s] (time) address=bedrock-runtime.us-east-1.amazonaws.com model=amazon.titan-text-express-v1 model=titan-text-express-v1 name=aws.bedrock name=text_completion stream=false
+        gen_ai.client.token.usage [token] 197 address=bedrock-runtime.us-east-1.amazonaws.com model=amazon.titan-text-express-v1 model=titan-text-express-v1 name=aws.bedrock name=text_completion stream=false type=output
+        gen_ai.client.token.usage [token] 28 address=bedrock-runtime.us-east-1.amazonaws.com model=amazon.titan-text-express-v1 model=titan-text-express-v1 name=aws.bedrock name=text_completion stream=false type=input"#]].assert_eq(&shown);
 }
 
 #[tokio::test]

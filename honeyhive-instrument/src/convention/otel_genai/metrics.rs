@@ -1,34 +1,25 @@
 //! Metrics of the GenAI conventions of OpenTelemetry, v1.41.
 
+use std::time::Duration;
+
 use opentelemetry::KeyValue;
 
 use super::{operation, provider};
 use crate::{
-    metrics::{Instrument, Kind, Measure, SECONDS, TOKENS},
-    model::{LlmCall, Operation},
+    metrics::{Instrument, Measure, SECONDS, TOKENS, instruments},
+    model::{LlmCall, Operation, Side, Step},
 };
 
-static TOKEN_USAGE: Instrument = Instrument {
-    name: "gen_ai.client.token.usage",
-    kind: Kind::Histogram,
-    unit: "{token}",
-    description: "Number of input and output tokens used.",
-    buckets: TOKENS,
-};
-static DURATION: Instrument = Instrument {
-    name: "gen_ai.client.operation.duration",
-    kind: Kind::Histogram,
-    unit: "s",
-    description: "GenAI operation duration.",
-    buckets: SECONDS,
-};
-static FIRST_CHUNK: Instrument = Instrument {
-    name: "gen_ai.client.operation.time_to_first_chunk",
-    kind: Kind::Histogram,
-    unit: "s",
-    description: "Time to receive the first chunk of a stream.",
-    buckets: SECONDS,
-};
+instruments! {
+    TOKEN_USAGE = Histogram "gen_ai.client.token.usage", "{token}", TOKENS, "Number of input and output tokens used.";
+    DURATION = Histogram "gen_ai.client.operation.duration", "s", SECONDS, "GenAI operation duration.";
+    FIRST_CHUNK = Histogram "gen_ai.client.operation.time_to_first_chunk", "s", SECONDS,
+        "Time to receive the first chunk of a stream.";
+    CHUNK = Histogram "gen_ai.client.operation.time_per_output_chunk", "s", SECONDS,
+        "Time from one chunk of a stream to the next.";
+    MCP_CLIENT = Histogram "mcp.client.operation.duration", "s", SECONDS, "Duration of a request that a client made.";
+    MCP_SERVER = Histogram "mcp.server.operation.duration", "s", SECONDS, "Duration of a request that a server served.";
+}
 
 /// Returns what there is to measure of a call that has ended.
 pub(super) fn measures(call: &LlmCall) -> Vec<Measure> {
@@ -47,6 +38,32 @@ pub(super) fn measures(call: &LlmCall) -> Vec<Measure> {
         Some(of(&TOKEN_USAGE, count? as f64, Some(KeyValue::new("gen_ai.token.type", kind))))
     });
     duration.into_iter().chain(first).chain(tokens).collect()
+}
+
+/// Returns the measure of the time from one chunk to the next.
+pub(super) fn between_pieces(call: &LlmCall, time: Duration) -> Measure {
+    Measure { instrument: &CHUNK, value: time.as_secs_f64(), attributes: attributes(call) }
+}
+
+/// Returns what there is to measure of a step that has ended: how long a request of MCP took.
+pub(super) fn step_measures(step: &Step) -> Vec<Measure> {
+    let instrument = match step.side {
+        Side::Client => &MCP_CLIENT,
+        Side::Server => &MCP_SERVER,
+        Side::Internal => return vec![],
+    };
+    let text = |key: &'static str, text: Option<&str>| text.map(|text| KeyValue::new(key, text.to_owned()));
+    let target = match step.method.as_deref() {
+        Some("tools/call") => "gen_ai.tool.name",
+        _ => "gen_ai.prompt.name",
+    };
+    let attributes = text("mcp.method.name", step.method.as_deref())
+        .into_iter()
+        .chain(text(target, step.name.as_deref()))
+        .chain(step.failure().map(|(kind, _)| KeyValue::new("error.type", kind.into_owned())));
+    let attributes: Vec<_> = attributes.collect();
+    let measure = |took: Duration| Measure { instrument, value: took.as_secs_f64(), attributes };
+    step.took.map(measure).into_iter().collect()
 }
 
 /// What all measures of a call are of.

@@ -3,23 +3,14 @@
 
 use opentelemetry::KeyValue;
 
-use super::{Dialect, finish_reason, operation, provider};
+use super::{Dialect, answered_model, counted, finish_reason, guardrail, operation, provider};
 use crate::{
-    metrics::{Instrument, Kind, Measure, SECONDS, TOKENS},
+    metrics::{Instrument, Measure, SECONDS, TOKENS, instruments},
     model::{LlmCall, Operation},
 };
 
-macro_rules! instruments {
-    ($($name:ident = $kind:ident $key:literal, $unit:literal, $buckets:expr, $description:literal;)*) => {$(
-        static $name: Instrument = Instrument {
-            name: $key,
-            kind: Kind::$kind,
-            unit: $unit,
-            description: $description,
-            buckets: $buckets,
-        };
-    )*};
-}
+/// Takes a measure: by what, how much if there is anything, and what it is of beside the call.
+pub(super) type Put<'a> = dyn FnMut(&'static Instrument, Option<f64>, &[KeyValue]) + 'a;
 
 instruments! {
     TOKEN_USAGE = Histogram "gen_ai.client.token.usage", "token", TOKENS, "Measures number of input and output tokens used";
@@ -34,7 +25,6 @@ instruments! {
     ANTHROPIC_ERRORS = Counter "llm.anthropic.completion.exceptions", "time", &[], "Number of exceptions occurred during chat completions";
     BEDROCK_ERRORS = Counter "gen_ai.bedrock.completions.exceptions", "time", &[], "Number of exceptions occurred during chat completions";
     CACHING = Counter "gen_ai.prompt.caching", "", &[], "Number of cached tokens";
-    GUARDRAIL = Counter "gen_ai.bedrock.guardrail.activation", "", &[], "Number of guardrail activation";
 }
 
 /// Returns what there is to measure of a call that has ended.
@@ -49,7 +39,9 @@ pub(super) fn measures(call: &LlmCall) -> Vec<Measure> {
     if let Some(error) = call.error() {
         let kind = KeyValue::new("error.type", error.kind.clone());
         put(&DURATION, seconds, std::slice::from_ref(&kind));
-        put(errors(call), Some(1.0), &[kind]);
+        if let Some(errors) = errors(call) {
+            put(errors, Some(1.0), &[kind]);
+        }
         return out;
     }
     put(&DURATION, seconds, &[]);
@@ -73,34 +65,32 @@ pub(super) fn measures(call: &LlmCall) -> Vec<Measure> {
     out
 }
 
-fn tokens(call: &LlmCall, put: &mut impl FnMut(&'static Instrument, Option<f64>, &[KeyValue])) {
+fn tokens(call: &LlmCall, put: &mut Put<'_>) {
     let kind = |kind: &'static str| [KeyValue::new("gen_ai.token.type", kind)];
     let count = |count: Option<u64>| count.map(|count| count as f64);
-    put(&TOKEN_USAGE, count(call.response.usage.input), &kind("input"));
-    put(
-        &TOKEN_USAGE,
-        count(call.response.usage.output).filter(|_| call.operation != Operation::Embeddings),
-        &kind("output"),
-    );
+    let (input, output) = counted(call);
+    put(&TOKEN_USAGE, count(input), &kind("input"));
+    put(&TOKEN_USAGE, count(output.filter(|_| call.operation != Operation::Embeddings)), &kind("output"));
 }
 
-fn bedrock(call: &LlmCall, put: &mut impl FnMut(&'static Instrument, Option<f64>, &[KeyValue])) {
+fn bedrock(call: &LlmCall, put: &mut Put<'_>) {
     for (kind, count) in [("read", call.response.usage.cache_read), ("write", call.response.usage.cache_write)] {
         let count = count.filter(|count| *count > 0).map(|count| count as f64);
         put(&CACHING, count, &[KeyValue::new("gen_ai.cache.type", kind)]);
     }
-    let guardrail = call.request.guardrail.clone().filter(|_| call.response.guardrail.is_some());
-    if let Some(guardrail) = guardrail {
-        put(&GUARDRAIL, Some(1.0), &[KeyValue::new("gen_ai.guardrail", guardrail)]);
+    if let Some(trace) = &call.response.guardrail {
+        guardrail::measures(trace, put);
     }
 }
 
-fn errors(call: &LlmCall) -> &'static Instrument {
+/// Returns what counts the errors of such calls, where the original has a counter for them.
+fn errors(call: &LlmCall) -> Option<&'static Instrument> {
     match (call.api, call.operation) {
-        ("anthropic", _) => &ANTHROPIC_ERRORS,
-        ("bedrock", _) => &BEDROCK_ERRORS,
-        (_, Operation::Embeddings) => &EMBEDDING_ERRORS,
-        _ => &CHAT_ERRORS,
+        ("anthropic", _) => Some(&ANTHROPIC_ERRORS),
+        ("bedrock", _) => Some(&BEDROCK_ERRORS),
+        ("openai", Operation::Embeddings) => Some(&EMBEDDING_ERRORS),
+        ("openai", Operation::Chat) => Some(&CHAT_ERRORS),
+        _ => None,
     }
 }
 
@@ -111,8 +101,12 @@ pub(super) fn attributes(call: &LlmCall) -> Vec<KeyValue> {
         KeyValue::new("gen_ai.operation.name", operation(call.operation)),
         KeyValue::new("stream", call.streamed),
     ];
-    let model = call.response.model.clone().or_else(|| call.request.model.clone());
-    out.extend(model.map(|model| KeyValue::new("gen_ai.response.model", model)));
+    let asked = call.request.model.clone();
+    // A service that hosts models of many makers has names of its own for them.
+    let hosted = call.request.base_model.as_deref();
+    let answered = hosted.or(answered_model(call)).or(asked.as_deref()).map(str::to_owned);
+    out.extend(asked.map(|model| KeyValue::new("gen_ai.request.model", model)));
+    out.extend(answered.map(|model| KeyValue::new("gen_ai.response.model", model)));
     let host = url::Url::parse(&call.api_base).ok().and_then(|base| base.host_str().map(str::to_owned));
     out.extend(host.map(|host| KeyValue::new("server.address", host)));
     out
