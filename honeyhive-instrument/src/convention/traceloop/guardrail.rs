@@ -80,8 +80,10 @@ instruments! {
     WORDS = Counter "gen_ai.bedrock.guardrail.words", "", &[], "GenAI guardrail words filter protection";
 }
 
-/// What is counted: where it stands in an assessment, which field names it, and by what attribute.
-const FOUND: &[(&Instrument, &str, &[(&str, &str)])] = &[
+/// What is counted: by what, where it stands in an assessment, and which of its fields are which attributes.
+type Counted = (&'static Instrument, &'static str, &'static [(&'static str, &'static str)]);
+
+const FOUND: &[Counted] = &[
     (&SENSITIVE, "/sensitiveInformationPolicy/piiEntities", &[("type", "gen_ai.guardrail.pii")]),
     (&SENSITIVE, "/sensitiveInformationPolicy/regexes", &[("name", "gen_ai.guardrail.pattern")]),
     (&TOPICS, "/topicPolicy/topics", &[("name", "gen_ai.guardrail.topic")]),
