@@ -1,7 +1,7 @@
 //! Of the metrics.
 
 use super::Deviation;
-use crate::{case::Case, compare::Difference};
+use crate::compare::Difference;
 
 pub(super) const DEVIATIONS: &[Deviation] = &[
     Deviation {
