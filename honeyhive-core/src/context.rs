@@ -54,6 +54,12 @@ impl Scope {
     }
 }
 
+/// Returns a context whose code belongs to a tracer, in the session of it that is in scope.
+pub fn belonging_to(context: &Context, tracer: &HoneyHiveTracer) -> Context {
+    let session = tracer.session_in(context);
+    context.with_value(Scope::of(tracer, session, context.get::<Scope>()))
+}
+
 /// Returns the session in `context` of the tracer that feeds `queue`: one that was entered, else the one
 /// that came with a request, if that is trusted. None means the tracer's own.
 pub(crate) fn session_in(context: &Context, queue: &Arc<Queue>, trust_inbound: bool) -> Option<SessionTag> {

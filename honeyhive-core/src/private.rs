@@ -13,6 +13,7 @@ pub use std::result::Result::{Err, Ok};
 
 pub use self::capture::{Captured, Name, config, feedback, inputs, metadata, metrics, outputs, user_properties};
 pub use self::probe::{ErrorText, Probe};
+pub use crate::context::belonging_to;
 pub use crate::tracer::pipeline::Pipeline;
 pub use crate::{Bucket, Enricher, EventType, SessionEnricher, Span, Value, Visibility};
 

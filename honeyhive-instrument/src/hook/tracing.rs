@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, fmt};
 
-use honeyhive_core::{Bucket, current_tracer};
+use honeyhive_core::{Bucket, HoneyHiveTracer, current_tracer, private::belonging_to};
 use opentelemetry::{
     Context, ContextGuard, Key, KeyValue, Value,
     trace::{SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
@@ -43,23 +43,43 @@ const MODEL_CALLS: [&str; 4] = ["chat", "generate_content", "text_completion", "
 /// `otel.name`, `otel.kind`, `otel.status_code` and `otel.status_description` mean what they mean to
 /// tracing-opentelemetry; `event_type` is the type of the event, and fields that begin with `inputs.`,
 /// `outputs.`, `metadata.`, `metrics.`, `feedback.`, `config.` or `user_properties.` go to that part of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TracingLayer {
     all: bool,
+    tracer: Option<HoneyHiveTracer>,
 }
 
 impl TracingLayer {
     /// Takes spans about models and MCP only.
     pub fn model_calls() -> Self {
-        Self { all: false }
+        Self { all: false, tracer: None }
     }
 
     /// Takes all spans that reach it; a filter of `tracing-subscriber` says which do.
     pub fn all() -> Self {
-        Self { all: true }
+        Self { all: true, tracer: None }
     }
 
-    fn takes(self, metadata: &Metadata<'_>) -> bool {
+    /// Gives the spans to this tracer, and with them the code inside; without, they are the current tracer's.
+    ///
+    /// ```
+    /// use honeyhive_instrument::hook::TracingLayer;
+    /// use tracing_subscriber::layer::SubscriberExt;
+    ///
+    /// let recorder = honeyhive_core::testing::Recorder::new();
+    /// let layer = TracingLayer::all().tracer(&recorder.tracer());
+    /// tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    ///     tracing::info_span!("answer", event_type = "chain").in_scope(|| {});
+    /// });
+    /// assert_eq!(recorder.tree(), "chain answer\n");
+    /// ```
+    #[must_use]
+    pub fn tracer(mut self, tracer: &HoneyHiveTracer) -> Self {
+        self.tracer = Some(tracer.clone());
+        self
+    }
+
+    fn takes(&self, metadata: &Metadata<'_>) -> bool {
         let speaks_of = |start: &&str| metadata.fields().iter().any(|field| field.name().starts_with(start));
         metadata.is_span() && (self.all || OURS.iter().any(speaks_of))
     }
@@ -81,10 +101,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TracingLayer {
         // What encloses it here may be nearer than what encloses it in `tracing`.
         let current = Context::current();
         let parent = above.filter(|above| !current.has_active_span() || is_entered(above, &current)).unwrap_or(current);
-        let tracer = match current_tracer() {
+        let tracer = match self.tracer.clone().or_else(current_tracer) {
             Some(tracer) if !context::is_suppressed(&parent) => tracer,
             _ => return,
         };
+        let parent = if self.tracer.is_some() { belonging_to(&parent, &tracer) } else { parent };
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         if fields.is_model_call() && context::is_silent(&parent) {

@@ -127,3 +127,20 @@ async fn without_a_tracer_nothing_happens() {
     let span = info_span!("chat", gen_ai.operation.name = "chat");
     span.in_scope(|| {});
 }
+
+#[test]
+fn a_layer_that_is_bound_gives_what_is_inside_to_its_tracer() {
+    let (bound, current) = (Recorder::new(), Recorder::new());
+    let (of_layer, other) = (bound.tracer(), current.tracer());
+    let session = of_layer.new_session("request");
+    let subscriber = tracing_subscriber::registry().with(TracingLayer::all().tracer(&of_layer));
+    tracing::subscriber::with_default(subscriber, || {
+        let _outer = other.start_span("outer").enter();
+        session.in_scope(|| {
+            info_span!("layer's").in_scope(|| honeyhive_core::current_tracer().unwrap().start_span("inside").end());
+        });
+    });
+    assert_eq!((bound.tree().as_str(), current.tree().as_str()), ("tool layer's\n  tool inside\n", "tool outer\n"));
+    assert!(bound.spans().iter().all(|span| span.attribute("honeyhive.session_id") == Some(json!(session.id()))));
+    assert_eq!(bound.spans()[0].trace_id(), current.spans()[0].trace_id());
+}
