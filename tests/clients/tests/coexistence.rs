@@ -59,7 +59,8 @@ fn beside_a_provider_that_somebody_else_made_global() {
     // tracing-opentelemetry on their provider, `#[trace]` on the tracer that listens to it: one whole here, and
     // there without what is ours.
     set_default_tracer(&listening);
-    (attached.clear(), recorder.clear());
+    attached.clear();
+    recorder.clear();
     let layer = || tracing_opentelemetry::layer().with_tracer(provider.tracer("app"));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer()), instrumented);
     expect![[r#"
@@ -74,7 +75,8 @@ fn beside_a_provider_that_somebody_else_made_global() {
     // Both layers in one subscriber: each way has each span once. They are two traces, since each layer begins its
     // own; a program that wants one shares the provider, as above.
     set_default_tracer(&tracer);
-    (attached.clear(), recorder.clear());
+    attached.clear();
+    recorder.clear();
     let both = tracing_subscriber::registry().with(layer()).with(TracingLayer::all().tracer(&tracer));
     tracing::subscriber::with_default(both, instrumented);
     expect![[r#"
