@@ -79,6 +79,11 @@ impl SessionStart {
             metadata,
         }
     }
+
+    /// Says where the session comes from, if not from where the tracer's do.
+    pub(crate) fn from(self, source: &str) -> Self {
+        Self { source: source.to_owned(), ..self }
+    }
 }
 
 /// Changes to one event, by bucket. The endpoint takes neither inputs nor errors, so inputs are

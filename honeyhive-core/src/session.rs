@@ -78,21 +78,15 @@ pub struct Session {
 
 impl Session {
     /// Starts a session and tells the backend in the background.
-    pub(crate) fn start(
-        tracer: &HoneyHiveTracer,
-        id: Uuid,
-        name: &str,
-        inputs: Option<Value>,
-        metadata: Option<serde_json::Value>,
-    ) -> Self {
+    pub(crate) fn start(tracer: &HoneyHiveTracer, id: Uuid, name: &str, inputs: Option<Value>) -> Self {
         let session = Self::of(tracer, SessionTag::new(id, Some(name)));
-        session.tell(inputs, metadata);
+        session.tell(inputs);
         session
     }
 
     /// Tells the backend in the background.
-    pub(crate) fn tell(&self, inputs: Option<Value>, metadata: Option<serde_json::Value>) {
-        self.tracer.call(Call::SessionStart(SessionStart::new(self.tracer.config(), &self.tag, inputs, metadata)));
+    pub(crate) fn tell(&self, inputs: Option<Value>) {
+        self.tracer.call(Call::SessionStart(SessionStart::new(self.tracer.config(), &self.tag, inputs, None)));
     }
 
     pub(crate) fn of(tracer: &HoneyHiveTracer, tag: SessionTag) -> Self {

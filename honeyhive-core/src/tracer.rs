@@ -208,12 +208,12 @@ impl HoneyHiveTracer {
 
     /// Starts a session of its own, for one request or conversation.
     pub fn new_session(&self, name: &str) -> Session {
-        Session::start(self, session::new_id(), name, None, None)
+        Session::start(self, session::new_id(), name, None)
     }
 
     /// Starts a session with inputs, which appear on the session event.
     pub fn new_session_with(&self, name: &str, inputs: impl serde::Serialize) -> Session {
-        Session::start(self, session::new_id(), name, Some(Value::capture(&inputs)), None)
+        Session::start(self, session::new_id(), name, Some(Value::capture(&inputs)))
     }
 
     /// Takes up a session that began elsewhere.

@@ -101,7 +101,7 @@ impl<'a> Evaluation<'a> {
         function: impl AsyncFn(Json) -> Result<T, E>,
     ) -> EvaluationReport {
         let run_id = Uuid::new_v4().to_string();
-        self.announce(tracer, &run_id);
+        self.announce(tracer, &run_id, name_of(&function));
         let bar = Progress::new(self.dataset.cases().len());
         let one = async |case| {
             let report = self.case(tracer, &run_id, case, &function).await;
@@ -177,7 +177,7 @@ impl<'a> Evaluation<'a> {
         report.outputs = Some(value);
     }
 
-    fn announce(&self, tracer: &HoneyHiveTracer, run_id: &str) {
+    fn announce(&self, tracer: &HoneyHiveTracer, run_id: &str, function: &str) {
         let evaluators: Vec<_> = self.judges.iter().map(|(name, _)| name).collect();
         let points: Vec<_> = self.dataset.cases().iter().map(|case| &case.id).collect();
         calls::create(
@@ -190,7 +190,12 @@ impl<'a> Evaluation<'a> {
                 "metadata": self.metadata(),
                 "event_ids": [],
                 "datapoint_ids": points,
-                "configuration": { "evaluators": evaluators, "max_workers": self.concurrency, "aggregate_function": "average" },
+                "configuration": {
+                    "function": function,
+                    "evaluators": evaluators,
+                    "max_workers": self.concurrency,
+                    "aggregate_function": "average",
+                },
             }),
         );
     }
@@ -227,6 +232,12 @@ impl<'a> Evaluation<'a> {
         );
         let _ = tracer.flush_async(SETTLE).await;
     }
+}
+
+/// Names a function by its path; a closure by that of the function which it is written in.
+fn name_of<F>(_: &F) -> &'static str {
+    let name = std::any::type_name::<F>();
+    name.split("::{{").next().unwrap_or(name)
 }
 
 /// Turns a panic of the function into an error, and its result into JSON.

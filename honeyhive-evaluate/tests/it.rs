@@ -116,7 +116,8 @@ async fn honeyhive_is_told_of_the_run_in_the_order_of_its_python_sdk() {
     };
     let session = of(&report.cases[0]);
     assert_eq!((&session["session_name"], &session["inputs"]), (&json!("capitals"), &json!({ "country": "France" })));
-    assert_eq!(session["metadata"]["run_id"], json!(report.run_id));
+    assert_eq!((&session["metadata"]["run_id"], &session["source"]), (&json!(report.run_id), &json!("evaluation")));
+    assert_eq!(bodies[0]["configuration"]["function"], "it::capital");
     let update =
         received.updates().iter().find(|update| update["event_id"] == json!(report.cases[0].session_id)).unwrap();
     assert_eq!(

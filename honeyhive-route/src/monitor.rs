@@ -243,7 +243,9 @@ impl TrackedRequest {
     pub fn fail<E: fmt::Display + ?Sized>(mut self, error: &E) {
         self.span.set_attribute("monitor.error", error.to_string());
         self.span.record_error(error);
-        self.end(Some(std::any::type_name::<E>()));
+        let class = std::any::type_name::<E>();
+        // Of a boxed error the type says nothing.
+        self.end(Some(if class.contains("dyn ") { "error" } else { class }));
     }
 
     fn end(&mut self, error: Option<&str>) {
@@ -399,7 +401,7 @@ impl fmt::Display for MonitorReport {
         let widest = self.models.iter().map(|it| it.provider.len() + it.model.len() + 1).max().unwrap_or(0).max(14);
         writeln!(
             f,
-            "{:<widest$}  requests  success  avg ms  p50 ms  p95 ms  p99 ms  tokens in/out      cost",
+            "{:<widest$}  requests  success  avg ms  min ms  p50 ms  p95 ms  p99 ms  max ms  tokens in/out      cost",
             "provider/model"
         )?;
         for it in &self.models {
@@ -407,13 +409,15 @@ impl fmt::Display for MonitorReport {
             let tokens = format!("{}/{}", it.input_tokens, it.output_tokens);
             writeln!(
                 f,
-                "{name:<widest$}  {:>8}  {:>6.1}%  {:>6.0}  {:>6.0}  {:>6.0}  {:>6.0}  {tokens:>13}  {:>8}",
+                "{name:<widest$}  {:>8}  {:>6.1}%  {:>6.0}  {:>6.0}  {:>6.0}  {:>6.0}  {:>6.0}  {:>6.0}  {tokens:>13}  {:>8}",
                 it.requests,
                 it.success_rate * 100.0,
                 it.avg_ms,
+                it.min_ms,
                 it.p50_ms,
                 it.p95_ms,
                 it.p99_ms,
+                it.max_ms,
                 format!("${:.4}", it.cost_usd),
             )?;
             for (class, count) in &it.errors {

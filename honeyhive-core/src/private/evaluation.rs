@@ -7,13 +7,16 @@ use serde_json::Value as Json;
 
 use crate::{
     HoneyHiveTracer, RequestError, Session, Value,
-    api::{Call, RUNS},
+    api::{Call, RUNS, SessionStart},
     export::ask::{Desk, Question},
-    session,
+    session::{self, SessionTag},
 };
 
 /// Most datapoints that are asked for at once: they are in the URL.
 const POINTS_AT_ONCE: usize = 100;
+
+/// What the sessions of a run come from.
+const SOURCE: &str = "evaluation";
 
 /// Tells of a run.
 pub fn create(tracer: &HoneyHiveTracer, body: Json) {
@@ -59,7 +62,11 @@ async fn get(desk: &Desk, path: &str, query: &[(&'static str, &str)]) -> Result<
     desk.ask(&Question { method: "GET", path, query, body: None }).await
 }
 
-/// Starts a session with inputs and metadata.
+/// Starts the session of a case with inputs and metadata.
 pub fn session(tracer: &HoneyHiveTracer, name: &str, inputs: impl Serialize, metadata: &Json) -> Session {
-    Session::start(tracer, session::new_id(), name, Some(Value::capture(&inputs)), Some(metadata.clone()))
+    let session = Session::of(tracer, SessionTag::new(session::new_id(), Some(name)));
+    let (inputs, metadata) = (Some(Value::capture(&inputs)), Some(metadata.clone()));
+    let start = SessionStart::new(tracer.config(), session.tag(), inputs, metadata);
+    tracer.call(Call::SessionStart(start.from(SOURCE)));
+    session
 }

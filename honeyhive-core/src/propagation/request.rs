@@ -108,7 +108,7 @@ impl RequestLayer {
         let span = builder.start();
         // A session without a span would be empty.
         if let Some(session) = session.as_ref().filter(|_| is_new && span.is_live()) {
-            session.tell(None, None);
+            session.tell(None);
         }
         if span.is_off() {
             let context = inbound.in_scope(|| session.map_or_else(|| inbound.context().clone(), |it| it.context()));
