@@ -40,7 +40,7 @@ fn write(call: &LlmCall) {
     for convention in CONVENTIONS {
         convention.head(call);
         convention.write(call, &mut Sink::default());
-        convention.verdict(call);
+        convention.status(call);
     }
 }
 
@@ -49,7 +49,7 @@ pub fn write_step(step: &Step) {
     for convention in CONVENTIONS {
         convention.step_head(step);
         convention.write_step(step, &mut Sink::default());
-        convention.step_verdict(step);
+        convention.step_status(step);
     }
 }
 

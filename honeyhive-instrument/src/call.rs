@@ -13,7 +13,6 @@ use opentelemetry::{
 
 use crate::{
     context::{self, CallContext},
-    convention::Verdict,
     model::{CallError, Ending, LlmCall},
     redact,
     registry::{self, Active},
@@ -149,7 +148,7 @@ impl CallSpan {
             span.set_attribute(KeyValue::new(COST, cost.total));
             span.set_attribute(KeyValue::new(COST_SOURCE, cost.source.clone()));
         }
-        write_outcome(&span, self.call.api, self.call.error(), self.active.convention.verdict(&self.call));
+        write_outcome(&span, self.call.api, self.call.error(), self.active.convention.status(&self.call));
     }
 }
 
@@ -160,7 +159,7 @@ impl Drop for CallSpan {
 }
 
 /// Writes how a call or a step ended: the error as an event, and the status.
-pub(crate) fn write_outcome(span: &SpanRef<'_>, api: &str, error: Option<&CallError>, verdict: Verdict) {
+pub(crate) fn write_outcome(span: &SpanRef<'_>, api: &str, error: Option<&CallError>, status: Status) {
     if let Some(error) = error {
         let attributes = vec![
             KeyValue::new("exception.type", format!("{api}.{}", error.kind)),
@@ -168,11 +167,7 @@ pub(crate) fn write_outcome(span: &SpanRef<'_>, api: &str, error: Option<&CallEr
         ];
         span.add_event("exception", attributes);
     }
-    match verdict {
-        Verdict::Unset => {}
-        Verdict::Ok => span.set_status(Status::Ok),
-        Verdict::Error(why) => span.set_status(Status::error(why)),
-    }
+    span.set_status(status);
 }
 
 /// A mistake of ours in reading or writing must not reach the caller.

@@ -30,7 +30,7 @@ pub struct PromptTemplate {
 ///
 /// # async fn ask() {}
 /// # async fn example() {
-/// CallContext::new().session("s-1").user("ada").tag("beta").instrument(ask()).await;
+/// CallContext::new().session("s-1").user("ada").tag("beta").scope(ask()).await;
 /// # }
 /// ```
 ///
@@ -90,13 +90,26 @@ impl CallContext {
     }
 
     /// Sets it for the calls of this thread until the guard is dropped. Not to be held across an `.await`;
-    /// for futures there is [`instrument`](Self::instrument).
+    /// for futures there is [`scope`](Self::scope).
     pub fn enter(self) -> ContextGuard {
         Context::current_with_value(self).attach()
     }
 
+    /// Sets it for the calls of a closure.
+    ///
+    /// ```
+    /// use honeyhive_instrument::CallContext;
+    ///
+    /// let answer = CallContext::new().user("ada").in_scope(|| "whoever is asked here, it is for Ada");
+    /// # let _ = answer;
+    /// ```
+    pub fn in_scope<R>(self, work: impl FnOnce() -> R) -> R {
+        let _guard = self.enter();
+        work()
+    }
+
     /// Sets it for the calls of a future.
-    pub fn instrument<F: Future>(self, future: F) -> WithContext<F> {
+    pub fn scope<F: Future>(self, future: F) -> WithContext<F> {
         future.with_context(Context::current_with_value(self))
     }
 }

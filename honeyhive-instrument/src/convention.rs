@@ -11,7 +11,10 @@ mod traceloop_legacy;
 
 use std::{fmt::Debug, time::Duration};
 
-use opentelemetry::{Key, KeyValue, Value as OtelValue, trace::SpanKind};
+use opentelemetry::{
+    Key, KeyValue, Value as OtelValue,
+    trace::{SpanKind, Status},
+};
 use serde_json::{Number, Value as Json};
 
 pub use self::openinference::OpenInference;
@@ -22,17 +25,6 @@ use crate::{
     metrics::Measure,
     model::{LlmCall, Step},
 };
-
-/// Verdict of a convention on a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Says nothing.
-    Unset,
-    /// Says that it worked.
-    Ok,
-    /// Says that it failed, and why.
-    Error(String),
-}
 
 /// Writes calls in one vocabulary.
 pub trait Convention: Debug + Send + Sync {
@@ -52,7 +44,7 @@ pub trait Convention: Debug + Send + Sync {
     fn write(&self, call: &LlmCall, sink: &mut Sink);
 
     /// Returns the status.
-    fn verdict(&self, call: &LlmCall) -> Verdict;
+    fn status(&self, call: &LlmCall) -> Status;
 
     /// Returns what there is to measure of a call that has ended. By default nothing.
     fn measures(&self, call: &LlmCall) -> Vec<Measure> {
@@ -85,7 +77,7 @@ pub trait Convention: Debug + Send + Sync {
     fn write_step(&self, step: &Step, sink: &mut Sink);
 
     /// Returns the status of a step.
-    fn step_verdict(&self, step: &Step) -> Verdict;
+    fn step_status(&self, step: &Step) -> Status;
 
     /// Returns the name of the event that marks the piece of a stream with this number, from 0.
     fn piece_event(&self, call: &LlmCall, number: usize) -> Option<&'static str>;

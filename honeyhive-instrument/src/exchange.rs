@@ -8,7 +8,7 @@ use opentelemetry::Context;
 use crate::{
     call::{CallSpan, contained},
     model::{CallError, Ending, LlmCall},
-    provider::{self, Provider, RequestHead, Step},
+    provider::{self, Progress, Provider, RequestHead},
     registry,
     wire::{Decoder, Frame, Framing},
 };
@@ -138,10 +138,10 @@ impl Exchange {
     fn frames(&mut self, frames: &[Frame]) {
         for frame in frames {
             let step = contained(|| self.provider.frame(frame, self.span.call()));
-            match step.unwrap_or(Step::Other) {
-                Step::Piece => self.span.piece(),
-                Step::Other => {}
-                Step::Last => return self.settle(),
+            match step.unwrap_or(Progress::Other) {
+                Progress::Piece => self.span.piece(),
+                Progress::Other => {}
+                Progress::Last => return self.settle(),
             }
         }
     }

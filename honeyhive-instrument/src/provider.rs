@@ -70,7 +70,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// What a frame of a stream was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Progress {
     /// A piece of the answer.
     Piece,
     /// Something beside it.
@@ -108,7 +108,7 @@ pub trait Provider: Debug + Send + Sync {
     fn reply(&self, body: &[u8], call: &mut LlmCall);
 
     /// Reads one frame of a stream.
-    fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step;
+    fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Progress;
 
     /// Reads what the frames of a stream add up to, at its end or where it broke off.
     fn finish(&self, call: &mut LlmCall);

@@ -91,7 +91,7 @@ impl StepSpan {
             Ending::Failed(error) => Some(error),
             _ => None,
         };
-        write_outcome(&span, step.api, error, self.active.convention.step_verdict(step));
+        write_outcome(&span, step.api, error, self.active.convention.step_status(step));
     }
 }
 

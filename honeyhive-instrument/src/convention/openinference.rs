@@ -7,11 +7,14 @@
 mod dialect;
 mod step;
 
-use opentelemetry::{Array, KeyValue, Value as OtelValue, trace::SpanKind};
+use opentelemetry::{
+    Array, KeyValue, Value as OtelValue,
+    trace::{SpanKind, Status},
+};
 use serde_json::{Map, Value as Json};
 
 use self::dialect::{Dialect, Finish, Model};
-use super::{Convention, Sink, Verdict};
+use super::{Convention, Sink};
 use crate::context::{CallContext, PromptTemplate};
 use crate::model::{Content, Embedding, Ending, LlmCall, Message, Operation, Output, Part, Request, Step, ToolCall};
 use crate::pricing::Cost;
@@ -99,12 +102,12 @@ impl Convention for OpenInference {
         }
     }
 
-    fn verdict(&self, call: &LlmCall) -> Verdict {
+    fn status(&self, call: &LlmCall) -> Status {
         match &call.ending {
-            Ending::Complete => Verdict::Ok,
-            Ending::Dropped => Verdict::Unset,
-            Ending::Failed(error) => Verdict::Error(format!("{}: {}", error.kind, error.message)),
-            Ending::Blocked(reason) => Verdict::Error(reason.clone()),
+            Ending::Complete => Status::Ok,
+            Ending::Dropped => Status::Unset,
+            Ending::Failed(error) => Status::error(format!("{}: {}", error.kind, error.message)),
+            Ending::Blocked(reason) => Status::error(reason.clone()),
         }
     }
 
@@ -122,8 +125,8 @@ impl Convention for OpenInference {
         step::write(step, sink);
     }
 
-    fn step_verdict(&self, step: &Step) -> Verdict {
-        step::verdict(step)
+    fn step_status(&self, step: &Step) -> Status {
+        step::status(step)
     }
 
     fn piece_event(&self, call: &LlmCall, number: usize) -> Option<&'static str> {

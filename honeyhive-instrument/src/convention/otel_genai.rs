@@ -8,12 +8,15 @@ mod step;
 
 use std::time::Duration;
 
-use opentelemetry::{Array, KeyValue, StringValue, Value as OtelValue, trace::SpanKind};
+use opentelemetry::{
+    Array, KeyValue, StringValue, Value as OtelValue,
+    trace::{SpanKind, Status},
+};
 use serde_json::{Value as Json, json};
 use url::Url;
 
 use super::{
-    Convention, Sink, Verdict,
+    Convention, Sink,
     parts::{content_parts, finish_reason, role, tool_calls, tool_result},
 };
 use crate::metrics::Measure;
@@ -70,11 +73,11 @@ impl Convention for OtelGenAi {
         }
     }
 
-    fn verdict(&self, call: &LlmCall) -> Verdict {
+    fn status(&self, call: &LlmCall) -> Status {
         match &call.ending {
-            Ending::Failed(error) => Verdict::Error(error.message.clone()),
-            Ending::Blocked(reason) => Verdict::Error(reason.clone()),
-            Ending::Complete | Ending::Dropped => Verdict::Unset,
+            Ending::Failed(error) => Status::error(error.message.clone()),
+            Ending::Blocked(reason) => Status::error(reason.clone()),
+            Ending::Complete | Ending::Dropped => Status::Unset,
         }
     }
 
@@ -102,8 +105,8 @@ impl Convention for OtelGenAi {
         step::write(step, sink);
     }
 
-    fn step_verdict(&self, step: &Step) -> Verdict {
-        step::verdict(step)
+    fn step_status(&self, step: &Step) -> Status {
+        step::status(step)
     }
 
     fn piece_event(&self, _: &LlmCall, _: usize) -> Option<&'static str> {

@@ -9,10 +9,13 @@ mod messages;
 mod metrics;
 mod step;
 
-use opentelemetry::{Array, KeyValue, StringValue, Value as OtelValue, trace::SpanKind};
+use opentelemetry::{
+    Array, KeyValue, StringValue, Value as OtelValue,
+    trace::{SpanKind, Status},
+};
 
 use self::dialect::{Dialect, LeftOut, Praise};
-use super::{Convention, Sink, Verdict, parts::finish_reason};
+use super::{Convention, Sink, parts::finish_reason};
 use serde_json::Value as Json;
 
 use crate::{
@@ -113,13 +116,13 @@ impl Convention for Traceloop {
         about(call, sink);
     }
 
-    fn verdict(&self, call: &LlmCall) -> Verdict {
+    fn status(&self, call: &LlmCall) -> Status {
         match (&call.ending, Dialect::of(call).praise) {
-            (Ending::Failed(error), _) => Verdict::Error(error.message.clone()),
-            (Ending::Blocked(reason), _) => Verdict::Error(reason.clone()),
-            (Ending::Complete, Praise::All) => Verdict::Ok,
-            (Ending::Complete, Praise::Streams) if call.streamed => Verdict::Ok,
-            (Ending::Complete | Ending::Dropped, _) => Verdict::Unset,
+            (Ending::Failed(error), _) => Status::error(error.message.clone()),
+            (Ending::Blocked(reason), _) => Status::error(reason.clone()),
+            (Ending::Complete, Praise::All) => Status::Ok,
+            (Ending::Complete, Praise::Streams) if call.streamed => Status::Ok,
+            (Ending::Complete | Ending::Dropped, _) => Status::Unset,
         }
     }
 
@@ -139,8 +142,8 @@ impl Convention for Traceloop {
         step::write(step, sink);
     }
 
-    fn step_verdict(&self, step: &Step) -> Verdict {
-        step::verdict(step)
+    fn step_status(&self, step: &Step) -> Status {
+        step::status(step)
     }
 
     fn piece_event(&self, call: &LlmCall, _: usize) -> Option<&'static str> {

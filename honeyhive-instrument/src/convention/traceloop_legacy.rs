@@ -3,10 +3,13 @@
 //!
 //! Source: `opentelemetry-semantic-conventions-ai` 0.4 and the instrumentors of that time.
 
-use opentelemetry::{KeyValue, trace::SpanKind};
+use opentelemetry::{
+    KeyValue,
+    trace::{SpanKind, Status},
+};
 use serde_json::Value as Json;
 
-use super::{Convention, Sink, Traceloop, Verdict};
+use super::{Convention, Sink, Traceloop};
 use crate::metrics::Measure;
 use crate::model::{Content, LlmCall, Message, Operation, Output, Part, Step, ToolCall};
 
@@ -52,8 +55,8 @@ impl Convention for TraceloopLegacy {
         output(call, sink);
     }
 
-    fn verdict(&self, call: &LlmCall) -> Verdict {
-        Traceloop.verdict(call)
+    fn status(&self, call: &LlmCall) -> Status {
+        Traceloop.status(call)
     }
 
     fn measures(&self, call: &LlmCall) -> Vec<Measure> {
@@ -72,8 +75,8 @@ impl Convention for TraceloopLegacy {
         Traceloop.write_step(step, sink);
     }
 
-    fn step_verdict(&self, step: &Step) -> Verdict {
-        Traceloop.step_verdict(step)
+    fn step_status(&self, step: &Step) -> Status {
+        Traceloop.step_status(step)
     }
 
     fn piece_event(&self, call: &LlmCall, number: usize) -> Option<&'static str> {

@@ -3,7 +3,7 @@
 mod completions;
 pub(super) mod messages;
 
-use super::{Provider, RequestHead, Step};
+use super::{Progress, Provider, RequestHead};
 use crate::{
     model::{CallError, LlmCall, Operation},
     wire::Frame,
@@ -61,11 +61,11 @@ impl Provider for Anthropic {
         }
     }
 
-    fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step {
+    fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Progress {
         match (serde_json::from_str(&frame.data), call.operation) {
             (Ok(json), Operation::TextCompletion) => completions::piece(&json, call),
             (Ok(json), _) => messages::event(&json, call),
-            (Err(_), _) => Step::Other,
+            (Err(_), _) => Progress::Other,
         }
     }
 

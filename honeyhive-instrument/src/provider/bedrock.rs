@@ -10,7 +10,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::HeaderMap;
 use serde_json::Value as Json;
 
-use super::{Provider, RequestHead, Step, header};
+use super::{Progress, Provider, RequestHead, header};
 use crate::{
     model::{CallError, Ending, LlmCall, Operation},
     wire::{Frame, Framing},
@@ -148,17 +148,17 @@ impl Provider for Bedrock {
         }
     }
 
-    fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step {
+    fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Progress {
         let event = frame.event.as_deref().unwrap_or_default();
-        let Ok(json) = serde_json::from_str::<Json>(&frame.data) else { return Step::Other };
+        let Ok(json) = serde_json::from_str::<Json>(&frame.data) else { return Progress::Other };
         if frame.is_error {
             call.ending = Ending::Failed(error(event, "EventStreamError", &json, call));
-            return Step::Last;
+            return Progress::Last;
         }
         match endpoint(call).map(|endpoint| endpoint.action) {
             Some(Action::Converse) => converse::event(event, &json, &mut call.response.json),
-            Some(Action::Invoke) => chunk(&json).map_or(Step::Other, |chunk| invoke::piece(&chunk, call)),
-            _ => Step::Other,
+            Some(Action::Invoke) => chunk(&json).map_or(Progress::Other, |chunk| invoke::piece(&chunk, call)),
+            _ => Progress::Other,
         }
     }
 

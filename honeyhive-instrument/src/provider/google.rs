@@ -7,7 +7,7 @@ mod interactions;
 
 use serde_json::Value as Json;
 
-use super::{Provider, RequestHead, Step};
+use super::{Progress, Provider, RequestHead};
 use crate::{
     model::{CallError, Ending, LlmCall, Operation, Response},
     wire::Frame,
@@ -121,21 +121,21 @@ impl Provider for Google {
         self.finish(call);
     }
 
-    fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step {
+    fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Progress {
         match serde_json::from_str::<Json>(&frame.data) {
             Ok(piece @ Json::Object(_)) if piece.get("error").is_some_and(|error| !error.is_null()) => {
                 let status = piece.pointer("/error/code").and_then(Json::as_u64).and_then(|code| code.try_into().ok());
                 call.ending = Ending::Failed(self.error(status.unwrap_or(500), frame.data.as_bytes(), call));
-                Step::Last
+                Progress::Last
             }
             Ok(event @ Json::Object(_)) if call.operation == Operation::Interaction => {
                 interactions::event(&event, &mut call.response)
             }
             Ok(piece @ Json::Object(_)) => {
                 generate::piece(&piece, &mut call.response);
-                Step::Piece
+                Progress::Piece
             }
-            _ => Step::Other,
+            _ => Progress::Other,
         }
     }
 

@@ -9,7 +9,7 @@ mod responses;
 
 use serde_json::Value as Json;
 
-use super::{Provider, RequestHead, Step, host};
+use super::{Progress, Provider, RequestHead, host};
 use crate::{
     model::{CallError, Ending, LlmCall, Operation, Request, Response},
     wire::Frame,
@@ -141,19 +141,19 @@ impl Provider for OpenAi {
         fail_if_it_says_so(call);
     }
 
-    fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Step {
+    fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Progress {
         match serde_json::from_str::<Json>(&frame.data) {
             Ok(event @ Json::Object(_)) if call.operation == Operation::Responses => responses::event(&event, call),
             Ok(Json::Object(chunk)) if chunk.get("error").is_some_and(|error| !error.is_null()) => {
                 call.ending = Ending::Failed(stream_error(&chunk["error"]));
-                Step::Last
+                Progress::Last
             }
             Ok(chunk @ Json::Object(_)) => {
                 chat::chunk(&chunk, call);
-                Step::Piece
+                Progress::Piece
             }
-            _ if frame.data == "[DONE]" => Step::Last,
-            _ => Step::Other,
+            _ if frame.data == "[DONE]" => Progress::Last,
+            _ => Progress::Other,
         }
     }
 

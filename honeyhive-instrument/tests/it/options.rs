@@ -200,11 +200,11 @@ async fn session_user_metadata_tags_and_template_come_from_the_context() {
             let instrumentor = $module::OpenAIInstrumentor::new();
             instrumentor.instrument(tracer.provider()).unwrap();
             around()
-                .instrument(async {
+                .scope(async {
                     CallContext::new()
                         .user("bob")
                         .tag("inner")
-                        .instrument(async { Fixture::of("openai/chat").exchange() })
+                        .scope(async { Fixture::of("openai/chat").exchange() })
                         .await
                 })
                 .await;

@@ -240,7 +240,7 @@ async fn a_run_that_is_not_read_to_its_end_ends_its_spans_once() {
 async fn the_session_around_a_run_counts() {
     let _turn = TURN.lock().await;
     let run = spans_of(Says("speaker", vec![event(Some("Yes."), false)]), usize::MAX);
-    let spans = CallContext::new().session("of the user").instrument(run).await;
+    let spans = CallContext::new().session("of the user").scope(run).await;
     for span in spans {
         assert_eq!(
             (span.attribute("session.id"), span.attribute("user.id")),

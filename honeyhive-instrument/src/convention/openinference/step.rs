@@ -1,9 +1,9 @@
 //! Steps in OpenInference: invocations, agents, tools, and requests of protocols.
 
-use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::{SpanKind, Status};
 use serde_json::Value as Json;
 
-use super::{JSON_MIME, REDACTED, SPAN_KIND, Sink, Verdict};
+use super::{JSON_MIME, REDACTED, SPAN_KIND, Sink};
 use crate::model::{Ending, Step, StepKind};
 
 pub(super) fn head(step: &Step) -> (String, SpanKind) {
@@ -79,11 +79,11 @@ fn value(sink: &mut Sink, (value, mime): (&'static str, &'static str), json: Opt
     }
 }
 
-pub(super) fn verdict(step: &Step) -> Verdict {
+pub(super) fn status(step: &Step) -> Status {
     match (step.failure(), &step.ending) {
-        (Some((kind, said)), Ending::Failed(_)) => Verdict::Error(format!("{kind}: {said}")),
-        (Some((_, said)), _) => Verdict::Error(said.to_owned()),
-        (None, Ending::Dropped) => Verdict::Unset,
-        (None, _) => Verdict::Ok,
+        (Some((kind, said)), Ending::Failed(_)) => Status::error(format!("{kind}: {said}")),
+        (Some((_, said)), _) => Status::error(said.to_owned()),
+        (None, Ending::Dropped) => Status::Unset,
+        (None, _) => Status::Ok,
     }
 }

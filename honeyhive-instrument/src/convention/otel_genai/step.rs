@@ -1,9 +1,9 @@
 //! Steps in the GenAI and MCP conventions of OpenTelemetry.
 //! Source: `docs/mcp.md` and `gen-ai-agent-spans.md` of `semantic-conventions-genai`.
 
-use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::{SpanKind, Status};
 
-use super::{Sink, Verdict};
+use super::Sink;
 use crate::model::{Side, Step, StepKind};
 
 pub(super) fn head(step: &Step) -> (String, SpanKind) {
@@ -54,6 +54,6 @@ pub(super) fn write(step: &Step, sink: &mut Sink) {
     }
 }
 
-pub(super) fn verdict(step: &Step) -> Verdict {
-    step.failure().map_or(Verdict::Unset, |(_, said)| Verdict::Error(said.to_owned()))
+pub(super) fn status(step: &Step) -> Status {
+    step.failure().map_or(Status::Unset, |(_, said)| Status::error(said.to_owned()))
 }

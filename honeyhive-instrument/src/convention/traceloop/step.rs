@@ -1,9 +1,9 @@
 //! Steps in Traceloop, as its MCP instrumentor and its decorators write them.
 
-use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::{SpanKind, Status};
 use serde_json::{Map, Value as Json};
 
-use super::{ERROR_TYPE, Sink, Verdict};
+use super::{ERROR_TYPE, Sink};
 use crate::model::{Ending, Side, Step, StepKind};
 
 pub(super) fn head(step: &Step) -> (String, SpanKind) {
@@ -59,10 +59,10 @@ fn server(step: &Step, sink: &mut Sink) {
     sink.json("mcp.response.value", step.output.as_ref());
 }
 
-pub(super) fn verdict(step: &Step) -> Verdict {
+pub(super) fn status(step: &Step) -> Status {
     match (step.failure(), &step.ending) {
-        (Some((_, said)), _) => Verdict::Error(said.to_owned()),
-        (None, Ending::Dropped) => Verdict::Unset,
-        (None, _) => Verdict::Ok,
+        (Some((_, said)), _) => Status::error(said.to_owned()),
+        (None, Ending::Dropped) => Status::Unset,
+        (None, _) => Status::Ok,
     }
 }

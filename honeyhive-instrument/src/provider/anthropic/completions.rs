@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::super::{
-    Step,
+    Progress,
     json::{append, merge, number, text, whole, without},
 };
 use crate::model::{Content, LlmCall, Message, Output, Request, Response};
@@ -30,9 +30,9 @@ pub(super) fn response(json: Json, response: &mut Response) {
 }
 
 /// Merges a piece of a stream.
-pub(super) fn piece(piece: &Json, call: &mut LlmCall) -> Step {
+pub(super) fn piece(piece: &Json, call: &mut LlmCall) -> Progress {
     if piece["type"] != "completion" {
-        return Step::Other;
+        return Progress::Other;
     }
     if let Some(whole) = whole(&mut call.response.json) {
         merge(whole, piece, |whole, key, value| match value {
@@ -40,5 +40,5 @@ pub(super) fn piece(piece: &Json, call: &mut LlmCall) -> Step {
             _ => false,
         });
     }
-    Step::Piece
+    Progress::Piece
 }

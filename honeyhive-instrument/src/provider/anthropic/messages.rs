@@ -4,7 +4,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::super::{
-    Step,
+    Progress,
     json::{append, content, count, filled, items, list, merge, number, object, only, present, text, without},
 };
 use crate::model::{CallError, Ending, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
@@ -97,22 +97,22 @@ fn usage(json: &Json) -> Usage {
 }
 
 /// Merges an event of a stream.
-pub(in crate::provider) fn event(event: &Json, call: &mut LlmCall) -> Step {
+pub(in crate::provider) fn event(event: &Json, call: &mut LlmCall) -> Progress {
     match (event["type"].as_str(), &mut call.response.json) {
         (Some("message_start"), _) => call.response.json = present(event, "message"),
         (Some("error"), _) => {
             let kind = "APIStatusError".into();
             call.ending = Ending::Failed(CallError { kind, message: event.to_string() });
-            return Step::Last;
+            return Progress::Last;
         }
-        (Some("message_stop"), _) => return Step::Last,
+        (Some("message_stop"), _) => return Progress::Last,
         (Some(kind), Some(Json::Object(whole))) => return merge_event(kind, event, whole),
         _ => {}
     }
-    Step::Other
+    Progress::Other
 }
 
-fn merge_event(kind: &str, event: &Json, whole: &mut Map<String, Json>) -> Step {
+fn merge_event(kind: &str, event: &Json, whole: &mut Map<String, Json>) -> Progress {
     match kind {
         "content_block_start" => {
             if let Some(block) = block_at(whole, event) {
@@ -123,7 +123,7 @@ fn merge_event(kind: &str, event: &Json, whole: &mut Map<String, Json>) -> Step 
             if let Some(Json::Object(block)) = block_at(whole, event) {
                 merge_delta(block, &event["delta"]);
             }
-            return Step::Piece;
+            return Progress::Piece;
         }
         "message_delta" => {
             merge(whole, &event["delta"], |_, _, _| false);
@@ -133,7 +133,7 @@ fn merge_event(kind: &str, event: &Json, whole: &mut Map<String, Json>) -> Step 
         }
         _ => {}
     }
-    Step::Other
+    Progress::Other
 }
 
 /// Most blocks of one answer, against an index that would fill the memory.

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::super::{
-    Step,
+    Progress,
     json::{append, count, items, list, merge, number, object, only, present, text, whole},
 };
 use crate::model::{Content, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
@@ -121,8 +121,8 @@ fn usage(json: &Json, headers: Usage) -> Usage {
 const MAX_BLOCKS: usize = 10_000;
 
 /// Merges an event of a stream.
-pub(super) fn event(name: &str, event: &Json, slot: &mut Option<Json>) -> Step {
-    let Some(answer) = whole(slot) else { return Step::Other };
+pub(super) fn event(name: &str, event: &Json, slot: &mut Option<Json>) -> Progress {
+    let Some(answer) = whole(slot) else { return Progress::Other };
     match name {
         "messageStart" => merge_role(answer, event),
         "contentBlockStart" => start_block(answer, event),
@@ -130,20 +130,20 @@ pub(super) fn event(name: &str, event: &Json, slot: &mut Option<Json>) -> Step {
             if let Some(block) = block_at(answer, event) {
                 merge_delta(block, &event["delta"]);
             }
-            return Step::Piece;
+            return Progress::Piece;
         }
         "contentBlockStop" => parse_input(answer, event),
         // Padding is not part of the answer.
         "messageStop" | "metadata" => merge(answer, event, |_, key, _| key == "p"),
         _ => {}
     }
-    Step::Other
+    Progress::Other
 }
 
 /// An event under its name, as Nova's stream has them; the padding stands beside it.
-pub(super) fn named_event(json: &Json, slot: &mut Option<Json>) -> Step {
+pub(super) fn named_event(json: &Json, slot: &mut Option<Json>) -> Progress {
     let steps = json.as_object().into_iter().flatten().map(|(name, inner)| event(name, inner, slot));
-    steps.fold(Step::Other, |step, next| if next == Step::Other { step } else { next })
+    steps.fold(Progress::Other, |step, next| if next == Progress::Other { step } else { next })
 }
 
 fn said(answer: &mut Map<String, Json>) -> Option<&mut Map<String, Json>> {

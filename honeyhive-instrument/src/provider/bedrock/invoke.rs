@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     super::{
-        Step,
+        Progress,
         anthropic::messages,
         json::{append, items, list, merge, number, text, whole, without},
         openai::chat,
@@ -228,19 +228,19 @@ fn vectors(json: Json, response: &mut Response) {
 }
 
 /// Merges a piece of a stream.
-pub(super) fn piece(piece: &Json, call: &mut LlmCall) -> Step {
+pub(super) fn piece(piece: &Json, call: &mut LlmCall) -> Progress {
     match form(call) {
         Form::Claude => messages::event(piece, call),
         Form::Nova => converse::named_event(piece, &mut call.response.json),
         Form::Chat => {
             chat::chunk(piece, call);
-            Step::Piece
+            Progress::Piece
         }
         Form::Prompt | Form::Embedding => {
             if let Some(answer) = whole(&mut call.response.json) {
                 merge_piece(answer, piece);
             }
-            Step::Piece
+            Progress::Piece
         }
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::super::{
-    Step,
+    Progress,
     json::{append, content, count, items, list, merge, number, object, only, present, text, whole},
 };
 use crate::model::{Content, LlmCall, Message, Output, Part, Response, Tool, ToolCall, Usage};
@@ -131,13 +131,13 @@ fn usage(json: &Json) -> Usage {
 const MAX_STEPS: usize = 10_000;
 
 /// Merges an event of a stream.
-pub(super) fn event(event: &Json, response: &mut Response) -> Step {
-    let Some(answer) = whole(&mut response.json) else { return Step::Other };
+pub(super) fn event(event: &Json, response: &mut Response) -> Progress {
+    let Some(answer) = whole(&mut response.json) else { return Progress::Other };
     match event["event_type"].as_str() {
         Some("interaction.created") => merge(answer, &event["interaction"], |_, _, _| false),
         Some("interaction.completed") => {
             merge(answer, &event["interaction"], |_, _, _| false);
-            return Step::Last;
+            return Progress::Last;
         }
         Some("step.start") => {
             if let Some(step) = step_at(answer, event) {
@@ -148,12 +148,12 @@ pub(super) fn event(event: &Json, response: &mut Response) -> Step {
             if let Some(step) = step_at(answer, event) {
                 merge_delta(step, &event["delta"]);
             }
-            return Step::Piece;
+            return Progress::Piece;
         }
         Some("step.stop") => parse_arguments(answer, event),
         _ => {}
     }
-    Step::Other
+    Progress::Other
 }
 
 fn step_at<'a>(answer: &'a mut Map<String, Json>, event: &Json) -> Option<&'a mut Map<String, Json>> {

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     super::{
-        Step,
+        Progress,
         json::{content, count, items, list, number, present, text, without},
     },
     chat,
@@ -144,12 +144,12 @@ pub(super) fn failure(json: &Json) -> Option<CallError> {
 }
 
 /// Reads an event of a stream.
-pub(super) fn event(event: &Json, call: &mut LlmCall) -> Step {
+pub(super) fn event(event: &Json, call: &mut LlmCall) -> Progress {
     match event["type"].as_str() {
         Some("response.created" | "response.in_progress") => call.response.json = present(event, "response"),
         Some("response.completed" | "response.incomplete" | "response.failed") => {
             call.response.json = present(event, "response");
-            return Step::Last;
+            return Progress::Last;
         }
         Some("response.output_item.done") => {
             let whole = call.response.json.as_mut().and_then(Json::as_object_mut);
@@ -160,9 +160,9 @@ pub(super) fn event(event: &Json, call: &mut LlmCall) -> Step {
         Some("error") => {
             let kind = text(event, "code").unwrap_or_else(|| "APIError".to_owned());
             call.ending = Ending::Failed(CallError { kind: kind.into(), message: event.to_string() });
-            return Step::Last;
+            return Progress::Last;
         }
         _ => {}
     }
-    Step::Piece
+    Progress::Piece
 }
