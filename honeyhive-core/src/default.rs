@@ -33,6 +33,13 @@ pub fn set_default_tracer(tracer: &HoneyHiveTracer) {
 }
 
 /// Returns the default tracer, if one was set.
+///
+/// ```
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// assert!(honeyhive_core::default_tracer().is_none());
+/// honeyhive_core::set_default_tracer(&tracer);
+/// assert!(honeyhive_core::default_tracer().is_some_and(|it| it.session().id() == tracer.session().id()));
+/// ```
 pub fn default_tracer() -> Option<HoneyHiveTracer> {
     DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone()
 }

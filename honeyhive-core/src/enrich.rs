@@ -27,6 +27,24 @@ use crate::{
 /// let _span = tracer.start_span("work").enter();
 /// Enricher::current().unwrap().put(Bucket::Metadata, "attempt", 2);
 /// ```
+///
+/// Several values at once, and an error that leaves the status as it is:
+///
+/// ```
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # let tracer = recorder.tracer();
+/// use honeyhive_core::{Bucket, Enricher, Value};
+///
+/// tracer.in_span("work", |_| {
+///     let mut span = Enricher::current().unwrap();
+///     span.put_all(Bucket::Config, Value::capture(&serde_json::json!({ "retries": 3, "password": "secret" })));
+///     span.error("answered from the cache");
+/// });
+/// let work = recorder.span("work").unwrap();
+/// assert_eq!(work.attribute("honeyhive_config.retries"), Some(3.into()));
+/// assert_eq!(work.attribute("honeyhive_config.password"), Some(honeyhive_core::MASK.into()));
+/// assert_eq!(work.status().0, "UNSET");
+/// ```
 #[derive(Debug)]
 pub struct Enricher {
     context: Context,
@@ -85,6 +103,22 @@ fn masked(key: &str, value: Value) -> Value {
 }
 
 /// Collects changes to the session that is current and sends them, in the background, when dropped.
+///
+/// ```
+/// # use honeyhive_core::{Bucket, HoneyHiveTracer, SessionEnricher, Value, testing::FakeBackend};
+/// # let backend = FakeBackend::start()?;
+/// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).build()?;
+/// tracer.in_span("work", |_| {
+///     let mut session = SessionEnricher::current().unwrap();
+///     session.put(Bucket::Feedback, "rating", 5);
+///     session.put_all(Bucket::UserProperties, Value::capture(&serde_json::json!({ "tier": "premium" })));
+/// });
+/// # assert!(tracer.flush(std::time::Duration::from_secs(5)).is_complete());
+/// # let received = backend.received();
+/// let update = &received.updates()[0];
+/// assert_eq!((&update["feedback"]["rating"], &update["user_properties"]["tier"]), (&5.into(), &"premium".into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct SessionEnricher {
     session: Session,

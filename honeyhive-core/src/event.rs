@@ -11,6 +11,7 @@ use crate::attr;
 /// use honeyhive_core::EventType;
 ///
 /// assert_eq!("model".parse(), Ok(EventType::Model));
+/// assert_eq!(EventType::Chain.as_str(), "chain");
 /// assert!("modle".parse::<EventType>().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +92,13 @@ impl fmt::Display for EventType {
 }
 
 /// A word that is no event type.
+///
+/// ```
+/// use honeyhive_core::{EventType, UnknownEventType};
+///
+/// let wrong: UnknownEventType = "modle".parse::<EventType>().unwrap_err();
+/// assert_eq!(wrong.to_string(), "unknown event type \"modle\": use model, tool, chain or session");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownEventType(String);
 

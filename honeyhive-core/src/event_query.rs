@@ -18,6 +18,23 @@ use crate::{
 const MAX_EVENTS: usize = 7_500;
 
 /// How a field is compared.
+///
+/// ```
+/// # use honeyhive_core::{EventQuery, HoneyHiveTracer, Operator, testing::FakeBackend};
+/// # use std::time::Duration;
+/// # let backend = FakeBackend::start()?;
+/// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).build()?;
+/// tracer.create_event("refund").error("timeout after 30 s").duration(Duration::from_secs(30)).send();
+/// tracer.create_event("refund").error("no such order").duration(Duration::from_secs(1)).send();
+/// # assert!(tracer.flush(Duration::from_secs(5)).is_complete());
+///
+/// let slow = EventQuery::new()
+///     .filter("event_name", Operator::Is, "refund")
+///     .filter("error", Operator::Contains, "timeout")
+///     .filter("duration", Operator::GreaterThan, 10_000);
+/// assert_eq!(tracer.export_events(&slow, Duration::from_secs(5))?.total(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operator {
@@ -98,6 +115,20 @@ impl EventQuery {
     }
 
     /// Asks for these fields only. Defaults to all.
+    ///
+    /// ```
+    /// # use honeyhive_core::{EventQuery, HoneyHiveTracer, testing::FakeBackend};
+    /// # use std::time::Duration;
+    /// # let backend = FakeBackend::start()?;
+    /// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).build()?;
+    /// let names = EventQuery::new().fields(["event_name"]);
+    /// tracer.export_events(&names, Duration::from_secs(5))?;
+    /// # let received = backend.received();
+    /// # let asked = received.requests().iter().find(|it| it.path() == "/v1/events/export").unwrap();
+    /// # let asked: serde_json::Value = serde_json::from_slice(asked.body())?;
+    /// assert_eq!(asked["projections"], serde_json::json!(["event_name"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fields<'a>(mut self, fields: impl IntoIterator<Item = &'a str>) -> Self {
         self.fields = fields.into_iter().map(str::to_owned).collect();
         self
@@ -128,6 +159,33 @@ impl EventQuery {
 }
 
 /// An event as HoneyHive has it: a span, a session, or one that was [created](HoneyHiveTracer::create_event).
+///
+/// ```
+/// # use honeyhive_core::{Bucket, EventQuery, EventType, HoneyHiveTracer, testing::FakeBackend};
+/// # use serde_json::json;
+/// # use std::time::Duration;
+/// # let backend = FakeBackend::start()?;
+/// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).build()?;
+/// let import = tracer.create_event("import").event_type(EventType::Chain).send();
+/// let id = tracer
+///     .create_event("file 7")
+///     .parent(&import)
+///     .put(Bucket::Inputs, json!({ "name": "facts.csv" }))
+///     .duration(Duration::from_secs(90))
+///     .error("not UTF-8")
+///     .send();
+/// # assert!(tracer.flush(Duration::from_secs(5)).is_complete());
+///
+/// let page = tracer.export_events(&EventQuery::new(), Duration::from_secs(5))?;
+/// let file = page.events().iter().find(|event| event.id() == Some(&id)).unwrap();
+/// assert_eq!((file.name(), file.event_type()), (Some("file 7"), Some("tool")));
+/// assert_eq!(file.parent_id(), Some(import.as_str()));
+/// assert_eq!(file.session_id(), Some(tracer.session().id()));
+/// assert_eq!((file.error(), file.duration()), (Some("not UTF-8"), Some(Duration::from_secs(90))));
+/// assert_eq!(file.get(Bucket::Inputs, "name"), Some(&json!("facts.csv")));
+/// assert_eq!(file.fields()["source"], "dev"); // what has no method
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event(Map<String, Json>);
 
@@ -183,6 +241,19 @@ impl Event {
 }
 
 /// A page of events.
+///
+/// ```
+/// # use honeyhive_core::{EventQuery, HoneyHiveTracer, testing::FakeBackend};
+/// # use std::time::Duration;
+/// # let backend = FakeBackend::start()?;
+/// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).build()?;
+/// # ["a", "b", "c"].map(|name| tracer.create_event(name).send());
+/// # assert!(tracer.flush(Duration::from_secs(5)).is_complete());
+/// let second = EventQuery::new().limit(2).page(2);
+/// let page = tracer.export_events(&second, Duration::from_secs(5))?;
+/// assert_eq!((page.total(), page.events().len()), (3, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventPage {
     events: Vec<Event>,

@@ -62,6 +62,35 @@ pub(crate) use self::spool::Bounds;
 pub(crate) const TRACES_PATH: &str = "/opentelemetry/v1/traces";
 
 /// What became of a batch.
+///
+/// ```
+/// use honeyhive_core::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent};
+/// use std::{future::ready, time::Duration};
+///
+/// /// Takes what it is asked the second time.
+/// #[derive(Debug)]
+/// struct Busy(bool);
+///
+/// impl Exporter for Busy {
+///     fn destination(&self) -> String {
+///         "a busy server".into()
+///     }
+///
+///     fn export<'a>(&'a mut self, _: &'a Batch) -> Exporting<'a> {
+///         let sent = match std::mem::replace(&mut self.0, false) {
+///             true => Sent::Retry { after: Some(Duration::from_millis(5)), reason: "busy".into() },
+///             false => Sent::Done,
+///         };
+///         Box::pin(ready(sent))
+///     }
+/// }
+///
+/// let tracer = HoneyHiveTracer::init().exporter(Busy(true)).build()?;
+/// tracer.in_span("work", |_| ());
+/// let report = tracer.flush(Duration::from_secs(5));
+/// assert_eq!((report.delivered(), report.requests()), (1, (2, 1)));
+/// # Ok::<(), honeyhive_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Sent {

@@ -55,6 +55,17 @@ fn build_leniently() -> Option<HoneyHiveTracer> {
 }
 
 /// Sends what is left when it is dropped. Made by [`init`].
+///
+/// ```no_run
+/// # fn work() {}
+/// let guard = honeyhive_core::init();
+/// if let Some(tracer) = guard.tracer() {
+///     println!("spans go to {}", tracer.destination());
+/// }
+/// work();
+/// let report = guard.shutdown(std::time::Duration::from_secs(5));
+/// std::process::exit(if report.is_complete() { 0 } else { 1 });
+/// ```
 #[derive(Debug)]
 #[must_use = "spans are flushed when the guard is dropped: bind it to a name, not to `_`"]
 pub struct Guard {

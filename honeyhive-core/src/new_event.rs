@@ -17,6 +17,29 @@ use crate::{
 };
 
 /// An event, to be [sent](Self::send). See [`HoneyHiveTracer::create_event`].
+///
+/// ```
+/// # use honeyhive_core::{Bucket, EventType, HoneyHiveTracer, testing::FakeBackend};
+/// # use serde_json::json;
+/// # use std::time::Duration;
+/// # let backend = FakeBackend::start()?;
+/// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).build()?;
+/// let session = tracer.new_session("import");
+/// let import = tracer.create_event("import").event_type(EventType::Chain).session(&session).send();
+/// tracer
+///     .create_event("file 7")
+///     .session(&session)
+///     .parent(&import)
+///     .put(Bucket::Inputs, json!({ "name": "facts.csv" }))
+///     .duration(Duration::from_secs(90))
+///     .error("not UTF-8")
+///     .send();
+/// # assert!(tracer.flush(Duration::from_secs(5)).is_complete());
+/// # let received = backend.received();
+/// # let file = received.event("file 7").unwrap();
+/// assert_eq!((&file["parent_id"], &file["error"]), (&json!(import), &json!("not UTF-8")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is created until `.send()`"]
 pub struct NewEvent<'a> {

@@ -192,6 +192,22 @@ pub fn extract(carrier: &impl Carrier) -> Inbound {
 /// honeyhive_core::propagation::extract(&headers).scope(serve()).await;
 /// # }
 /// ```
+///
+/// Where no future is served, and where the parent is told by hand:
+///
+/// ```
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # let tracer = recorder.tracer();
+/// # let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
+/// # let message = std::collections::HashMap::from([("traceparent".to_owned(), parent)]);
+/// let inbound = honeyhive_core::propagation::extract(&message);
+/// {
+///     let _inbound = inbound.enter();
+///     tracer.in_span("consume", |_| ());
+/// }
+/// tracer.span("acknowledge").parent(inbound.context()).start().end();
+/// assert!(recorder.spans().iter().all(|span| span.parent_span_id().as_deref() == Some("b7ad6b7169203331")));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Inbound(Context);
 

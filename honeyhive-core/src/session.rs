@@ -63,12 +63,15 @@ impl Eq for SessionTag {}
 /// Spans that start inside its scope belong to it.
 ///
 /// ```
-/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # let tracer = recorder.tracer();
 /// let session = tracer.new_session("support chat");
 /// session.in_scope(|| {
 ///     let _span = tracer.start_span("handle request").enter();
 /// });
 /// session.enrich(serde_json::json!({ "resolved": true }));
+/// let span = recorder.span("handle request").unwrap();
+/// assert_eq!(span.attribute("honeyhive.session_id").unwrap(), session.id());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Session {

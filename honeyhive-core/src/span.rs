@@ -95,18 +95,20 @@ impl SpanKind {
 /// Made by [`HoneyHiveTracer::span`].
 ///
 /// ```
-/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
-/// use honeyhive_core::EventType;
+/// # let recorder = honeyhive_core::testing::Recorder::new(); let tracer = recorder.tracer();
+/// use honeyhive_core::{EventType, SpanKind};
 /// use std::time::{Duration, SystemTime};
 ///
 /// let session = tracer.new_session("import");
-/// let span = tracer
-///     .span("parse")
-///     .event_type(EventType::Tool)
-///     .session(&session)
+/// let import = tracer.span("import").event_type(EventType::Chain).session(&session).start();
+/// let fetch = tracer
+///     .span("fetch")
+///     .parent(&import.context()) // `import` is not current
+///     .kind(SpanKind::Client)
 ///     .start_time(SystemTime::now() - Duration::from_secs(1))
 ///     .start();
-/// # span.end();
+/// # drop((fetch, import));
+/// assert_eq!(recorder.tree(), "chain import\n  tool fetch\n");
 /// ```
 #[derive(Debug)]
 #[must_use = "no span starts until `.start()`"]
@@ -155,6 +157,15 @@ impl SpanBuilder<'_> {
 
     /// Sets what is inside the span sees of it. Defaults to what the
     /// [tracer](crate::TracerBuilder::visibility) says.
+    ///
+    /// ```
+    /// # let recorder = honeyhive_core::testing::Recorder::new(); let tracer = recorder.tracer();
+    /// tracer.in_span("agent", |_| {
+    ///     let span = tracer.span("tokenize").visibility(honeyhive_core::Visibility::Hidden).start();
+    ///     span.in_scope(|| tracer.in_span("inside", |_| ()));
+    /// });
+    /// assert_eq!(recorder.tree(), "tool agent\n  tool tokenize\n  tool inside\n");
+    /// ```
     pub fn visibility(mut self, visibility: Visibility) -> Self {
         self.visibility = Some(visibility);
         self
@@ -179,11 +190,18 @@ impl SpanBuilder<'_> {
 /// struct and used from several threads.
 ///
 /// ```
-/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
-/// let span = tracer.start_span("monitor.openai");
-/// span.set_attribute("monitor.model", "gpt-4");
-/// span.set_status(honeyhive_core::Status::error("rate limited"));
+/// # let recorder = honeyhive_core::testing::Recorder::new(); let tracer = recorder.tracer();
+/// let span = tracer.start_span("look up");
+/// span.set_event_type(honeyhive_core::EventType::Tool);
+/// span.set_attribute("db.table", "facts");
+/// span.enrich(honeyhive_core::Bucket::Inputs, "query", "capital of France");
+/// span.add_event("cache missed");
+/// span.record_error("no such row");
+/// let ids = (span.trace_id().unwrap(), span.span_id().unwrap()); // for a line in a log
 /// span.end();
+/// let seen = recorder.span("look up").unwrap();
+/// assert_eq!((seen.trace_id(), seen.span_id()), ids);
+/// assert_eq!(seen.status(), ("ERROR", "no such row"));
 /// ```
 #[must_use = "the span ends when it is dropped"]
 pub struct Span {
@@ -196,6 +214,11 @@ impl Span {
     }
 
     /// Makes a span that records nothing.
+    ///
+    /// ```
+    /// let span = honeyhive_core::Span::off();
+    /// assert!(!span.is_recording() && span.trace_id().is_none());
+    /// ```
     pub const fn off() -> Self {
         Self { hold: Hold::Off }
     }
@@ -297,6 +320,7 @@ impl Span {
     /// let span = tracer.start_span("agent");
     /// let answer = span.scope(async { "Paris" }).await;
     /// span.set_attribute("answer.length", answer.len());
+    /// span.set_status(honeyhive_core::Status::Ok);
     /// # });
     /// # Ok::<(), std::io::Error>(())
     /// ```

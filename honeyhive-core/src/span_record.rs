@@ -22,6 +22,56 @@ use crate::{EventType, attr, record::is_local_root};
 /// assert_eq!(span.attribute("honeyhive_metrics.score"), Some(0.5.into()));
 /// assert_eq!((span.kind(), span.parent_span_id()), ("INTERNAL", None));
 /// ```
+///
+/// A model call, in whatever convention it was traced:
+///
+/// ```
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # let tracer = recorder.tracer();
+/// # let call = tracer.start_span("chat");
+/// # call.set_attribute("gen_ai.request.model", "gpt-4o");
+/// # call.set_attribute("gen_ai.provider.name", "openai");
+/// # call.set_attribute("gen_ai.usage.input_tokens", 12);
+/// # call.set_attribute("gen_ai.usage.output_tokens", 5);
+/// # call.enrich(honeyhive_core::Bucket::Metadata, "cost", 0.0004);
+/// # call.end();
+/// let call = recorder.span("chat").unwrap();
+/// assert_eq!(call.event_type(), honeyhive_core::EventType::Model);
+/// assert_eq!((call.provider().as_deref(), call.model().as_deref()), (Some("openai"), Some("gpt-4o")));
+/// assert_eq!((call.input_tokens(), call.output_tokens()), (Some(12), Some(5)));
+/// assert_eq!(call.cost_usd(), Some(0.0004));
+/// ```
+///
+/// A step that failed, and where it stands in its trace:
+///
+/// ```
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # let tracer = recorder.tracer();
+/// tracer.in_span("agent", |_| tracer.in_span("look up", |span| span.record_error("no such row")));
+/// let spans = recorder.spans();
+/// let [lookup, agent] = spans.as_slice() else { panic!("two spans") };
+///
+/// assert!(agent.is_local_root() && !lookup.is_local_root());
+/// assert_eq!(lookup.parent_span_id(), Some(agent.span_id()));
+/// assert_eq!(lookup.trace_id(), agent.trace_id());
+/// assert_eq!(lookup.end_time(), lookup.start_time() + lookup.duration());
+///
+/// assert_eq!(lookup.status(), ("ERROR", "no such row"));
+/// assert_eq!(lookup.error_type().as_deref(), Some("str"));
+/// assert_eq!(lookup.events()[0].0, "exception");
+/// ```
+///
+/// What was made by whom, and what was too much:
+///
+/// ```
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// let tracer = recorder.tracer_with(|builder| builder.max_attributes(16));
+/// tracer.in_span("wide", |span| (0..20).for_each(|at| span.set_attribute(format!("item.{at}"), at)));
+/// let span = recorder.span("wide").unwrap();
+/// assert_eq!((span.name(), span.scope().0), ("wide", "honeyhive"));
+/// assert!(span.attributes().iter().any(|(key, value)| key == "item.0" && *value == 0));
+/// assert!(span.dropped_attributes() >= 4);
+/// ```
 #[derive(Clone, Debug)]
 pub struct SpanRecord {
     pub(crate) data: SpanData,

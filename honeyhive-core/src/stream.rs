@@ -18,6 +18,20 @@ use crate::{
 
 pin_project_lite::pin_project! {
     /// A stream that carries a span. See [`Span::trace_stream`].
+    ///
+    /// ```
+    /// use futures::{StreamExt, executor::block_on, stream};
+    ///
+    /// # let recorder = honeyhive_core::testing::Recorder::new();
+    /// # let tracer = recorder.tracer();
+    /// let words = stream::iter(["Hello", ", ", "world"]);
+    /// let mut words = tracer.start_span("greet").trace_stream(words, |word| (*word).into());
+    /// block_on(words.next());
+    /// drop(words); // the reader has heard enough
+    /// let span = recorder.span("greet").unwrap();
+    /// assert_eq!(span.attribute("honeyhive_outputs.items"), Some(1.into()));
+    /// assert_eq!(span.attribute("honeyhive_metadata.cancelled"), Some(true.into()));
+    /// ```
     #[must_use = "streams do nothing unless polled"]
     pub struct TraceStream<S: Stream> {
         #[pin]

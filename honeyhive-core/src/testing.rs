@@ -41,6 +41,20 @@ use crate::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, SpanRecord, Trace
 /// tracer.in_span("work", |span| span.set_attribute("answer", 42));
 /// assert_eq!(recorder.span("work").unwrap().attribute("answer"), Some(42.into()));
 /// ```
+///
+/// From test to test, with settings:
+///
+/// ```
+/// use honeyhive_core::testing::Recorder;
+///
+/// let recorder = Recorder::new();
+/// let tracer = recorder.tracer_with(|builder| builder.source("staging"));
+/// tracer.in_span("agent", |_| drop(tracer.start_span("look up")));
+/// assert_eq!(recorder.tree(), "tool agent\n  tool look up\n");
+/// assert_eq!(recorder.spans()[0].attribute("honeyhive.source"), Some("staging".into()));
+/// recorder.clear();
+/// assert_eq!(recorder.tree(), "");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
     spans: Arc<Mutex<Vec<SpanRecord>>>,

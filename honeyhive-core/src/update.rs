@@ -10,6 +10,25 @@ use crate::{
 };
 
 /// Changes to one event, to be [sent](Self::send). See [`HoneyHiveTracer::update_event`].
+///
+/// ```
+/// # use honeyhive_core::{Bucket, HoneyHiveTracer, testing::FakeBackend};
+/// # use serde_json::json;
+/// # let backend = FakeBackend::start()?;
+/// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).build()?;
+/// let id = tracer.session().id().to_owned();
+/// tracer
+///     .update_event(&id)
+///     .put(Bucket::Metrics, json!({ "helpful": 0.9 }))
+///     .put(Bucket::Outputs, "refunded")
+///     .send();
+/// # assert!(tracer.flush(std::time::Duration::from_secs(5)).is_complete());
+/// # let received = backend.received();
+/// let update = &received.updates()[0];
+/// assert_eq!((&update["event_id"], &update["metrics"]["helpful"]), (&json!(id), &json!(0.9)));
+/// assert_eq!(update["outputs"]["result"], "refunded");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing changes until `.send()`"]
 pub struct EventUpdate<'a> {
@@ -56,6 +75,16 @@ impl HoneyHiveTracer {
 impl Span {
     /// Gives the event of this span an id of its own, a UUID, and returns it; `None` for a span that is off. Asking
     /// again gives another one, and the last counts.
+    ///
+    /// ```
+    /// # let recorder = honeyhive_core::testing::Recorder::new();
+    /// # let tracer = recorder.tracer();
+    /// let span = tracer.start_span("answer");
+    /// let id = span.event_id().unwrap();
+    /// span.end();
+    /// assert_eq!(recorder.span("answer").unwrap().attribute("honeyhive_event_id").unwrap(), id);
+    /// assert_eq!(honeyhive_core::Span::off().event_id(), None);
+    /// ```
     pub fn event_id(&self) -> Option<String> {
         let id = self.is_live().then(|| session::new_id().to_string())?;
         self.set_attribute(attr::EVENT_ID, id.clone());

@@ -4,6 +4,15 @@ use super::{Config, alternates};
 use crate::HoneyHiveTracer;
 
 /// A setting as it came out.
+///
+/// ```
+/// let tracer = honeyhive_core::HoneyHiveTracer::init().project("my-agent").disabled(true).build()?;
+/// let settings = tracer.settings();
+/// let find = |variable| settings.iter().find(|setting| setting.variables().contains(&variable)).unwrap();
+/// assert_eq!(find("HH_PROJECT").value(), "my-agent");
+/// assert_eq!(find("OTEL_SERVICE_NAME").variable(), "HH_SERVICE_NAME");
+/// # Ok::<(), honeyhive_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     variable: &'static str,

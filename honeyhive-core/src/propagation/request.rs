@@ -30,6 +30,36 @@ use crate::{
 /// # let _ = layer;
 /// ```
 ///
+/// Conversations that come with a header, and a tenant that goes on to other services:
+///
+/// ```
+/// # use {std::{future::{Ready, ready}, task::{self, Poll}}, tower_layer::Layer, tower_service::Service};
+/// # struct Hello;
+/// # impl Service<http::Request<()>> for Hello {
+/// #     type Response = http::Response<()>;
+/// #     type Error = std::convert::Infallible;
+/// #     type Future = Ready<Result<http::Response<()>, Self::Error>>;
+/// #     fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Self::Error>> { Poll::Ready(Ok(())) }
+/// #     fn call(&mut self, _: http::Request<()>) -> Self::Future { ready(Ok(http::Response::new(()))) }
+/// # }
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # let tracer = recorder.tracer();
+/// # honeyhive_core::set_default_tracer(&tracer);
+/// use honeyhive_core::propagation::RequestLayer;
+/// use http::HeaderName;
+///
+/// let layer = RequestLayer::new()
+///     .session_from_header(HeaderName::from_static("x-conversation"))
+///     .trust_baggage(["tenant"]);
+/// # let request = http::Request::get("/facts").header("x-conversation", "17");
+/// # let request = request.header("baggage", "tenant=acme,debug=1").body(())?;
+/// # futures::executor::block_on(layer.layer(Hello).call(request)).unwrap();
+/// let span = recorder.span("GET /facts").unwrap();
+/// assert_eq!(span.attribute("honeyhive.session_id").unwrap(), tracer.resume_session("17").id());
+/// assert_eq!((span.attribute("baggage.tenant"), span.attribute("baggage.debug")), (Some("acme".into()), None));
+/// # Ok::<(), http::Error>(())
+/// ```
+///
 /// Each request is a span `<METHOD> <path>` of kind `SERVER`, below the span whose `traceparent` came with it, with
 /// `http.request.method`, `url.path`, `http.response.status_code` and, where it is known, `http.route`. An answer
 /// from 500 on is an error. The span ends with the head of the answer; a body that is streamed goes on. Without a

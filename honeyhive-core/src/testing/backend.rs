@@ -24,6 +24,23 @@ use super::{LoopbackServer, Reply, Request};
 use crate::session;
 
 /// Everything that a fake server received so far.
+///
+/// ```
+/// # use honeyhive_core::{Bucket, HoneyHiveTracer, testing::FakeBackend};
+/// # let backend = FakeBackend::start()?;
+/// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).session_name("chat").build()?;
+/// tracer.in_span("work", |span| span.enrich(Bucket::Metrics, "score", 0.5));
+/// tracer.session().enrich(serde_json::json!({ "resolved": true }));
+/// assert!(tracer.flush(std::time::Duration::from_secs(5)).is_complete());
+///
+/// let received = backend.received();
+/// assert_eq!(received.sessions()[0]["session"]["session_name"], "chat");
+/// assert_eq!(received.updates()[0]["metadata"]["resolved"], true);
+/// assert_eq!((received.events().len(), received.undecodable()), (1, 0));
+/// assert_eq!(received.event("work").unwrap()["metrics"]["score"], 0.5);
+/// assert!(received.requests().iter().all(|it| it.header("authorization") == Some("Bearer test")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default, Clone)]
 pub struct Received {
     requests: Vec<Request>,
@@ -109,6 +126,18 @@ impl FakeBackend {
     }
 
     /// Answers the next OTLP request with `reply`; further calls queue up.
+    ///
+    /// ```
+    /// # use honeyhive_core::{HoneyHiveTracer, testing::{FakeBackend, Reply}};
+    /// # use std::time::Duration;
+    /// # let backend = FakeBackend::start()?;
+    /// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).build()?;
+    /// backend.then_answer(Reply::status(400));
+    /// tracer.in_span("work", |_| ());
+    /// let report = tracer.flush(Duration::from_secs(5));
+    /// assert_eq!((report.delivered(), report.dropped()), (0, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn then_answer(&self, reply: Reply) {
         lock(&self.state).script.push_back(reply);
     }

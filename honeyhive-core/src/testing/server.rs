@@ -21,6 +21,22 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, sync::oneshot};
 
 /// A request as it came over the socket.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use honeyhive_core::testing::{LoopbackServer, Reply};
+///
+/// let server = LoopbackServer::start(|request| {
+///     assert_eq!(request.header("authorization"), Some("Bearer secret"));
+///     let seen = format!("{} {}: {}", request.method(), request.path(), String::from_utf8_lossy(request.body()));
+///     Reply::json(200, seen)
+/// })?;
+/// # let client = reqwest::Client::builder().no_proxy().build()?;
+/// let request = client.post(format!("{}/v1/embed?dry=1", server.url())).bearer_auth("secret").body("Paris");
+/// assert_eq!(request.send().await?.text().await?, "POST /v1/embed?dry=1: Paris");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Request {
     method: String,
@@ -60,6 +76,25 @@ impl Request {
 /// let limited = Reply::status(429).header("retry-after", "1");
 /// let streamed = Reply::events(Duration::from_millis(5), ["data: {}\n\n", "data: [DONE]\n\n"]);
 /// # let _ = (limited, streamed);
+/// ```
+///
+/// An answer that is late and breaks off:
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use honeyhive_core::testing::{LoopbackServer, Reply};
+/// use std::time::Duration;
+///
+/// let server = LoopbackServer::start(|_| {
+///     let late = Reply::status(200).delay(Duration::from_millis(5));
+///     late.chunk(Duration::ZERO, "Par").chunk(Duration::from_millis(5), "i").then_break()
+/// })?;
+/// # let client = reqwest::Client::builder().no_proxy().build()?;
+/// let answer = client.get(server.url()).send().await?;
+/// assert_eq!(answer.status(), 200);
+/// assert!(answer.text().await.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]

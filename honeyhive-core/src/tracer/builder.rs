@@ -47,6 +47,50 @@ use crate::{
 /// # let _ = tracer;
 /// # Ok::<(), honeyhive_core::ConfigError>(())
 /// ```
+///
+/// Whose spans they are, and how they travel:
+///
+/// ```
+/// use honeyhive_core::{Compression, HoneyHiveTracer, Protocol, testing::FakeBackend};
+/// # let key = format!("hh_ingst_{}_{}", "x".repeat(24), "y".repeat(64));
+/// let backend = FakeBackend::start()?;
+/// let tracer = HoneyHiveTracer::init()
+///     .api_key("project-key")
+///     .ingestion_api_key(&key) // what spans go with
+///     .server_url(backend.url())
+///     .service_name("checkout")
+///     .session_inputs(serde_json::json!({ "files": 12 }))
+///     .protocol(Protocol::HttpJson)
+///     .compression(Compression::None)
+///     .build()?;
+/// tracer.in_span("work", |_| ());
+/// # assert!(tracer.flush(std::time::Duration::from_secs(5)).is_complete());
+/// assert_eq!(backend.received().sessions()[0]["session"]["inputs"]["files"], 12);
+/// assert!(backend.received().requests().iter().all(|it| it.header("content-type") == Some("application/json")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// What spans survive while the server is away:
+///
+/// ```
+/// # use {honeyhive_core::{Durability, HoneyHiveTracer, testing::{FakeBackend, Reply}}, std::time::Duration};
+/// # let (dir, backend) = (std::env::temp_dir().join("honeyhive-doctest-spool"), FakeBackend::start()?);
+/// backend.then_answer(Reply::status(503));
+/// let tracer = HoneyHiveTracer::init()
+///     .api_key("test")
+///     .server_url(backend.url())
+///     .durability(Durability::Spill)
+///     .spool_dir(dir)
+///     .spool_bytes(64 << 20)
+///     .spool_age(Duration::from_secs(24 * 3600))
+///     .spool_free_percent(5)
+///     .retry_waits(Duration::from_millis(10), Duration::from_secs(1))
+///     .build()?;
+/// tracer.in_span("work", |_| ());
+/// let report = tracer.flush(Duration::from_secs(5));
+/// assert_eq!((report.delivered(), report.requests()), (1, (2, 1)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 #[must_use = "nothing is traced until `.build()`"]
 pub struct TracerBuilder {
@@ -223,6 +267,13 @@ impl TracerBuilder {
 
     /// Sets the most spans that are open at a time; more are not recorded, and counted. Defaults to
     /// `HH_MAX_OPEN_SPANS`, else 100,000.
+    ///
+    /// ```
+    /// # let recorder = honeyhive_core::testing::Recorder::new();
+    /// let tracer = recorder.tracer_with(|builder| builder.max_open_spans(1));
+    /// tracer.in_span("one", |_| assert!(!tracer.start_span("one too many").is_recording()));
+    /// assert_eq!(tracer.stats().not_recorded(), 1);
+    /// ```
     pub fn max_open_spans(mut self, count: u64) -> Self {
         self.explicit.max_open_spans = Some(count);
         self
@@ -242,6 +293,16 @@ impl TracerBuilder {
     }
 
     /// Sends spans to `exporter` too. May be called again.
+    ///
+    /// ```
+    /// # use honeyhive_core::{HoneyHiveTracer, testing::Recorder}; let dir = std::env::temp_dir().join("hh-also");
+    /// let recorder = Recorder::new();
+    /// let tracer = HoneyHiveTracer::init().also(recorder.clone()).keep_local(true).local_dir(dir).build()?;
+    /// tracer.in_span("work", |_| ());
+    /// let report = tracer.flush(std::time::Duration::from_secs(5));
+    /// assert_eq!((report.delivered(), report.others()[0].delivered()), (1, 1));
+    /// # Ok::<(), honeyhive_core::ConfigError>(())
+    /// ```
     pub fn also(mut self, exporter: impl Exporter + 'static) -> Self {
         self.also.push(Destination::given(Box::new(exporter)));
         self

@@ -77,6 +77,17 @@ impl HoneyHiveTracer {
     /// Makes this tracer's provider the global one of OpenTelemetry, and W3C trace context the global
     /// propagator, for instrumentation that takes no provider.
     ///
+    /// ```
+    /// # let recorder = honeyhive_core::testing::Recorder::new();
+    /// # let tracer = recorder.tracer();
+    /// use opentelemetry::{global, trace::Tracer};
+    ///
+    /// tracer.install_global()?;
+    /// global::tracer("a library").in_span("theirs", |_| ());
+    /// assert_eq!(recorder.tree(), "tool theirs\n");
+    /// # Ok::<(), honeyhive_core::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When another provider is global already: replacing it would lose its spans.
@@ -99,6 +110,17 @@ impl HoneyHiveTracer {
     /// Returns a processor for a provider of your own: its spans then come here too, with the session that is in
     /// scope as they start. They get this tracer's attributes (`honeyhive.session_id` and others), which its other
     /// processors see as well.
+    ///
+    /// ```
+    /// # let recorder = honeyhive_core::testing::Recorder::new();
+    /// # let tracer = recorder.tracer();
+    /// use opentelemetry::trace::{Tracer, TracerProvider};
+    /// use opentelemetry_sdk::trace::SdkTracerProvider;
+    ///
+    /// let yours = SdkTracerProvider::builder().with_span_processor(tracer.span_processor()).build();
+    /// yours.tracer("a library").in_span("theirs", |_| ());
+    /// assert_eq!(recorder.tree(), "tool theirs\n");
+    /// ```
     pub fn span_processor(&self) -> impl SpanProcessor + 'static {
         self.core().attached.store(true, Ordering::Relaxed);
         Intake { core: Arc::clone(self.core()), keeps: Some(self.clone()) }
@@ -109,6 +131,15 @@ impl HoneyHiveTracer {
     }
 
     /// Tells how this tracer stands to the rest of OpenTelemetry in the process.
+    ///
+    /// ```
+    /// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+    /// use honeyhive_core::Integration;
+    ///
+    /// tracer.install_global()?;
+    /// assert_eq!(tracer.integration(), Integration::Global);
+    /// # Ok::<(), honeyhive_core::ConfigError>(())
+    /// ```
     pub fn integration(&self) -> Integration {
         let core = self.core();
         match () {
