@@ -34,6 +34,27 @@ const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
 ///     span.end(|call| call.response.usage.output = Some(5));
 /// }
 /// ```
+///
+/// A stream that breaks off:
+///
+/// ```
+/// # use honeyhive_instrument::{CallSpan, model::{LlmCall, Operation}, openinference};
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # let tracer = recorder.tracer();
+/// # openinference::OpenAIInstrumentor::new().instrument(tracer.provider())?;
+/// # let call = LlmCall::new("openai", "ChatCompletion", Operation::Chat, "https://api.openai.com/v1/".into());
+/// let mut span = CallSpan::begin(call).expect("an instrumentor is active");
+/// let sent = span.context().attach(); // so that nothing below is a call of its own
+/// # drop(sent);
+/// span.piece();
+/// span.piece();
+/// span.fail("APIConnectionError", "Connection error.");
+///
+/// let call = recorder.span("ChatCompletion").unwrap();
+/// assert_eq!(call.status(), ("ERROR", "APIConnectionError: Connection error."));
+/// assert!(call.attribute("honeyhive_metadata.time_to_first_token_ms").is_some());
+/// # Ok::<(), honeyhive_instrument::InstrumentError>(())
+/// ```
 #[derive(Debug)]
 pub struct CallSpan {
     active: Arc<Active>,

@@ -5,6 +5,25 @@ use opentelemetry::{Context, ContextGuard, context::FutureExt, context::WithCont
 use serde_json::{Map, Value as Json};
 
 /// A template that a prompt was made of.
+///
+/// ```
+/// # use honeyhive_instrument::{CallContext, CallSpan, PromptTemplate, model::{LlmCall, Operation}, openinference};
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # let tracer = recorder.tracer();
+/// # openinference::OpenAIInstrumentor::new().instrument(tracer.provider())?;
+/// # let call = LlmCall::new("openai", "ChatCompletion", Operation::Chat, "https://api.openai.com/v1/".into());
+/// let template = PromptTemplate {
+///     template: "What is the capital of {country}?".into(),
+///     version: Some("2".into()),
+///     variables: [("country".to_owned(), "France".into())].into_iter().collect(),
+/// };
+/// let _prompt = CallContext::new().prompt_template(template).enter();
+/// // … asks a model …
+/// # drop(CallSpan::begin(call));
+/// let call = recorder.span("ChatCompletion").unwrap();
+/// assert_eq!(call.attribute("llm.prompt_template.version"), Some("2".into()));
+/// # Ok::<(), honeyhive_instrument::InstrumentError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PromptTemplate {
     /// The template.
@@ -32,6 +51,26 @@ pub struct PromptTemplate {
 /// # async fn example() {
 /// CallContext::new().session("s-1").user("ada").tag("beta").scope(ask()).await;
 /// # }
+/// ```
+///
+/// On one thread, without a future:
+///
+/// ```
+/// # use honeyhive_instrument::{CallContext, CallSpan, model::{LlmCall, Operation}, openinference};
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # let tracer = recorder.tracer();
+/// # openinference::OpenAIInstrumentor::new().instrument(tracer.provider())?;
+/// # let ask = || LlmCall::new("openai", "ChatCompletion", Operation::Chat, "https://api.openai.com/v1/".into());
+/// let _tenant = CallContext::new().metadata("tenant", "acme").enter();
+/// {
+///     let _user = CallContext::new().user("ada").enter();
+///     # drop(CallSpan::begin(ask()));
+///     // … asks a model …
+/// }
+/// let call = recorder.span("ChatCompletion").unwrap();
+/// assert_eq!(call.attribute("user.id"), Some("ada".into()));
+/// assert_eq!(call.attribute("metadata"), Some(r#"{"tenant":"acme"}"#.into()));
+/// # Ok::<(), honeyhive_instrument::InstrumentError>(())
 /// ```
 ///
 /// What is set inside replaces what is set around it, field by field; metadata and tags are added.

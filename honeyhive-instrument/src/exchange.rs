@@ -39,6 +39,27 @@ const TOO_LARGE: &str = "honeyhive_metadata.response_too_large";
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// A request that never got there:
+///
+/// ```
+/// # use honeyhive_instrument::{Exchange, openinference, provider::RequestHead};
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # let tracer = recorder.tracer();
+/// # openinference::OpenAIInstrumentor::new().instrument(tracer.provider())?;
+/// # let url = "https://api.openai.com/v1/chat/completions".parse()?;
+/// # let headers = http::HeaderMap::new();
+/// # let head = RequestHead { method: "POST", url: &url, headers: &headers };
+/// # let body = Some(br#"{"model":"gpt-4o"}"#.as_slice());
+/// let mut exchange = Exchange::begin(&head, body).expect("an instrumentor is active");
+/// exchange.disconnected(true);
+/// let mut again = Exchange::begin(&head, body).expect("an instrumentor is active");
+/// again.fail("ProxyError", "the proxy wants a password");
+///
+/// let why: Vec<_> = recorder.spans().iter().map(|span| span.status().1.to_owned()).collect();
+/// assert_eq!(why, ["APITimeoutError: Request timed out.", "ProxyError: the proxy wants a password"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Exchange {
     provider: &'static dyn Provider,

@@ -62,6 +62,22 @@ type Answer = Response<Either<Full<Bytes>, reqwest::Body>>;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// For another program, which reads from its environment where to go:
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use honeyhive_instrument::gateway::{Gateway, Route};
+///
+/// let gateway = Gateway::start(0, Route::known()).await?;
+/// let mut program = std::process::Command::new("agent");
+/// program.envs(gateway.variables());
+/// let base_url = format!("http://{}/openai/v1", gateway.address());
+/// assert!(gateway.variables().contains(&("OPENAI_BASE_URL", base_url)));
+/// assert_eq!(gateway.url("groq"), None, "a route that is not on the list");
+/// # Ok::<(), std::io::Error>(()) })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Gateway {
     shared: Arc<Shared>,
@@ -79,6 +95,26 @@ struct Shared {
 }
 
 /// A URL whose calls are below a span; they are no longer once it is dropped.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// # use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
+/// # use honeyhive_instrument::{gateway::{Gateway, Route}, openinference::GoogleGenerativeAIInstrumentor};
+/// # let recorder = Recorder::new();
+/// # let tracer = recorder.tracer();
+/// # GoogleGenerativeAIInstrumentor::new().instrument(tracer.provider())?;
+/// # let service = LoopbackServer::start(|_| Reply::json(200, "{}"))?;
+/// # let gateway = Gateway::start(0, vec![Route::new("google", &service.url())?]).await?;
+/// # let client = reqwest::Client::builder().no_proxy().build()?;
+/// let agent = tracer.start_span("agent");
+/// let url = agent.in_scope(|| gateway.scoped_url("google")).expect("a route that is there");
+/// let call = format!("{}/v1beta/models/gemini-2.5-flash:generateContent", url.as_str());
+/// client.post(call).body("{}").send().await?.bytes().await?;
+/// # drop(agent);
+/// assert_eq!(recorder.tree(), "tool agent\n  model GenerateContent\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ScopedUrl {
     shared: Arc<Shared>,

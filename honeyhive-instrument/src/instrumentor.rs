@@ -41,6 +41,19 @@ impl Instrumentor {
 }
 
 /// An API that is traced in another way already, or a variable of the environment that means nothing.
+///
+/// ```
+/// use honeyhive_instrument::{convention::OtelGenAi, openinference, traceloop};
+///
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// openinference::OpenAIInstrumentor::new().instrument(tracer.provider())?;
+/// let error = traceloop::OpenAIInstrumentor::new().instrument(tracer.provider()).unwrap_err();
+/// assert!(error.to_string().starts_with("openai is traced in the openinference convention on this tracer already"));
+/// // Two conventions on one span are asked of one instrumentor.
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// openinference::OpenAIInstrumentor::new().also(&OtelGenAi).instrument(tracer.provider())?;
+/// # Ok::<(), honeyhive_instrument::InstrumentError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct InstrumentError(Cause);
 
@@ -103,6 +116,24 @@ macro_rules! row {
         /// assert!(instrumentor.is_instrumented());
         /// // … calls are traced …
         /// instrumentor.uninstrument();
+        /// # Ok::<(), honeyhive_instrument::InstrumentError>(())
+        /// ```
+        ///
+        /// What is recorded of a call, and what is measured:
+        ///
+        /// ```
+        /// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+        /// # let meters = opentelemetry_sdk::metrics::SdkMeterProvider::default();
+        #[doc = concat!("use honeyhive_instrument::{Hide, ", stringify!($module), "::", stringify!($name), "};")]
+        ///
+        #[doc = concat!("let instrumentor = ", stringify!($name), "::new()")]
+        ///     .hide(Hide::InputImages)
+        ///     .base64_image_max_length(10_000)
+        ///     .mask("metadata")
+        ///     .metrics(&meters);
+        /// instrumentor.instrument(tracer.provider())?;
+        /// // One with other options would trace each call twice.
+        #[doc = concat!("assert!(", stringify!($name), "::default().instrument(tracer.provider()).is_err());")]
         /// # Ok::<(), honeyhive_instrument::InstrumentError>(())
         /// ```
         #[derive(Debug)]

@@ -13,6 +13,17 @@ pub use self::genai::{GenaiPrices, PricesError};
 use crate::model::{LlmCall, Operation};
 
 /// What a call cost, in US dollars.
+///
+/// ```
+/// # #[cfg(feature = "genai-prices")] {
+/// use honeyhive_instrument::pricing::{GenaiPrices, Pricing};
+///
+/// let cost = GenaiPrices::bundled().estimate("openai", "gpt-4o-mini", 1_000, 200).unwrap();
+/// let parts = cost.input.unwrap() + cost.output.unwrap();
+/// assert!(cost.total > 0.0 && (cost.total - parts).abs() < 1e-9);
+/// assert_eq!(cost.source, "genai-prices openai:gpt-4o-mini");
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
     /// All of it.

@@ -27,6 +27,32 @@ use crate::{
 ///     span.end(|step| step.output = Some(5.into()));
 /// }
 /// ```
+///
+/// A step that another process asked for, and what is done in it:
+///
+/// ```
+/// # use honeyhive_instrument::{StepSpan, model::{Side, Step, StepKind}, openinference};
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # let tracer = recorder.tracer();
+/// # openinference::MCPInstrumentor::new().instrument(tracer.provider())?;
+/// # let mut step = Step::new("mcp", StepKind::Tool, Side::Server);
+/// # step.name = Some("add".into());
+/// # let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
+/// # let headers = std::collections::HashMap::from([("traceparent".to_owned(), parent)]);
+/// let asked = honeyhive_core::propagation::extract(&headers);
+/// let span = StepSpan::begin_below(step, asked.context()).expect("an instrumentor is active");
+/// {
+///     let _inside = span.context().attach();
+///     tracer.in_span("look up", |_| ());
+/// }
+/// span.fail("NoSuchNumber", "no number");
+///
+/// let inside = recorder.span("look up").unwrap();
+/// let step = recorder.spans().into_iter().find(|span| Some(span.span_id()) == inside.parent_span_id()).unwrap();
+/// assert_eq!(step.parent_span_id().as_deref(), Some("b7ad6b7169203331"));
+/// assert_eq!(step.status(), ("ERROR", "NoSuchNumber: no number"));
+/// # Ok::<(), honeyhive_instrument::InstrumentError>(())
+/// ```
 #[derive(Debug)]
 pub struct StepSpan {
     active: Arc<Active>,

@@ -5,6 +5,24 @@ use std::fmt;
 use url::Url;
 
 /// A service that a gateway forwards to: requests to `/{name}/…` go to its URL.
+///
+/// ```
+/// use honeyhive_instrument::gateway::Route;
+///
+/// let mut routes = Route::known();
+/// assert_eq!(routes.iter().map(Route::name).collect::<Vec<_>>(), ["openai", "anthropic", "google"]);
+/// routes.push(Route::new("groq", "https://api.groq.com/openai")?);
+///
+/// // What the variables of clients say already goes on to where they point.
+/// let variable = |name: &str| (name == "AZURE_OPENAI_ENDPOINT").then_some("https://mine.openai.azure.com");
+/// for (route, name) in Route::all_variables() {
+///     if let Some(base_url) = variable(name) {
+///         routes.push(Route::from_base_url(route, base_url)?);
+///     }
+/// }
+/// assert_eq!(routes.last().map(Route::name), Some("azure"));
+/// # Ok::<(), honeyhive_instrument::gateway::RouteError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Route {
     pub(super) name: String,
@@ -15,6 +33,13 @@ pub struct Route {
 }
 
 /// A URL that is none of a service.
+///
+/// ```
+/// use honeyhive_instrument::gateway::Route;
+///
+/// let error = Route::new("groq", "api.groq.com").unwrap_err();
+/// assert_eq!(error.to_string(), "the URL of route `groq` has to be http(s)://host[:port][/path]");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteError(String);
 

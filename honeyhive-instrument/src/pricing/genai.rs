@@ -45,6 +45,13 @@ struct Own {
 }
 
 /// A file of prices that cannot be used.
+///
+/// ```
+/// use honeyhive_instrument::pricing::GenaiPrices;
+///
+/// let error = GenaiPrices::bundled().with_file("no-such-file.json".as_ref()).unwrap_err();
+/// assert!(error.to_string().starts_with("prices in no-such-file.json: "));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct PricesError(String);
 
@@ -83,6 +90,15 @@ impl GenaiPrices {
     }
 
     /// Loads the embedded prices, whatever the environment says.
+    ///
+    /// ```
+    /// use honeyhive_instrument::pricing::{GenaiPrices, Pricing};
+    ///
+    /// let prices = GenaiPrices::bundled();
+    /// let cost = |model| prices.estimate("openai", model, 10_000, 1_000).map(|cost| cost.total);
+    /// assert!(cost("gpt-4o-mini") < cost("gpt-4o"));
+    /// assert_eq!(cost("a model of next year"), None);
+    /// ```
     pub fn bundled() -> Self {
         Self { calculator: Arc::new(Source::Bundled(Calculator::bundled())), own: Arc::default() }
     }
