@@ -20,6 +20,17 @@ const EXTERNAL: &str = "EXT-";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One case of a dataset.
+///
+/// ```
+/// use honeyhive_evaluate::Dataset;
+/// use serde_json::json;
+///
+/// let sum = json!({ "id": "sum", "inputs": { "q": "1 + 1" }, "ground_truth": "2" });
+/// let dataset = Dataset::of([sum, json!("1 + 2")]);
+/// let [sum, other] = dataset.cases() else { panic!("two cases") };
+/// assert_eq!((sum.id.as_str(), &sum.inputs["q"]), ("EXT-sum", &json!("1 + 1")));
+/// assert_eq!((&other.inputs, &other.ground_truth), (&json!("1 + 2"), &None));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Case {
@@ -51,6 +62,11 @@ pub struct Dataset {
 }
 
 /// A dataset that cannot be read.
+///
+/// ```
+/// let error = honeyhive_evaluate::Dataset::jsonl("no-such-file.jsonl").unwrap_err();
+/// assert!(error.to_string().starts_with("dataset no-such-file.jsonl: "));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatasetError(String);
 
@@ -82,6 +98,18 @@ impl Dataset {
     }
 
     /// Reads a file with one JSON value on each line; empty lines are left out.
+    ///
+    /// ```
+    /// use honeyhive_evaluate::Dataset;
+    ///
+    /// # let path = std::env::temp_dir().join(format!("honeyhive-doctest-{}.jsonl", std::process::id()));
+    /// # let lines = [r#"{ "inputs": { "q": "1 + 1" }, "ground_truth": "2" }"#, r#"{ "inputs": { "q": "1 + 2" } }"#];
+    /// # std::fs::write(&path, lines.join("\n"))?;
+    /// let dataset = Dataset::jsonl(&path)?;
+    /// assert_eq!(dataset.cases().len(), 2);
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

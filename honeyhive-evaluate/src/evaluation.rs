@@ -78,6 +78,31 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Adds an evaluator that takes its time, such as one that asks a model.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+    /// # use serde_json::json;
+    /// use honeyhive_evaluate::{Dataset, Evaluation, Score};
+    ///
+    /// async fn is_polite(answer: &str) -> bool {
+    ///     answer.contains("please") // asks a model
+    /// }
+    ///
+    /// let dataset = Dataset::of([json!({ "inputs": "pass the salt" })]);
+    /// let report = Evaluation::new("manners", dataset)
+    ///     .judge("polite", |_case, answer| async move {
+    ///         let polite = is_polite(answer.as_str().unwrap_or_default()).await;
+    ///         Score::from(polite).because("it says please")
+    ///     })
+    ///     .concurrency(2)
+    ///     .run(&tracer, async |inputs| Ok::<_, String>(format!("{}, please", inputs.as_str().unwrap_or_default())))
+    ///     .await;
+    /// assert_eq!(report.cases[0].scores["polite"], Some(1.0));
+    /// assert_eq!(report.cases[0].explanations["polite"], "it says please");
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn judge<S: Into<Score> + 'a, Fut: Future<Output = S> + 'a>(
         mut self,
         name: impl Into<String>,

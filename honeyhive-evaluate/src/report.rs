@@ -7,6 +7,22 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 /// One case and what came of it.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// # use honeyhive_evaluate::{Dataset, Evaluation};
+/// # use serde_json::json;
+/// let dataset = Dataset::of([json!({ "id": "EXT-spain", "inputs": "capital of Spain?" })]);
+/// let report = Evaluation::new("capitals", dataset)
+///     .run(&tracer, async |_inputs| Err::<(), _>("rate limited"))
+///     .await;
+/// let case = &report.cases[0];
+/// assert_eq!((case.datapoint_id.as_str(), &case.inputs), ("EXT-spain", &json!("capital of Spain?")));
+/// assert_eq!((case.error.as_deref(), &case.outputs), (Some("rate limited"), &None));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct CaseReport {
@@ -31,6 +47,21 @@ pub struct CaseReport {
 }
 
 /// One evaluator over all cases.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// # use honeyhive_evaluate::{Dataset, Evaluation};
+/// # use serde_json::json;
+/// let report = Evaluation::new("lengths", Dataset::of([json!("a"), json!("abc")]))
+///     .evaluator("length", |_case, answer| answer.as_str().map_or(0.0, |text| text.len() as f64))
+///     .run(&tracer, async |inputs| Ok::<_, String>(inputs))
+///     .await;
+/// let length = report.get("length").unwrap();
+/// assert_eq!((length.scored, length.min, length.mean, length.max), (2, 1.0, 2.0, 3.0));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EvaluatorReport {
@@ -48,15 +79,23 @@ pub struct EvaluatorReport {
 
 /// What an evaluation found.
 ///
-/// ```no_run
-/// # async fn example(report: honeyhive_evaluate::EvaluationReport) -> Result<(), Box<dyn std::error::Error>> {
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
+/// # use honeyhive_evaluate::{Dataset, Evaluation};
+/// # let path = std::env::temp_dir().join(format!("honeyhive-doctest-{}.json", std::process::id()));
+/// # let dataset = Dataset::of([serde_json::json!({ "inputs": "capital of France?", "ground_truth": "Paris" })]);
+/// # let evaluation = Evaluation::new("capitals", dataset)
+/// #     .evaluator("exact", |case, answer| case.ground_truth.as_ref() == Some(answer));
+/// let report = evaluation.run(&tracer, async |_inputs| Ok::<_, String>("Paris")).await;
 /// println!("{report}");
-/// report.save("report.json")?;
-/// if report.get("exact").is_none_or(|exact| exact.mean < 0.9) {
+/// report.save(&path)?;
+/// if report.errors() > 0 || report.get("exact").is_none_or(|exact| exact.mean < 0.9) {
 ///     return Err("worse than before".into());
 /// }
-/// # Ok(())
-/// # }
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]

@@ -75,6 +75,13 @@ struct Tally {
 }
 
 /// A split that is none.
+///
+/// ```
+/// use honeyhive_route::AbTest;
+///
+/// let error = AbTest::new("providers", [("A", "openai", 0.5), ("B", "anthropic", 0.25)]).unwrap_err();
+/// assert_eq!(error.to_string(), "the shares add up to 0.75; they must add up to 1");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitError(String);
 
@@ -227,6 +234,28 @@ pub struct Sample {
 }
 
 /// The variant that a key got.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use honeyhive_route::AbTest;
+///
+/// let test = AbTest::new("providers", [("A", "openai", 0.5), ("B", "anthropic", 0.5)])?;
+/// let arm = test.arm("user-17");
+/// let answer = arm.run(async {
+///     arm.tokens(12);
+///     arm.cost_usd(0.0004);
+///     arm.response("Paris");
+///     Ok::<_, std::fmt::Error>("Paris")
+/// });
+/// assert_eq!(answer.await, Ok("Paris"));
+///
+/// let report = test.report();
+/// let own = report.variants.iter().find(|it| it.variant == arm.variant()).unwrap();
+/// assert_eq!(own.provider, arm.provider());
+/// assert_eq!((own.n, own.tokens, own.cost_usd), (1, Some(12.0), Some(0.0004)));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Arm {
     test: AbTest,

@@ -58,6 +58,21 @@ struct Provider<'a, T, E> {
 }
 
 /// What the first provider that answered said.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use honeyhive_route::Fallback;
+///
+/// let answer = Fallback::new("ask")
+///     .provider("openai", "gpt-4", || async { Err("rate limited") })
+///     .provider("anthropic", "claude-3-sonnet", || async { Ok("Paris") })
+///     .run()
+///     .await?;
+/// assert_eq!((answer.value, answer.provider.as_ref()), ("Paris", "anthropic"));
+/// assert_eq!((answer.round, answer.priority, answer.fell_back()), (1, 2, true));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer<T> {
@@ -91,6 +106,24 @@ pub struct Failure<E> {
 }
 
 /// No provider answered.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use honeyhive_route::Fallback;
+///
+/// let failed = Fallback::new("ask")
+///     .provider("openai", "gpt-4", || async { Err::<(), _>("rate limited") })
+///     .provider("anthropic", "claude-3-sonnet", || async { Err("overloaded") })
+///     .run()
+///     .await
+///     .unwrap_err();
+/// assert_eq!(failed.to_string(), "all 2 calls failed, the last to anthropic: overloaded");
+/// let first = &failed.failures()[0];
+/// assert_eq!((first.provider.as_ref(), first.round, first.error), ("openai", 1, "rate limited"));
+/// assert_eq!(failed.into_last(), Some("overloaded"));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllFailed<E> {
     failures: Vec<Failure<E>>,
@@ -152,6 +185,29 @@ impl<'a, T, E: fmt::Display> Fallback<'a, T, E> {
     }
 
     /// Waits before each round but the first; `pause` gets its number, 2 and up. Defaults to not waiting.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # async fn sleep(_: std::time::Duration) {}
+    /// use honeyhive_route::Fallback;
+    /// use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
+    ///
+    /// let calls = AtomicU32::new(0);
+    /// let answer = Fallback::new("ask")
+    ///     .provider("openai", "gpt-4", || async {
+    ///         match calls.fetch_add(1, Ordering::Relaxed) {
+    ///             0 => Err("rate limited"),
+    ///             _ => Ok("Paris"),
+    ///         }
+    ///     })
+    ///     .rounds(3)
+    ///     .pause(|round| sleep(Duration::from_secs(1) * round))
+    ///     .run()
+    ///     .await?;
+    /// assert_eq!((answer.value, answer.round), ("Paris", 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn pause<Fut: Future<Output = ()> + Send + 'a>(
         mut self,
         pause: impl Fn(u32) -> Fut + Send + Sync + 'a,
@@ -162,6 +218,22 @@ impl<'a, T, E: fmt::Display> Fallback<'a, T, E> {
 
     /// Says of which errors no other call would make a difference, such as a request that is wrong in itself.
     /// Defaults to none.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use honeyhive_route::Fallback;
+    ///
+    /// let failed = Fallback::new("ask")
+    ///     .provider("openai", "gpt-4", || async { Err::<(), _>("the prompt is too long") })
+    ///     .provider("anthropic", "claude-3-sonnet", || async { Ok(()) })
+    ///     .give_up_if(|error| error.contains("too long"))
+    ///     .run()
+    ///     .await
+    ///     .unwrap_err();
+    /// assert_eq!(failed.failures().len(), 1, "anthropic was not asked");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn give_up_if(mut self, gives_up: impl Fn(&E) -> bool + Send + Sync + 'a) -> Self {
         self.gives_up = Some(Box::new(gives_up));
         self

@@ -97,6 +97,21 @@ impl ProviderMonitor {
     /// Makes one that also records OpenTelemetry metrics: `honeyhive.provider.requests` (with `success` and
     /// `error.type`), `honeyhive.provider.duration` (s), `honeyhive.provider.tokens` (with `direction`) and
     /// `honeyhive.provider.cost` (USD), each with `provider` and `model`.
+    ///
+    /// ```
+    /// # use honeyhive_route::ProviderMonitor;
+    /// # use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+    /// # let exporter = InMemoryMetricExporter::default();
+    /// let meters = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+    /// let monitor = ProviderMonitor::with_metrics(&meters);
+    /// monitor.track_request("openai", "gpt-4", "capital of France?").succeed();
+    /// # meters.force_flush()?;
+    /// # let measured = exporter.get_finished_metrics()?;
+    /// # let measured = measured[0].scope_metrics().flat_map(|scope| scope.metrics());
+    /// # let names: Vec<_> = measured.map(|metric| metric.name()).collect();
+    /// assert_eq!(names, ["honeyhive.provider.requests", "honeyhive.provider.duration"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_metrics(provider: &impl MeterProvider) -> Self {
         let meter = provider.meter("honeyhive");
         let meters = Meters {
@@ -207,6 +222,23 @@ impl ProviderMonitor {
 }
 
 /// A request under way. See [`ProviderMonitor::track_request`].
+///
+/// ```
+/// use honeyhive_route::ProviderMonitor;
+///
+/// let monitor = ProviderMonitor::new();
+/// let mut request = monitor.track_request("openai", "gpt-4", "capital of France?");
+/// request.span().set_attribute("tenant", "acme");
+/// request.tokens(12, 5);
+/// request.cost_usd(0.0004);
+/// request.succeed();
+/// monitor.track_request("openai", "gpt-4", "and of Spain?").fail("rate limited");
+///
+/// let report = monitor.report();
+/// let gpt = report.get("openai", "gpt-4").unwrap();
+/// assert_eq!((gpt.requests, gpt.success_rate, gpt.errors["str"]), (2, 0.5, 1));
+/// assert_eq!((gpt.input_tokens, gpt.output_tokens, gpt.cost_usd), (12, 5, 0.0004));
+/// ```
 #[derive(Debug)]
 #[must_use = "a request that is dropped counts as an error: end it with `succeed` or `fail`"]
 pub struct TrackedRequest {
@@ -379,6 +411,18 @@ pub struct ModelReport {
 }
 
 /// How all providers did. Shown as a table, and serialisable.
+///
+/// ```
+/// # let monitor = honeyhive_route::ProviderMonitor::new();
+/// # monitor.track_request("openai", "gpt-4", "capital of France?").succeed();
+/// # monitor.track_request("anthropic", "claude-3-sonnet", "capital of France?").fail("overloaded");
+/// let report = monitor.report();
+/// println!("{report}");
+/// let worst = report.models().iter().min_by(|one, other| one.success_rate.total_cmp(&other.success_rate));
+/// assert_eq!(worst, report.get("anthropic", "claude-3-sonnet"));
+/// assert_eq!(serde_json::to_value(&report)?["models"][1]["provider"], "openai");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MonitorReport {
     models: Vec<ModelReport>,

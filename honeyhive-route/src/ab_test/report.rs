@@ -28,6 +28,25 @@ pub struct Interval {
 }
 
 /// How a variant did.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # use honeyhive_route::AbTest;
+/// # let test = AbTest::new("providers", [("A", "openai", 0.5), ("B", "anthropic", 0.5)])?;
+/// # for user in 0..100 {
+/// #     let arm = test.arm(&user.to_string());
+/// #     let _ = arm.run(async { if user % 4 == 0 { Err("overloaded") } else { Ok(()) } }).await;
+/// # }
+/// let report = test.report();
+/// for variant in &report.variants {
+///     let likely = variant.error_rate_interval.unwrap();
+///     println!("{} fails {:.2} of the time", variant.variant, variant.error_rate);
+///     assert!(likely.low < variant.error_rate && variant.error_rate < likely.high);
+///     assert!(variant.p50_ms <= variant.p95_ms);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct VariantReport {
@@ -60,6 +79,23 @@ pub struct VariantReport {
 }
 
 /// Whether two variants differ in something.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # use honeyhive_route::AbTest;
+/// # let test = AbTest::new("providers", [("A", "openai", 0.5), ("B", "anthropic", 0.5)])?;
+/// # for user in 0..100 {
+/// #     let arm = test.arm(&user.to_string());
+/// #     let tokens = if arm.variant() == "A" { 100 } else { 110 } + user % 3;
+/// #     arm.run(async { arm.tokens(tokens); Ok::<_, std::fmt::Error>(()) }).await?;
+/// # }
+/// // B takes some ten tokens more than A.
+/// let tokens = test.report().comparisons[0].tokens.unwrap();
+/// assert!(tokens.is_real && tokens.p_value < 0.001);
+/// assert!(tokens.interval.low < tokens.difference && tokens.difference < tokens.interval.high);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Verdict {
@@ -90,6 +126,22 @@ pub struct Comparison {
 }
 
 /// What a test says so far. Shown as a table, and serialisable.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use honeyhive_route::AbTest;
+///
+/// let test = AbTest::new("providers", [("A", "openai", 0.5), ("B", "anthropic", 0.5)])?;
+/// test.arm("user-17").run(async { Ok::<_, std::fmt::Error>("Paris") }).await?;
+///
+/// let report = test.report();
+/// println!("{report}");
+/// assert_eq!(report.variants.iter().map(|variant| variant.n).sum::<u64>(), 1);
+/// assert_eq!((report.comparisons[0].variant.as_str(), report.comparisons[0].latency_ms), ("B", None)); // too few runs
+/// assert_eq!(serde_json::to_value(&report)?["name"], "providers");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AbReport {
