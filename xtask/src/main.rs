@@ -3,6 +3,7 @@
 
 mod bench;
 mod build_time;
+mod coverage;
 mod faults;
 mod msrv;
 mod semver;
@@ -28,6 +29,7 @@ const TASKS: &[Task] = &[
     Task { name: "lint", what: "fmt, clippy, docs, house rules and MSRV", run: lint },
     Task { name: "test", what: "the tests, as in the README, and the examples", run: test },
     Task { name: "tidy", what: "the house rules that no lint knows", run: tidy::run },
+    Task { name: "coverage", what: "how much of the public API is documented and has an example", run: coverage::run },
     Task { name: "msrv", what: "whether all dependencies build with the stated Rust version", run: msrv::run },
     Task {
         name: "bench",
@@ -89,8 +91,19 @@ fn cargo_shown(args: &[&str]) -> Result<String, String> {
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
     // A test must not see the settings of whoever runs it, nor an example the keys: it would ask the real providers.
-    let starts =
-        ["HH_", "HONEYHIVE_API", "OPENINFERENCE_", "TRACELOOP_", "OTEL_", "OPENAI_", "ANTHROPIC_", "AWS_", "GOOGLE_"];
+    let starts = [
+        "HH_",
+        "HONEYHIVE_API",
+        "OPENINFERENCE_",
+        "TRACELOOP_",
+        "OTEL_",
+        "OPENAI_",
+        "ANTHROPIC_",
+        "AWS_",
+        "AZURE_",
+        "GOOGLE_",
+        "GEMINI_",
+    ];
     let of_whom = |name: &str| starts.iter().any(|start| name.starts_with(start));
     for (name, _) in env::vars_os().filter(|(name, _)| of_whom(&name.to_string_lossy())) {
         command.env_remove(name);
@@ -132,6 +145,7 @@ fn lint() -> Outcome {
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     cargo(&["clippy", "--package", "honeyhive", "--package", "honeyhive-instrument", "--lib", "--", "-D", "warnings"])?;
     cargo_with(&["doc", "--workspace", "--no-deps", "--all-features"], &[("RUSTDOCFLAGS", "-D warnings")])?;
+    coverage::run()?;
     msrv::run()?;
     deny()
 }
