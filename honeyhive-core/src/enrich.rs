@@ -33,11 +33,11 @@ use crate::{
 /// ```
 /// # let recorder = honeyhive_core::testing::Recorder::new();
 /// # let tracer = recorder.tracer();
-/// use honeyhive_core::{Bucket, Enricher, Value};
+/// use honeyhive_core::{Bucket, Enricher};
 ///
 /// tracer.in_span("work", |_| {
 ///     let mut span = Enricher::current().unwrap();
-///     span.put_all(Bucket::Config, Value::capture(&serde_json::json!({ "retries": 3, "password": "secret" })));
+///     span.put_all(Bucket::Config, serde_json::json!({ "retries": 3, "password": "secret" }));
 ///     span.error("answered from the cache");
 /// });
 /// let work = recorder.span("work").unwrap();
@@ -105,13 +105,13 @@ fn masked(key: &str, value: Value) -> Value {
 /// Collects changes to the session that is current and sends them, in the background, when dropped.
 ///
 /// ```
-/// # use honeyhive_core::{Bucket, HoneyHiveTracer, SessionEnricher, Value, testing::FakeBackend};
+/// # use honeyhive_core::{Bucket, HoneyHiveTracer, SessionEnricher, testing::FakeBackend};
 /// # let backend = FakeBackend::start()?;
 /// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).build()?;
 /// tracer.in_span("work", |_| {
 ///     let mut session = SessionEnricher::current().unwrap();
 ///     session.put(Bucket::Feedback, "rating", 5);
-///     session.put_all(Bucket::UserProperties, Value::capture(&serde_json::json!({ "tier": "premium" })));
+///     session.put_all(Bucket::UserProperties, serde_json::json!({ "tier": "premium" }));
 /// });
 /// # assert!(tracer.flush(std::time::Duration::from_secs(5)).is_complete());
 /// # let received = backend.received();

@@ -195,9 +195,19 @@ impl SpanRecord {
         self.attribute(attr::SHOWN_COST)?.as_f64()
     }
 
-    /// Returns the class of the error of a span that failed.
+    /// Returns the class of the error of a span that failed, without the module that it is of.
     pub fn error_type(&self) -> Option<Cow<'_, str>> {
-        self.first(&attr::SHOWN_ERROR_TYPE)
+        self.first(&attr::SHOWN_ERROR_TYPE).or_else(|| self.exception_type())
+    }
+
+    /// OpenInference tells the class in the event only.
+    fn exception_type(&self) -> Option<Cow<'_, str>> {
+        let exception = self.data.events.iter().rfind(|event| event.name == "exception")?;
+        let class = exception.attributes.iter().find(|attribute| attribute.key.as_str() == "exception.type")?;
+        match &class.value {
+            OtelValue::String(class) => Some(Cow::Borrowed(class.as_str().rsplit('.').next().unwrap_or_default())),
+            _ => None,
+        }
     }
 
     pub(crate) fn cached_tokens(&self) -> Option<u64> {

@@ -55,6 +55,7 @@ use crate::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, SpanRecord, Trace
 /// recorder.clear();
 /// assert_eq!(recorder.tree(), "");
 /// ```
+/// Given to another tracer as an exporter, it has a span once that tracer has delivered it: flush first.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
     spans: Arc<Mutex<Vec<SpanRecord>>>,

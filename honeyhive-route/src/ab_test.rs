@@ -223,14 +223,13 @@ impl Tally {
 
 /// What was noted of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct Sample {
+struct Sample {
     /// Tokens in and out.
-    pub tokens: Option<u64>,
-    /// Cost in US dollars.
-    pub cost_usd: Option<f64>,
+    tokens: Option<u64>,
+    /// In US dollars.
+    cost_usd: Option<f64>,
     /// Characters of the response.
-    pub response_length: Option<usize>,
+    response_length: Option<usize>,
 }
 
 /// The variant that a key got.

@@ -19,7 +19,7 @@ mod monitor;
 mod span;
 
 #[cfg(feature = "statrs")]
-pub use self::ab_test::{AbReport, AbTest, Arm, Comparison, Interval, Sample, SplitError, VariantReport, Verdict};
+pub use self::ab_test::{AbReport, AbTest, Arm, Comparison, Interval, SplitError, VariantReport, Verdict};
 pub use self::fallback::{AllFailed, Answer, Failure, Fallback};
 #[cfg(feature = "hdrhistogram")]
 pub use self::monitor::{ModelReport, MonitorReport, ProviderMonitor, TrackedRequest};

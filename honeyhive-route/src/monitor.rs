@@ -236,7 +236,7 @@ impl ProviderMonitor {
 ///
 /// let report = monitor.report();
 /// let gpt = report.get("openai", "gpt-4").unwrap();
-/// assert_eq!((gpt.requests, gpt.success_rate, gpt.errors["str"]), (2, 0.5, 1));
+/// assert_eq!((gpt.requests, gpt.success_rate, gpt.errors["error"]), (2, 0.5, 1));
 /// assert_eq!((gpt.input_tokens, gpt.output_tokens, gpt.cost_usd), (12, 5, 0.0004));
 /// ```
 #[derive(Debug)]
@@ -276,8 +276,9 @@ impl TrackedRequest {
         self.span.set_attribute("monitor.error", error.to_string());
         self.span.record_error(error);
         let class = std::any::type_name::<E>();
-        // Of a boxed error the type says nothing.
-        self.end(Some(if class.contains("dyn ") { "error" } else { class }));
+        // Of a text and of a boxed error the type says nothing.
+        let says_nothing = class.contains("dyn ") || matches!(class, "str" | "&str" | "alloc::string::String");
+        self.end(Some(if says_nothing { "error" } else { class }));
     }
 
     fn end(&mut self, error: Option<&str>) {

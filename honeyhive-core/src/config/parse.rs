@@ -110,9 +110,9 @@ fn foreign(setting: &'static str, variable: &'static str, text: &str) -> Result<
 }
 
 fn ingestion_shape(text: &str) -> Result<(), ConfigError> {
-    let rest = text.strip_prefix(INGESTION_PREFIX).and_then(|rest| rest.split_once('_'));
+    let rest = text.strip_prefix(INGESTION_PREFIX).map(|rest| rest.split_once('_'));
     match rest {
-        Some((id, secret)) if id.len() == 24 && secret.len() == 64 => Ok(()),
+        Some(Some((id, secret))) if id.len() == 24 && secret.len() == 64 => Ok(()),
         Some(_) => Err(ConfigError::new(
             "ingestion_api_key",
             "HH_INGESTION_API_KEY",

@@ -145,7 +145,7 @@ fn wrong_values_are_errors_that_name_the_variable_and_the_fix() {
         ("HH_API_KEY", "sk-ant-abc", "an Anthropic key"),
         ("HH_API_KEY", "sk-abc", "an OpenAI key"),
         ("HH_API_KEY", INGESTION, "HH_INGESTION_API_KEY"),
-        ("HH_INGESTION_API_KEY", "hh_ingst_short", "starts with hh_ingst_"),
+        ("HH_INGESTION_API_KEY", "hh_ingst_short", "incomplete"),
         ("HH_INGESTION_API_KEY", "hh_ingst_short_secret", "incomplete"),
         ("HH_INGESTION_API_KEY", "plain", "HH_API_KEY"),
         ("HH_API_URL", "localhost:4318", "http or https"),

@@ -235,6 +235,8 @@ async fn an_error_inside_a_stream_or_under_its_type_fails_the_span() {
         openai.chat ("ERROR", "overloaded")
         messages.create ("ERROR", "RateLimitError: Error code: 429")"#]]
     .assert_eq(&outcomes(&spans));
+    // OpenInference tells the class in the event only.
+    assert_eq!(spans[1].error_type().as_deref(), Some("RateLimitError"));
 }
 
 #[tokio::test]
