@@ -2,6 +2,7 @@
 
 use honeyhive_core::testing::Recorder;
 use honeyhive_instrument::{openinference, otel_genai, traceloop, traceloop_legacy};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use serde_json::Value as Json;
 
 use crate::{
@@ -24,12 +25,14 @@ macro_rules! markers_in {
             let _turn = turn().await;
             let recorder = Recorder::new();
             let tracer = recorder.tracer();
+            let measured = InMemoryMetricExporter::default();
+            let meters = SdkMeterProvider::builder().with_periodic_exporter(measured.clone()).build();
             let all = (
-                $module::OpenAIInstrumentor::new().capture_content(false),
-                $module::AnthropicInstrumentor::new().capture_content(false),
-                $module::GoogleGenerativeAIInstrumentor::new().capture_content(false),
-                $module::BedrockInstrumentor::new().capture_content(false),
-                $module::MCPInstrumentor::new().capture_content(false),
+                $module::OpenAIInstrumentor::new().capture_content(false).metrics(&meters),
+                $module::AnthropicInstrumentor::new().capture_content(false).metrics(&meters),
+                $module::GoogleGenerativeAIInstrumentor::new().capture_content(false).metrics(&meters),
+                $module::BedrockInstrumentor::new().capture_content(false).metrics(&meters),
+                $module::MCPInstrumentor::new().capture_content(false).metrics(&meters),
             );
             all.0.instrument(tracer.provider()).unwrap();
             all.1.instrument(tracer.provider()).unwrap();
@@ -66,6 +69,9 @@ macro_rules! markers_in {
             all.4.uninstrument();
             assert!(leaks.is_empty(), "{leaks:#?}");
             assert!(traced > 300, "{traced}");
+            meters.shutdown().unwrap();
+            let measured = format!("{:?}", measured.get_finished_metrics().unwrap());
+            assert!(!measured.contains(MARKER), "in the metrics");
         }
     )*};
 }
