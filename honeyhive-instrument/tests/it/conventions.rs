@@ -1,6 +1,12 @@
 //! Records × conventions: nothing is missing, nothing leaks when content is off.
 
-use honeyhive_instrument::convention::{CONVENTIONS, Sink};
+use expect_test::expect_file;
+use honeyhive_instrument::{
+    convention::{CONVENTIONS, Convention, Sink},
+    model::LlmCall,
+};
+use opentelemetry::{Array, Value};
+use serde_json::{Map, Value as Json, json};
 
 use crate::fixture::Fixture;
 
@@ -24,6 +30,49 @@ fn every_convention_writes_every_record_under_its_own_keys() {
                 let key = attribute.key.as_str();
                 assert!(own.iter().any(|prefix| key.starts_with(prefix)), "{} writes {key}", convention.name());
             }
+        }
+    }
+}
+
+/// No original made spans in these for the corpus, so they are kept beside the exchanges, to be read.
+#[test]
+fn what_the_conventions_without_recorded_spans_write() {
+    for fixture in Fixture::all() {
+        let call = fixture.call(usize::MAX);
+        for convention in CONVENTIONS.iter().filter(|it| ["otel_genai", "traceloop_legacy"].contains(&it.name())) {
+            if convention.covers(&call) {
+                let path = fixture.path.join(format!("{}.json", convention.name()));
+                expect_file![path].assert_eq(&format!("{:#}\n", written(*convention, &call)));
+            }
+        }
+    }
+}
+
+/// A span as it stands in a file: JSON in texts is shown as JSON.
+fn written(convention: &dyn Convention, call: &LlmCall) -> Json {
+    let mut sink = Sink::default();
+    convention.write(call, &mut sink);
+    let (name, kind) = convention.head(call);
+    let attributes = sink.into_attributes();
+    let attributes = attributes.iter().map(|attribute| (attribute.key.to_string(), shown(&attribute.value)));
+    json!({
+        "name": name,
+        "kind": format!("{kind:?}"),
+        "status": format!("{:?}", convention.status(call)),
+        "attributes": attributes.collect::<Map<_, _>>(),
+    })
+}
+
+fn shown(value: &Value) -> Json {
+    match value {
+        Value::Bool(value) => json!(value),
+        Value::I64(value) => json!(value),
+        Value::F64(value) => json!(value),
+        Value::Array(Array::String(texts)) => texts.iter().map(|text| json!(text.as_str())).collect(),
+        other => {
+            let text = other.as_str();
+            let json = serde_json::from_str(&text).ok().filter(|json: &Json| json.is_object() || json.is_array());
+            json.map_or_else(|| json!(text), |json| json!({ "json": json }))
         }
     }
 }

@@ -108,8 +108,20 @@ pub(super) fn response(json: Json, response: &mut Response) {
     let said = message.content != Content::Absent || !message.tool_calls.is_empty();
     response.outputs = said.then(|| Output { message, ..Output::default() }).into_iter().collect();
     response.output = present(&json, "steps").or_else(|| present(&json, "outputs"));
+    response.finish_reason = json["status"].as_str().and_then(finish_reason).map(str::to_owned);
     response.usage = usage(&json["usage"]);
     response.json = Some(json);
+}
+
+/// Derives why an answer ended from its status, since the API has no word for it.
+fn finish_reason(status: &str) -> Option<&'static str> {
+    match status {
+        "completed" => Some("stop"),
+        "requires_action" => Some("tool_calls"),
+        "incomplete" => Some("length"),
+        "failed" | "cancelled" => Some("error"),
+        _ => None,
+    }
 }
 
 fn usage(json: &Json) -> Usage {
