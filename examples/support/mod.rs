@@ -81,6 +81,30 @@ impl Clients {
         let text = response["content"][0]["text"].as_str().unwrap_or_default().to_owned();
         Ok(Said { text, input_tokens, output_tokens })
     }
+
+    /// Returns the answer as it comes.
+    pub(crate) async fn anthropic_stream(
+        &self,
+        model: &str,
+        query: &str,
+    ) -> Result<impl Stream<Item = Result<String, Trouble>> + Send + use<>, Trouble> {
+        let message = json!({ "role": "user", "content": query });
+        let body = json!({ "model": model, "max_tokens": 1000, "stream": true, "messages": [message] });
+        let response = self.anthropic.post(&self.anthropic_url).json(&body).send().await?.error_for_status()?;
+        let mut unread = vec![];
+        Ok(response.bytes_stream().map(move |bytes| {
+            unread.extend_from_slice(&bytes?);
+            let whole = unread.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            let lines: Vec<u8> = unread.drain(..whole).collect();
+            Ok(String::from_utf8_lossy(&lines).lines().filter_map(text_of_event).collect())
+        }))
+    }
+}
+
+/// Reads the text out of a line of Anthropic's stream.
+fn text_of_event(line: &str) -> Option<String> {
+    let event: Value = serde_json::from_str(line.strip_prefix("data:")?).ok()?;
+    event["delta"]["text"].as_str().map(str::to_owned)
 }
 
 const WORD: &str = include_str!("../../honeyhive-instrument/fixtures/openai/chat_word/response.json");
@@ -154,6 +178,9 @@ fn answer(request: &Request) -> Reply {
             let error = json!({ "message": "the model does not exist", "type": "invalid_request_error" });
             Reply::json(404, json!({ "error": error }).to_string())
         }
+        "/v1/messages" if body["stream"] == true => {
+            Reply::events(Duration::from_millis(15), joke_in_pieces()).delay(Duration::from_millis(60))
+        }
         "/v1/messages" => Reply::json(200, JOKE).delay(Duration::from_millis(180)),
         "/v1/chat/completions" if body["stream"] == true => {
             Reply::events(Duration::from_millis(15), FACT.split_inclusive("\n\n")).delay(Duration::from_millis(60))
@@ -173,4 +200,27 @@ fn answer(request: &Request) -> Reply {
         "/v1/chat/completions" => Reply::json(200, ANALYSIS).delay(Duration::from_millis(240)),
         _ => Reply::status(404),
     }
+}
+
+/// The recorded answer of Anthropic's, as its stream would bring it.
+fn joke_in_pieces() -> Vec<String> {
+    let whole: Value = serde_json::from_str(JOKE).unwrap_or_default();
+    let event = |event: Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default());
+    let text = whole["content"][0]["text"].as_str().unwrap_or_default();
+    let delta = |text: &str| json!({ "type": "text_delta", "text": text });
+    let mut message = whole.clone();
+    (message["content"], message["stop_reason"]) = (json!([]), Value::Null);
+    let block = json!({ "type": "text", "text": "" });
+    let start = [
+        json!({ "type": "message_start", "message": message }),
+        json!({ "type": "content_block_start", "index": 0, "content_block": block }),
+    ];
+    let pieces = text.split_inclusive(' ').map(delta);
+    let pieces = pieces.map(|delta| json!({ "type": "content_block_delta", "index": 0, "delta": delta }));
+    let end = [
+        json!({ "type": "content_block_stop", "index": 0 }),
+        json!({ "type": "message_delta", "delta": { "stop_reason": whole["stop_reason"] }, "usage": whole["usage"] }),
+        json!({ "type": "message_stop" }),
+    ];
+    start.into_iter().chain(pieces).chain(end).map(event).collect()
 }

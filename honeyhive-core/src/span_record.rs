@@ -222,10 +222,14 @@ impl SpanRecord {
         keys.iter().find_map(|key| self.attribute(key)?.as_u64())
     }
 
-    /// Returns how long after the start the first event of this name came.
-    pub(crate) fn time_to_event(&self, is_it: impl Fn(&str) -> bool) -> Option<Duration> {
-        let event = self.data.events.iter().find(|event| is_it(&event.name))?;
-        event.timestamp.duration_since(self.data.start_time).ok()
+    /// Returns how long after the start the first token came: as it is written, else by the event of that time.
+    pub(crate) fn time_to_first_token(&self) -> Option<Duration> {
+        let written = self.attribute(attr::SHOWN_FIRST_TOKEN_MS).and_then(|millis| millis.as_f64());
+        let by_event = || {
+            let event = self.data.events.iter().find(|event| attr::FIRST_TOKEN_EVENTS.contains(&&*event.name))?;
+            event.timestamp.duration_since(self.data.start_time).ok()
+        };
+        written.and_then(|millis| Duration::try_from_secs_f64(millis / 1e3).ok()).or_else(by_event)
     }
 
     /// Returns a text attribute.

@@ -176,8 +176,7 @@ fn facts(span: &SpanRecord, arrow: &str) -> Vec<String> {
             Some(format!("{}{cached}{arrow}{} tok", input.unwrap_or(0), output.unwrap_or(0)))
         }
     };
-    let first = span.time_to_event(|name| attr::FIRST_TOKEN_EVENTS.contains(&name));
-    let first = first.map(|first| format!("TTFT {}", human(first)));
+    let first = span.time_to_first_token().map(|first| format!("TTFT {}", human(first)));
     let short = |text: Option<Cow<'_, str>>| text.map(|text| clean(&text, 60));
     let parts = [tokens, span.cost_usd().map(dollars), first, short(span.model()), short(span.provider())];
     parts.into_iter().flatten().collect()

@@ -89,6 +89,15 @@ fn check(spans: &[SpanRecord], form: Console, ascii: bool, expected: Expect) {
 }
 
 #[test]
+fn the_first_token_is_shown_as_it_is_written_or_by_its_event() {
+    let call = span(2, 0, "messages.create", (0, 900));
+    let written = with(call.clone(), &[("honeyhive_metadata.time_to_first_token_ms", "112.4")]);
+    assert_eq!(written.time_to_first_token().map(human).as_deref(), Some("112ms"));
+    assert_eq!(agent()[2].time_to_first_token().map(human).as_deref(), Some("310ms"));
+    assert_eq!(call.time_to_first_token(), None);
+}
+
+#[test]
 fn a_trace_is_a_tree_with_what_matters_on_each_line() {
     check(
         &agent(),
