@@ -5,6 +5,7 @@ mod bench;
 mod build_time;
 mod coverage;
 mod faults;
+mod lean;
 mod msrv;
 mod semver;
 mod tidy;
@@ -30,6 +31,7 @@ const TASKS: &[Task] = &[
     Task { name: "test", what: "the tests, as in the README, and the examples", run: test },
     Task { name: "tidy", what: "the house rules that no lint knows", run: tidy::run },
     Task { name: "coverage", what: "how much of the public API is documented and has an example", run: coverage::run },
+    Task { name: "lean", what: "whether the default build compiles no client of a provider", run: lean::run },
     Task { name: "msrv", what: "whether all dependencies build with the stated Rust version", run: msrv::run },
     Task {
         name: "bench",
@@ -146,6 +148,7 @@ fn lint() -> Outcome {
     cargo(&["clippy", "--package", "honeyhive", "--package", "honeyhive-instrument", "--lib", "--", "-D", "warnings"])?;
     cargo_with(&["doc", "--workspace", "--no-deps", "--all-features"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     coverage::run()?;
+    lean::run()?;
     msrv::run()?;
     deny()
 }
