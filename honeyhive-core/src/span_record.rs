@@ -195,7 +195,7 @@ impl SpanRecord {
         self.attribute(attr::SHOWN_COST)?.as_f64()
     }
 
-    /// Returns the class of the error of a span that failed, without the module that it is of.
+    /// Returns the class of the error that a span recorded, whether it failed of it or not.
     pub fn error_type(&self) -> Option<Cow<'_, str>> {
         self.first(&attr::SHOWN_ERROR_TYPE).or_else(|| self.exception_type())
     }

@@ -3,7 +3,7 @@
 
 use std::{
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use opentelemetry::{
@@ -20,6 +20,8 @@ use crate::{
 
 const COST: &str = "honeyhive_metadata.cost";
 const COST_SOURCE: &str = "honeyhive_metadata.cost_source";
+/// Most times between pieces that are measured of one stream.
+const MOST_GAPS: usize = 10_000;
 const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
 
 /// A traced model call, for hooks of clients that show their calls as values rather than bytes. For those of
@@ -62,6 +64,8 @@ pub struct CallSpan {
     context: Context,
     started: Instant,
     pieces: usize,
+    /// Times from one piece to the next, where they are measured.
+    gaps: Vec<Duration>,
     settled: bool,
 }
 
@@ -94,6 +98,7 @@ impl CallSpan {
             call,
             started: Instant::now(),
             pieces: 0,
+            gaps: vec![],
             settled: false,
         })
     }
@@ -126,8 +131,9 @@ impl CallSpan {
             self.call.timing.first_piece = Some(elapsed);
             span.set_attribute(KeyValue::new(TIME_TO_FIRST_TOKEN, elapsed.as_secs_f64() * 1e3));
         }
-        if let Some(last) = self.call.timing.last_piece.replace(elapsed) {
-            self.active.measure_piece(&self.call, elapsed.saturating_sub(last));
+        let last = self.call.timing.last_piece.replace(elapsed);
+        if let Some(last) = last.filter(|_| self.gaps.len() < MOST_GAPS && self.active.measures_pieces()) {
+            self.gaps.push(elapsed.saturating_sub(last));
         }
         if let Some(event) = self.active.convention.piece_event(&self.call, self.pieces) {
             span.add_event(event, vec![]);
@@ -158,6 +164,7 @@ impl CallSpan {
         contained(|| redact::apply(&self.active.capture, &mut self.call));
         contained(|| self.write());
         contained(|| self.active.measure(&self.call));
+        contained(|| self.active.measure_pieces(&self.call, &self.gaps));
         self.context.span().end_with_timestamp(ended);
     }
 

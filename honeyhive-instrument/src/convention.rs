@@ -9,7 +9,7 @@ mod parts;
 mod traceloop;
 mod traceloop_legacy;
 
-use std::{fmt::Debug, time::Duration};
+use std::fmt::Debug;
 
 use opentelemetry::{
     Key, KeyValue, Value as OtelValue,
@@ -22,7 +22,7 @@ pub use self::otel_genai::OtelGenAi;
 pub use self::traceloop::Traceloop;
 pub use self::traceloop_legacy::TraceloopLegacy;
 use crate::{
-    metrics::Measure,
+    metrics::{Instrument, Measure},
     model::{LlmCall, Step},
 };
 
@@ -52,9 +52,8 @@ pub trait Convention: Debug + Send + Sync {
         vec![]
     }
 
-    /// Returns the measure of the time from one piece of a stream to the next. By default none.
-    fn between_pieces(&self, call: &LlmCall, time: Duration) -> Option<Measure> {
-        let _ = (call, time);
+    /// Returns what measures the time from one piece of a stream to the next. By default nothing.
+    fn between_pieces(&self) -> Option<&'static Instrument> {
         None
     }
 

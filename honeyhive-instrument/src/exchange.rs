@@ -211,7 +211,7 @@ impl Exchange {
                 Body::Plain(body) => provider.reply(body, call),
             }
             // Some clients stop reading where the answer says that it ends, before the stream does.
-            if call.ending == Ending::Dropped && call.response.is_whole() {
+            if call.ending == Ending::Dropped && call.is_answered() {
                 call.ending = Ending::Complete;
             }
         });

@@ -35,7 +35,7 @@ pub struct Instrument {
 /// Instruments as rows: `NAME = Kind "name", "unit", buckets, "description";`.
 macro_rules! instruments {
     ($($name:ident = $kind:ident $key:literal, $unit:literal, $buckets:expr, $description:literal;)*) => {$(
-        static $name: $crate::metrics::Instrument = $crate::metrics::Instrument {
+        pub(super) static $name: $crate::metrics::Instrument = $crate::metrics::Instrument {
             name: $key,
             kind: $crate::metrics::Kind::$kind,
             unit: $unit,

@@ -157,14 +157,6 @@ pub struct Response {
     pub stated_cost: Option<f64>,
 }
 
-impl Response {
-    /// Returns whether the answers say why they ended.
-    pub(crate) fn is_whole(&self) -> bool {
-        let ended = |output: &Output| output.finish_reason.is_some();
-        self.finish_reason.is_some() || !self.outputs.is_empty() && self.outputs.iter().all(ended)
-    }
-}
-
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CallError {
@@ -272,6 +264,16 @@ impl LlmCall {
             context: CallContext::default(),
             timing: Timing::default(),
         }
+    }
+
+    /// Returns whether all answers that were asked for are there and say why they ended, and not for an error.
+    pub(crate) fn is_answered(&self) -> bool {
+        let Self { request: Request { params, .. }, response, .. } = self;
+        let is_end = |reason: Option<&str>| reason.is_some_and(|reason| !["", "error"].contains(&reason));
+        let wanted = ["n", "candidateCount"].iter().find_map(|key| params.get(*key)?.as_u64()).unwrap_or(1);
+        let all = response.outputs.len() as u64 >= wanted.max(1);
+        is_end(response.finish_reason.as_deref())
+            || all && response.outputs.iter().all(|output| is_end(output.finish_reason.as_deref()))
     }
 
     /// Returns the error of a call that failed.

@@ -7,7 +7,7 @@
 //! | `OPENINFERENCE_BASE64_IMAGE_MAX_LENGTH` | OpenInference | characters, by default 32000 |
 //! | `OPENINFERENCE_ENABLE_GENAI_SEMCONV` | OpenInference | `true` writes OpenTelemetry GenAI on the same spans |
 //! | `TRACELOOP_TRACE_CONTENT` | Traceloop | `true` (the default) or `false` |
-//! | `TRACELOOP_METRICS_ENABLED` | Traceloop | `true` (the default) or `false`: no metrics |
+//! | `TRACELOOP_METRICS_ENABLED` | Traceloop | `true` (the default) or `false`: no metrics, nor of the cost |
 //! | `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` | OpenTelemetry GenAI | `true` (the default here) or `false` |
 
 use std::{fmt, sync::Arc};

@@ -111,7 +111,50 @@ pub(crate) fn apply_to_step(capture: &Capture, step: &mut Step) {
     }
 }
 
+/// Where a guardrail tells of what was said to the model, and of what it said.
+const GUARDED_INPUT: [&str; 2] = ["input", "inputAssessment"];
+const GUARDED_OUTPUT: [&str; 2] = ["outputs", "outputAssessments"];
+
+/// Takes out of what a guardrail found the words that it found; where it does not tell the sides apart, on both.
+fn hide_matches(guardrail: &mut Option<Json>, sides: [&str; 2]) {
+    match guardrail {
+        Some(Json::Object(trace)) => {
+            for (key, found) in trace.iter_mut() {
+                if sides.contains(&key.as_str()) {
+                    without_matches(found);
+                }
+            }
+        }
+        Some(found) => without_matches(found),
+        None => {}
+    }
+}
+
+fn without_matches(json: &mut Json) {
+    match json {
+        Json::Object(fields) => {
+            for (key, value) in fields.iter_mut() {
+                match key.as_str() {
+                    "match" => *value = REDACTED.into(),
+                    _ => without_matches(value),
+                }
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(without_matches),
+        _ => {}
+    }
+}
+
 fn hide(part: Hide, call: &mut LlmCall) {
+    match part {
+        Hide::Inputs | Hide::InputMessages | Hide::InputText => {
+            hide_matches(&mut call.response.guardrail, GUARDED_INPUT);
+        }
+        Hide::Outputs | Hide::OutputMessages | Hide::OutputText => {
+            hide_matches(&mut call.response.guardrail, GUARDED_OUTPUT);
+        }
+        _ => {}
+    }
     let LlmCall { request, response, hidden, context, .. } = call;
     match part {
         Hide::InvocationParameters => hide_parameters(request),

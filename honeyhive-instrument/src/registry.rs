@@ -2,7 +2,7 @@
 //! Written at setup, read at every call; an empty registry is one atomic load.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use crate::{
     convention::{Convention, Sink},
-    metrics::{self, Meters},
+    metrics::{self, Measure, Meters},
     model::{LlmCall, Step},
     options::Capture,
     pricing::{Cost, Pricing},
@@ -56,22 +56,40 @@ impl Active {
     /// and would count twice.
     pub(crate) fn measure(&self, call: &LlmCall) {
         let Some(meters) = &self.meters else { return };
-        self.convention.measures(call).iter().for_each(|measure| meters.record(measure));
+        self.convention.measures(call).into_iter().for_each(|measure| self.record(meters, measure));
         if let Some(cost) = &call.cost {
-            meters.record(&metrics::cost(cost.total, self.convention.measure_attributes(call)));
+            self.record(meters, metrics::cost(cost.total, self.convention.measure_attributes(call)));
         }
     }
 
-    /// Records the time from one piece of a stream to the next.
-    pub(crate) fn measure_piece(&self, call: &LlmCall, time: Duration) {
-        let Some(meters) = &self.meters else { return };
-        self.convention.between_pieces(call, time).iter().for_each(|measure| meters.record(measure));
+    /// Returns whether the times between the pieces of a stream are measured.
+    pub(crate) fn measures_pieces(&self) -> bool {
+        self.meters.is_some() && self.convention.between_pieces().is_some()
+    }
+
+    /// Records the times from one piece of a stream to the next.
+    pub(crate) fn measure_pieces(&self, call: &LlmCall, times: &[Duration]) {
+        let (Some(meters), Some(instrument), false) =
+            (&self.meters, self.convention.between_pieces(), times.is_empty())
+        else {
+            return;
+        };
+        let attributes = self.masked(self.convention.measure_attributes(call));
+        let mut measure = Measure { instrument, value: 0.0, attributes };
+        for time in times {
+            measure.value = time.as_secs_f64();
+            meters.record(&measure);
+        }
+    }
+
+    fn record(&self, meters: &Meters, measure: Measure) {
+        meters.record(&Measure { attributes: self.masked(measure.attributes), ..measure });
     }
 
     /// Records the metrics of a step that has ended.
     pub(crate) fn measure_step(&self, step: &Step) {
         let Some(meters) = &self.meters else { return };
-        self.convention.step_measures(step).iter().for_each(|measure| meters.record(measure));
+        self.convention.step_measures(step).into_iter().for_each(|measure| self.record(meters, measure));
     }
 
     /// Returns the attributes of a call, in all its conventions. Of a key that two of them write the first
@@ -209,7 +227,7 @@ fn join(entry: &mut Entry, instrumentor: u64, way: &Way) -> Result<(), Taken> {
     if active.capture.content != way.capture.content {
         return Err(Taken::Content(active.capture.content));
     }
-    let names = |conventions: &[&'static dyn Convention]| -> Vec<_> {
+    let names = |conventions: &[&'static dyn Convention]| -> BTreeSet<_> {
         conventions.iter().map(|convention| convention.name()).collect()
     };
     if !same(&active.prices, &way.prices)

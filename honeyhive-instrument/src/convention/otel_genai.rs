@@ -6,8 +6,6 @@
 mod metrics;
 mod step;
 
-use std::time::Duration;
-
 use opentelemetry::{
     Array, KeyValue, StringValue, Value as OtelValue,
     trace::{SpanKind, Status},
@@ -19,7 +17,7 @@ use super::{
     Convention, Sink,
     parts::{content_parts, finish_reason, role, tool_calls, tool_result},
 };
-use crate::metrics::Measure;
+use crate::metrics::{Instrument, Measure};
 use crate::model::{Content, Ending, LlmCall, Message, Operation, Output, Part, Step};
 
 /// The OpenTelemetry GenAI convention.
@@ -85,8 +83,8 @@ impl Convention for OtelGenAi {
         metrics::measures(call)
     }
 
-    fn between_pieces(&self, call: &LlmCall, time: Duration) -> Option<Measure> {
-        Some(metrics::between_pieces(call, time))
+    fn between_pieces(&self) -> Option<&'static Instrument> {
+        Some(&metrics::CHUNK)
     }
 
     fn step_measures(&self, step: &Step) -> Vec<Measure> {

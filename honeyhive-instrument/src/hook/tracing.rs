@@ -3,7 +3,11 @@
 //! spans of any OpenTelemetry instrumentation nest in it, and it nests in them. A model call that a hook sees
 //! further down is no second span.
 
-use std::{cell::RefCell, fmt};
+use std::{
+    cell::RefCell,
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use honeyhive_core::{Bucket, HoneyHiveTracer, current_tracer, private::belonging_to};
 use opentelemetry::{
@@ -15,7 +19,10 @@ use tracing::{
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
-use tracing_subscriber::{Layer, layer, registry::LookupSpan};
+use tracing_subscriber::{
+    Layer, layer,
+    registry::{LookupSpan, SpanRef},
+};
 
 use crate::context;
 
@@ -47,17 +54,24 @@ const MODEL_CALLS: [&str; 4] = ["chat", "generate_content", "text_completion", "
 pub struct TracingLayer {
     all: bool,
     tracer: Option<HoneyHiveTracer>,
+    /// Which of the layers of a subscriber it is.
+    number: u64,
 }
 
 impl TracingLayer {
     /// Takes spans about models and MCP only.
     pub fn model_calls() -> Self {
-        Self { all: false, tracer: None }
+        Self::new(false)
     }
 
     /// Takes all spans that reach it; a filter of `tracing-subscriber` says which do.
     pub fn all() -> Self {
-        Self { all: true, tracer: None }
+        Self::new(true)
+    }
+
+    fn new(all: bool) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { all, tracer: None, number: NEXT.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// Gives the spans to this tracer, and with them the code inside; without, they are the current tracer's.
@@ -79,28 +93,48 @@ impl TracingLayer {
         self
     }
 
+    /// Returns what this layer made of a span, and whether that is what encloses the code here: the current span may
+    /// be what another layer made of it.
+    fn above<'a, S: LookupSpan<'a>>(&self, span: &SpanRef<'a, S>, current: &Context) -> Option<(Context, bool)> {
+        let extensions = span.extensions();
+        let known = extensions.get::<Bridged>()?;
+        let is_nearest = !current.has_active_span() || known.0.iter().any(|(_, of)| is_entered(of, current));
+        Some((known.of(self.number)?.clone(), is_nearest))
+    }
+
     fn takes(&self, metadata: &Metadata<'_>) -> bool {
         let speaks_of = |start: &&str| metadata.fields().iter().any(|field| field.name().starts_with(start));
         metadata.is_span() && (self.all || OURS.iter().any(speaks_of))
     }
 }
 
-/// The span that stands for one of `tracing`, in its context.
-struct Bridged(Context);
+/// The spans that stand for one of `tracing`, each in its context: one for each layer, by its number.
+#[derive(Default)]
+struct Bridged(Vec<(u64, Context)>);
+
+impl Bridged {
+    fn of(&self, layer: u64) -> Option<&Context> {
+        self.0.iter().find(|(number, _)| *number == layer).map(|(_, context)| context)
+    }
+}
 
 thread_local! {
-    /// Contexts that are attached on this thread, by span.
-    static ENTERED: RefCell<Vec<(Id, ContextGuard)>> = const { RefCell::new(Vec::new()) };
+    /// Contexts that are attached on this thread, by layer and span.
+    static ENTERED: RefCell<Vec<(u64, Id, ContextGuard)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Returns what a layer made of a span.
+fn bridged<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>, layer: u64) -> Option<Context> {
+    span.extensions().get::<Bridged>()?.of(layer).cloned()
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TracingLayer {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, subscriber: layer::Context<'_, S>) {
         let (true, Some(span)) = (self.takes(attributes.metadata()), subscriber.span(id)) else { return };
-        let above =
-            span.scope().skip(1).find_map(|span| span.extensions().get::<Bridged>().map(|known| known.0.clone()));
-        // What encloses it here may be nearer than what encloses it in `tracing`.
         let current = Context::current();
-        let parent = above.filter(|above| !current.has_active_span() || is_entered(above, &current)).unwrap_or(current);
+        let above = span.scope().skip(1).find_map(|span| self.above(&span, &current));
+        // What encloses it here may be nearer than what encloses it in `tracing`.
+        let parent = above.filter(|(_, is_nearest)| *is_nearest).map_or(current, |(above, _)| above);
         let tracer = match self.tracer.clone().or_else(current_tracer) {
             Some(tracer) if !context::is_suppressed(&parent) => tracer,
             _ => return,
@@ -115,35 +149,39 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TracingLayer {
         let builder = tracer.provider().tracer("honeyhive.tracing");
         let name = fields.name.take().unwrap_or_else(|| attributes.metadata().name().to_owned());
         let started = builder.span_builder(name).with_kind(fields.kind.take().unwrap_or(SpanKind::Internal));
-        let mut bridged = parent.with_span(builder.build_with_context(started, &parent));
+        let mut inside = parent.with_span(builder.build_with_context(started, &parent));
         if fields.is_model_call() {
-            bridged = context::silent(&bridged);
+            inside = context::silent(&inside);
         }
-        fields.write(&bridged);
-        span.extensions_mut().insert(Bridged(bridged));
+        fields.write(&inside);
+        let mut extensions = span.extensions_mut();
+        match extensions.get_mut::<Bridged>() {
+            Some(known) => known.0.push((self.number, inside)),
+            None => extensions.insert(Bridged(vec![(self.number, inside)])),
+        }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, subscriber: layer::Context<'_, S>) {
         let Some(span) = subscriber.span(id) else { return };
-        if let Some(Bridged(context)) = span.extensions().get() {
+        if let Some(context) = bridged(&span, self.number) {
             let mut fields = Fields::default();
             values.record(&mut fields);
-            fields.write(context);
+            fields.write(&context);
         }
     }
 
     fn on_enter(&self, id: &Id, subscriber: layer::Context<'_, S>) {
         let Some(span) = subscriber.span(id) else { return };
-        let context = span.extensions().get::<Bridged>().map(|bridged| bridged.0.clone());
-        if let Some(context) = context {
-            let _ = ENTERED.try_with(|entered| entered.borrow_mut().push((id.clone(), context.attach())));
+        if let Some(context) = bridged(&span, self.number) {
+            let entered = (self.number, id.clone(), context.attach());
+            let _ = ENTERED.try_with(|all| all.borrow_mut().push(entered));
         }
     }
 
     fn on_exit(&self, id: &Id, _: layer::Context<'_, S>) {
         let left = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
-            let position = entered.iter().rposition(|(known, _)| known == id)?;
+            let position = entered.iter().rposition(|(layer, known, _)| (*layer, known) == (self.number, id))?;
             Some(entered.remove(position))
         });
         drop(left);
@@ -151,8 +189,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TracingLayer {
 
     fn on_close(&self, id: Id, subscriber: layer::Context<'_, S>) {
         let Some(span) = subscriber.span(&id) else { return };
-        let bridged = span.extensions_mut().remove::<Bridged>();
-        if let Some(Bridged(context)) = bridged {
+        if let Some(context) = bridged(&span, self.number) {
             context.span().end();
         }
     }

@@ -20,7 +20,8 @@ use honeyhive_core::{
     HoneyHiveTracer, SpanRecord,
     testing::{LoopbackServer, Recorder, Reply},
 };
-use honeyhive_instrument::{WithHoneyHive, openinference, traceloop};
+use honeyhive_instrument::{Exchange, WithHoneyHive, openinference, provider::RequestHead, traceloop};
+use http::{HeaderMap, header::CONTENT_TYPE};
 use serde_json::json;
 
 use crate::{fixture::Fixture, instrumentors::turn};
@@ -338,4 +339,32 @@ async fn a_hook_inside_a_hook_opens_no_second_span() {
     })
     .await;
     assert_eq!(spans.len(), 1);
+}
+
+/// A stream that is dropped is whole only where every answer that was asked for says why it ended.
+#[tokio::test]
+async fn a_dropped_stream_is_whole_only_if_all_answers_have_ended() {
+    let _turn = turn().await;
+    let chunk = |index: u32, reason: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"delta\":{{\"content\":\"a\"}},\"finish_reason\":{reason}}}]}}\n\n"
+        )
+    };
+    for (request, chunks, status) in [
+        (r#"{"model":"m","stream":true}"#, vec![chunk(0, "null")], "UNSET"),
+        (r#"{"model":"m","stream":true}"#, vec![chunk(0, "\"\"")], "UNSET"),
+        (r#"{"model":"m","stream":true}"#, vec![chunk(0, "\"stop\"")], "OK"),
+        (r#"{"model":"m","stream":true,"n":2}"#, vec![chunk(0, "\"stop\"")], "UNSET"),
+        (r#"{"model":"m","stream":true,"n":2}"#, vec![chunk(0, "\"stop\""), chunk(1, "\"length\"")], "OK"),
+    ] {
+        let spans = traced(|_| async {
+            let url = "https://api.openai.com/v1/chat/completions".parse().unwrap();
+            let head = RequestHead { method: "POST", url: &url, headers: &HeaderMap::new() };
+            let mut exchange = Exchange::begin(&head, Some(request.as_bytes())).unwrap();
+            exchange.head(200, &HeaderMap::from_iter([(CONTENT_TYPE, "text/event-stream".parse().unwrap())]));
+            chunks.iter().for_each(|chunk| exchange.data(chunk.as_bytes()));
+        })
+        .await;
+        assert_eq!(spans[0].status().0, status, "{request} {chunks:?}");
+    }
 }

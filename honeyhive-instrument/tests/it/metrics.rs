@@ -6,6 +6,7 @@ use opentelemetry_sdk::metrics::{
     InMemoryMetricExporter, SdkMeterProvider,
     data::{AggregatedMetrics, MetricData, ResourceMetrics},
 };
+use serde_json::json;
 
 use crate::{fixture::Fixture, instrumentors::turn, messages::Messages};
 
@@ -100,7 +101,7 @@ async fn opentelemetry_measures_the_chunks_of_a_stream() {
     let shown = measured!(otel_genai::OpenAIInstrumentor::new(), "openai/chat_stream");
     expect_test::expect![[r#"
         gen_ai.client.operation.duration [s] (time) address=api.openai.com model=gpt-4o model=gpt-4o-2024-08-06 name=chat name=openai port=443
-        gen_ai.client.operation.time_per_output_chunk [s] (time) address=api.openai.com model=gpt-4o name=chat name=openai port=443
+        gen_ai.client.operation.time_per_output_chunk [s] (time) address=api.openai.com model=gpt-4o model=gpt-4o-2024-08-06 name=chat name=openai port=443
         gen_ai.client.operation.time_to_first_chunk [s] (time) address=api.openai.com model=gpt-4o model=gpt-4o-2024-08-06 name=chat name=openai port=443"#]].assert_eq(&shown);
 }
 
@@ -148,4 +149,45 @@ async fn the_cost_is_a_metric_in_every_convention() {
         "honeyhive.client.operation.cost [USD] 0.000361 model_name=gpt-4o-mini-2024-07-18 provider=openai"
     ]
     .assert_eq(&shown);
+}
+
+#[tokio::test]
+async fn what_is_masked_on_spans_is_masked_in_metrics() {
+    let shown = measured!(traceloop::BedrockInstrumentor::new().mask("server.address"), "bedrock/titan_guardrail");
+    assert!(!shown.contains("amazonaws.com") && shown.contains("address=__REDACTED__"), "{shown}");
+}
+
+#[tokio::test]
+async fn words_that_a_guardrail_found_are_hidden_with_the_side_they_are_of() {
+    use honeyhive_instrument::Hide;
+    let found = |input: &str, output: &str| {
+        let policy =
+            |word: &str| json!({ "g": { "wordPolicy": { "customWords": [{ "match": word, "action": "BLOCKED" }] } } });
+        json!({ "results": [], "amazon-bedrock-trace": { "guardrail": { "input": policy(input), "outputs": [policy(output)] } } })
+    };
+    for (hide, shown, hidden) in [
+        (Hide::Inputs, "secret-out", "secret-in"),
+        (Hide::InputText, "secret-out", "secret-in"),
+        (Hide::Outputs, "secret-in", "secret-out"),
+    ] {
+        let _turn = turn().await;
+        let exporter = InMemoryMetricExporter::default();
+        let meters = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+        let recorder = Recorder::new();
+        let tracer = recorder.tracer();
+        let instrumentor = traceloop::BedrockInstrumentor::new().hide(hide).metrics(&meters);
+        instrumentor.instrument(tracer.provider()).unwrap();
+        let url = Fixture::of("bedrock/titan_guardrail").url();
+        let none = http::HeaderMap::new();
+        let head = honeyhive_instrument::provider::RequestHead { method: "POST", url: &url, headers: &none };
+        let mut exchange = honeyhive_instrument::Exchange::begin(&head, Some(br#"{"inputText":"x"}"#)).unwrap();
+        exchange.head(200, &none);
+        exchange.data(found("secret-in", "secret-out").to_string().as_bytes());
+        exchange.end();
+        instrumentor.uninstrument();
+        meters.force_flush().unwrap();
+        for told in [show(&exporter.get_finished_metrics().unwrap()), format!("{:?}", recorder.spans())] {
+            assert!(told.contains(shown) && !told.contains(hidden), "{hide:?}: {told}");
+        }
+    }
 }

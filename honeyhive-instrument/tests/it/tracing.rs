@@ -144,3 +144,20 @@ fn a_layer_that_is_bound_gives_what_is_inside_to_its_tracer() {
     assert!(bound.spans().iter().all(|span| span.attribute("honeyhive.session_id") == Some(json!(session.id()))));
     assert_eq!(bound.spans()[0].trace_id(), current.spans()[0].trace_id());
 }
+
+#[test]
+fn two_layers_of_one_subscriber_each_have_every_span() {
+    let (one, two) = (Recorder::new(), Recorder::new());
+    let layer = |recorder: &Recorder| TracingLayer::all().tracer(&recorder.tracer());
+    let subscriber = tracing_subscriber::registry().with(layer(&one)).with(layer(&two));
+    tracing::subscriber::with_default(subscriber, || {
+        info_span!("outer", later = Empty).in_scope(|| {
+            info_span!("inner").in_scope(|| {});
+            tracing::Span::current().record("later", 1);
+        });
+    });
+    for recorder in [one, two] {
+        assert_eq!(recorder.tree(), "tool outer\n  tool inner\n");
+        assert_eq!(recorder.span("outer").unwrap().attribute("later"), Some(json!(1)));
+    }
+}

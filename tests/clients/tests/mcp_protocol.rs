@@ -288,13 +288,14 @@ fn server() -> PathBuf {
     server
 }
 
-/// Settings with which the server sends its spans to a backend.
+/// All that a server's environment has: it sends its spans to a backend.
 fn settings(backend: &FakeBackend) -> Vec<(&'static str, String)> {
     vec![
         ("HH_API_KEY", "k".into()),
         ("HH_API_URL", backend.url()),
         ("HH_PROJECT", "mcp".into()),
         ("HH_DURABILITY", "memory".into()),
+        ("PATH", std::env::var("PATH").unwrap_or_default()),
     ]
 }
 
@@ -320,7 +321,7 @@ async fn a_server_that_is_a_process_of_its_own_is_part_of_the_trace() {
     let _turn = TURN.lock().await;
     let (traced, backend) = (Traced::start(), FakeBackend::start().unwrap());
     let mut command = tokio::process::Command::new(server());
-    command.envs(settings(&backend));
+    command.env_clear().envs(settings(&backend));
     let client = McpClient::serve((), TokioChildProcess::new(command).unwrap()).await.unwrap();
     let shout = json!({ "text": "hello" }).as_object().unwrap().clone();
     let answer = client.call_tool(CallToolRequestParams::new("shout").with_arguments(shout)).await.unwrap();
@@ -365,7 +366,7 @@ async fn a_client_of_the_python_package_has_its_server_in_its_trace() {
     }
     let backend = FakeBackend::start().unwrap();
     let mut client = Command::new(&python);
-    client.args(["-c", PYTHON]).arg(server()).envs(settings(&backend));
+    client.args(["-c", PYTHON]).arg(server()).env_clear().envs(settings(&backend));
     let output = client.output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let asked = said.trim().strip_suffix(" HELLO").unwrap_or_else(|| panic!("{said} {:?}", output.stderr));

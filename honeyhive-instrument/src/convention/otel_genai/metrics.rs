@@ -6,8 +6,9 @@ use opentelemetry::KeyValue;
 
 use super::{operation, provider};
 use crate::{
+    mcp,
     metrics::{Instrument, Measure, SECONDS, TOKENS, instruments},
-    model::{LlmCall, Operation, Side, Step},
+    model::{Ending, LlmCall, Operation, Side, Step},
 };
 
 instruments! {
@@ -40,26 +41,25 @@ pub(super) fn measures(call: &LlmCall) -> Vec<Measure> {
     duration.into_iter().chain(first).chain(tokens).collect()
 }
 
-/// Returns the measure of the time from one chunk to the next.
-pub(super) fn between_pieces(call: &LlmCall, time: Duration) -> Measure {
-    Measure { instrument: &CHUNK, value: time.as_secs_f64(), attributes: attributes(call) }
-}
-
 /// Returns what there is to measure of a step that has ended: how long a request of MCP took.
 pub(super) fn step_measures(step: &Step) -> Vec<Measure> {
-    let instrument = match step.side {
-        Side::Client => &MCP_CLIENT,
-        Side::Server => &MCP_SERVER,
-        Side::Internal => return vec![],
+    let instrument = match (step.api, step.side) {
+        (mcp::API, Side::Client) => &MCP_CLIENT,
+        (mcp::API, Side::Server) => &MCP_SERVER,
+        _ => return vec![],
     };
     let text = |key: &'static str, text: Option<&str>| text.map(|text| KeyValue::new(key, text.to_owned()));
+    // What a server was asked for and does not have is any text.
+    let is_known = step.side == Side::Client || !matches!(step.ending, Ending::Failed(_));
+    let named = step.name.as_deref().filter(|_| is_known);
     let target = match step.method.as_deref() {
-        Some("tools/call") => "gen_ai.tool.name",
-        _ => "gen_ai.prompt.name",
+        Some("tools/call") => text("gen_ai.tool.name", named),
+        Some("prompts/get") => text("gen_ai.prompt.name", named),
+        _ => None,
     };
     let attributes = text("mcp.method.name", step.method.as_deref())
         .into_iter()
-        .chain(text(target, step.name.as_deref()))
+        .chain(target)
         .chain(step.failure().map(|(kind, _)| KeyValue::new("error.type", kind.into_owned())));
     let attributes: Vec<_> = attributes.collect();
     let measure = |took: Duration| Measure { instrument, value: took.as_secs_f64(), attributes };

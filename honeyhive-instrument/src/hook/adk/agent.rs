@@ -25,7 +25,9 @@ use crate::{
     step::StepSpan,
 };
 
-/// An agent that is traced.
+/// An agent that is traced. Its calls and tools are for the session and the user of the run, unless a
+/// [`CallContext`](crate::CallContext) around the run names others. Wrap the agents below it too: what they do is
+/// told as this agent's otherwise.
 ///
 /// ```ignore
 /// let agent = Arc::new(AdkAgent::new(LlmAgentBuilder::new("assistant").model(model).build()?));
@@ -121,9 +123,10 @@ struct Running {
 
 impl Running {
     fn begin<A: Agent>(agent: &A, ctx: &dyn InvocationContext) -> Self {
-        let who = CallContext::new().user(ctx.user_id());
-        // A tool that runs an agent gives it a session of its own; the one around it counts.
-        let who = if who.session.is_none() { who.session(ctx.session_id()) } else { who };
+        // What is set around a run counts: a tool that runs an agent gives it a session of its own.
+        let mut who = CallContext::new();
+        who.session.get_or_insert_with(|| ctx.session_id().to_owned());
+        who.user.get_or_insert_with(|| ctx.user_id().to_owned());
         let mut context = Context::current_with_value(who);
         let is_outermost = context.get::<Invocation>().is_none();
         let invocation = is_outermost.then(|| begin(invocation(ctx), &mut context)).flatten();

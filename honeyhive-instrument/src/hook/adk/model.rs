@@ -161,6 +161,9 @@ impl Traced {
             span.piece();
         }
         self.is_told |= response.turn_complete || !response.partial && response.finish_reason.is_some();
+        if let (Some(run), Some(content)) = (self.context.get::<Run>(), &response.content) {
+            run.note(content, self.context.span().span_context());
+        }
         match &mut self.whole {
             None => self.whole = Some(response.clone()),
             Some(whole) => merge(whole, response),
@@ -169,11 +172,6 @@ impl Traced {
 
     fn end(&mut self, ending: Ending) {
         let (span, whole) = (self.span.take(), self.whole.take());
-        if let (Some(run), Some(answer)) =
-            (self.context.get::<Run>(), whole.as_ref().and_then(|whole| whole.content.as_ref()))
-        {
-            run.note(answer, self.context.span().span_context());
-        }
         if let Some(span) = span {
             span.end(|call| {
                 call.ending = ending;
