@@ -121,16 +121,16 @@ pub(super) fn measures(trace: &Json, put: &mut Put<'_>) {
     }
 }
 
-/// Tells what an assessment found, one after the other, and returns whether it was anything.
+/// Tells what an assessment found, one after the other, and returns whether the guardrail did anything about it.
 fn findings(assessment: &Json, mut tell: impl FnMut(&'static Instrument, &[KeyValue])) -> bool {
-    let mut any = false;
+    let mut acted = false;
     for (instrument, pointer, names) in FOUND {
         for found in assessment.pointer(pointer).and_then(Json::as_array).into_iter().flatten() {
             let named =
                 names.iter().filter_map(|(field, key)| Some(KeyValue::new(*key, found[*field].as_str()?.to_owned())));
             tell(instrument, &named.collect::<Vec<_>>());
-            any = true;
+            acted |= found["action"] != "NONE";
         }
     }
-    any
+    acted
 }
