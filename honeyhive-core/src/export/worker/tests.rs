@@ -148,6 +148,9 @@ fn a_worker_that_panics_for_ever_gives_up_and_says_so() {
     assert_eq!(report.ended(), report.delivered() + report.dropped() + report.pending(), "{report}");
     assert_eq!((report.delivered(), report.entrance.worker_panics), (0, PANICS_TO_RUN.into()));
     assert!(matches!(panicking.queue.health(), Health::Failed(_)), "{:?}", panicking.queue.health());
+    let late = || panicking.queue.report().entrance.after_shutdown;
+    // It may have given up before all of the first ones came.
+    let before = late();
     panicking.end(1);
-    assert_eq!(panicking.queue.report().entrance.after_shutdown, 1, "and the host goes on");
+    assert_eq!(late(), before + 1, "and the host goes on");
 }
