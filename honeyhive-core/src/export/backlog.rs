@@ -394,6 +394,9 @@ impl Backlog {
 
     /// Keeps what can be kept and lets go of the directory. What is in memory alone is lost.
     pub(crate) fn close(&mut self, now: Instant) {
+        if let Some(spool) = &mut self.spool {
+            spool.try_again(now);
+        }
         if self.durability != Durability::Memory {
             self.write(now);
             if self.durability == Durability::Fsync {

@@ -142,6 +142,13 @@ impl Spool {
         self.trouble.as_ref().is_none_or(|trouble| trouble.until <= now)
     }
 
+    /// Lets writing be tried at once, whatever was wrong a moment ago: there will be no other time.
+    pub(crate) fn try_again(&mut self, now: Instant) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.until = now;
+        }
+    }
+
     /// Returns the name of the next segment.
     pub(crate) fn name(&mut self, created_ms: u64) -> Name {
         self.next += 1;

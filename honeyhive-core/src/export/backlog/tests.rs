@@ -208,6 +208,26 @@ proptest! {
     }
 }
 
+/// Found by the model: a disk that was full for a moment is tried again at the end, so what was sent is noted.
+#[test]
+fn a_disk_that_has_room_again_is_written_at_the_end() {
+    let mut world = World::new(Durability::Spill);
+    for act in [
+        Act::Room(Some(1255)),
+        Act::Fail,
+        Act::Push(14, 20),
+        Act::Push(1, 20),
+        Act::Push(1, 3_000),
+        Act::Send(1),
+        Act::Room(None),
+        Act::Restart,
+    ] {
+        world.act(&act);
+    }
+    assert_eq!(world.model.dropped, 0);
+    world.finish();
+}
+
 fn push(backlog: &mut Backlog, ids: std::ops::Range<u64>, len: usize, created_ms: u64) {
     for id in ids {
         let mut span = id.to_le_bytes().to_vec();
