@@ -24,6 +24,9 @@ use super::{
     world::{Dir, KEY, LIMIT, builder, check, end, is_long, note, skip, until, waiting},
 };
 
+/// Longer than the worker takes to write what has ended, on a machine that is busy.
+const SETTLED: Duration = Duration::from_secs(1);
+
 fn variable(name: &str) -> String {
     env::var(name).unwrap_or_default()
 }
@@ -105,14 +108,14 @@ fn child() {
         "abort" => {
             let mut producer = Producer::new(build());
             producer.produce(count);
-            thread::park_timeout(Duration::from_millis(50));
+            thread::park_timeout(SETTLED);
             std::process::abort();
         }
         "exec" => {
             use std::os::unix::process::CommandExt;
             let mut producer = Producer::new(build());
             producer.produce(count);
-            thread::park_timeout(Duration::from_millis(50));
+            thread::park_timeout(SETTLED);
             panic!("{}", Command::new("true").exec());
         }
         "outage" => outage(&url, &spool, count),
