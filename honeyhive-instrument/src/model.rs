@@ -157,6 +157,11 @@ pub struct Response {
     pub stated_cost: Option<f64>,
 }
 
+/// Where what a guardrail found says that it is of the input; the form depends on the operation.
+pub(crate) const GUARDED_INPUT: [&str; 2] = ["inputAssessment", "input"];
+/// Where it says that it is of the output.
+pub(crate) const GUARDED_OUTPUT: [&str; 2] = ["outputAssessments", "outputs"];
+
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CallError {

@@ -9,7 +9,10 @@ use std::borrow::Cow;
 use serde_json::Value as Json;
 
 use crate::{
-    model::{Content, Ending, Hidden, LlmCall, Message, Operation, Output, Part, Request, Response, Step},
+    model::{
+        Content, Ending, GUARDED_INPUT, GUARDED_OUTPUT, Hidden, LlmCall, Message, Operation, Output, Part, Request,
+        Response, Step,
+    },
     options::{Capture, Hide},
 };
 
@@ -110,10 +113,6 @@ pub(crate) fn apply_to_step(capture: &Capture, step: &mut Step) {
         hide_ending(&mut step.ending);
     }
 }
-
-/// Where a guardrail tells of what was said to the model, and of what it said.
-const GUARDED_INPUT: [&str; 2] = ["input", "inputAssessment"];
-const GUARDED_OUTPUT: [&str; 2] = ["outputs", "outputAssessments"];
 
 /// Takes out of what a guardrail found the words that it found; where it does not tell the sides apart, on both.
 fn hide_matches(guardrail: &mut Option<Json>, sides: [&str; 2]) {

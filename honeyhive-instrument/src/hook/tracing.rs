@@ -109,7 +109,6 @@ impl TracingLayer {
 }
 
 /// The spans that stand for one of `tracing`, each in its context: one for each layer, by its number.
-#[derive(Default)]
 struct Bridged(Vec<(u64, Context)>);
 
 impl Bridged {

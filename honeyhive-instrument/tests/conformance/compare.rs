@@ -26,6 +26,25 @@ pub(crate) struct Difference {
     pub(crate) got: Json,
 }
 
+/// Shows a span in the form of the corpus.
+pub(crate) fn shown(span: &honeyhive_core::SpanRecord) -> Json {
+    let pairs = |pairs: Vec<(String, Json)>| pairs.into_iter().collect::<Map<_, _>>();
+    let (code, description) = span.status();
+    let events: Vec<_> = span
+        .events()
+        .into_iter()
+        .map(|(name, attributes)| json!({ "name": name, "attributes": pairs(attributes) }))
+        .collect();
+    json!({
+        "name": span.name(),
+        "kind": span.kind(),
+        "status": { "code": code, "description": description },
+        "attributes": pairs(span.attributes()),
+        "events": events,
+        "scope": span.scope().0,
+    })
+}
+
 pub(crate) fn spans(expected: &[Json], got: &[Json]) -> Vec<Difference> {
     let mut out = vec![];
     if expected.len() != got.len() {

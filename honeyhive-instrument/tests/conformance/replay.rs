@@ -10,10 +10,11 @@ use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
 use honeyhive_instrument::{StepSpan, hook::HoneyHiveMiddleware, mcp, model::Side, openinference, traceloop};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use reqwest_middleware::{ClientBuilder, Middleware, Next};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use crate::{
     case::Case,
+    compare,
     metrics::{self, Point},
 };
 
@@ -71,7 +72,7 @@ impl Replay {
         uninstrument();
         meters.shutdown().unwrap();
         let points = metrics::exported(&exporter.get_finished_metrics().unwrap());
-        Got { spans: recorder.spans().iter().map(span_json).collect(), points }
+        Got { spans: recorder.spans().iter().map(compare::shown).collect(), points }
     }
 
     fn send(&self, case: &Case) {
@@ -139,23 +140,4 @@ fn instrument(
         ("mcp", "traceloop") => with!(traceloop::MCPInstrumentor::new()),
         other => panic!("no instrumentor for {other:?}"),
     }
-}
-
-/// Shows a span in the form of the corpus.
-fn span_json(span: &honeyhive_core::SpanRecord) -> Json {
-    let pairs = |pairs: Vec<(String, Json)>| pairs.into_iter().collect::<serde_json::Map<_, _>>();
-    let (code, description) = span.status();
-    let events: Vec<_> = span
-        .events()
-        .into_iter()
-        .map(|(name, attributes)| json!({ "name": name, "attributes": pairs(attributes) }))
-        .collect();
-    json!({
-        "name": span.name(),
-        "kind": span.kind(),
-        "status": { "code": code, "description": description },
-        "attributes": pairs(span.attributes()),
-        "events": events,
-        "scope": span.scope().0,
-    })
 }

@@ -256,19 +256,15 @@ async fn run(case: &Case, instrumentor: GoogleADKInstrumentor) -> Vec<SpanRecord
     recorder.spans()
 }
 
+/// Shows spans in the form of the corpus, in order of their start.
 fn shown(spans: &[SpanRecord]) -> Vec<Json> {
     let mut spans: Vec<_> = spans.iter().collect();
     spans.sort_by_key(|span| span.start_time());
     let index = |id: String| spans.iter().position(|span| span.span_id() == id);
-    let pairs = |pairs: Vec<(String, Json)>| pairs.into_iter().collect::<serde_json::Map<_, _>>();
     let show = |span: &&SpanRecord| {
-        let events = span.events().into_iter().map(|(name, all)| json!({ "name": name, "attributes": pairs(all) }));
-        json!({
-            "name": span.name(), "kind": span.kind(), "scope": span.scope().0,
-            "status": { "code": span.status().0, "description": span.status().1 },
-            "attributes": pairs(span.attributes()), "events": events.collect::<Vec<_>>(),
-            "parent_index": span.parent_span_id().and_then(index),
-        })
+        let mut shown = compare::shown(span);
+        shown["parent_index"] = json!(span.parent_span_id().and_then(index));
+        shown
     };
     spans.iter().map(show).collect()
 }

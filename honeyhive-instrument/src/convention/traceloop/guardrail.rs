@@ -5,21 +5,27 @@ use opentelemetry::KeyValue;
 use serde_json::{Value as Json, json};
 
 use super::{Sink, metrics::Put};
-use crate::metrics::{Instrument, instruments};
+use crate::{
+    metrics::{Instrument, instruments},
+    model::{GUARDED_INPUT, GUARDED_OUTPUT},
+};
 
 const INPUT: &str = "gen_ai.bedrock.guardrail.input_filter";
 const OUTPUT: &str = "gen_ai.bedrock.guardrail.output_filter";
-const INPUTS: [&str; 2] = ["inputAssessment", "input"];
-const OUTPUTS: [&str; 2] = ["outputAssessments", "outputs"];
 
 /// Writes the summaries of a trace: one of the input, a list of the outputs.
 pub(super) fn write(trace: Option<&Json>, sink: &mut Sink) {
     let Some(trace) = trace else { return };
-    let either = |names: [&str; 2]| names.iter().find_map(|name| trace.get(name)).map(assessments);
-    let input = either(INPUTS).and_then(|found| found.first().map(|found| summary(found.json)));
+    let input = of_side(trace, GUARDED_INPUT).first().map(|found| summary(found.json));
     sink.json(INPUT, input.as_ref());
-    let outputs = either(OUTPUTS).filter(|found| !found.is_empty());
-    sink.json(OUTPUT, outputs.map(|found| found.iter().map(|found| summary(found.json)).collect::<Json>()).as_ref());
+    let outputs = of_side(trace, GUARDED_OUTPUT);
+    let outputs = (!outputs.is_empty()).then(|| outputs.iter().map(|found| summary(found.json)).collect::<Json>());
+    sink.json(OUTPUT, outputs.as_ref());
+}
+
+/// What was found on one side of the conversation.
+fn of_side<'a>(trace: &'a Json, names: [&str; 2]) -> Vec<Assessment<'a>> {
+    names.iter().find_map(|name| trace.get(*name)).map(assessments).unwrap_or_default()
 }
 
 /// What one guardrail says of one text.
@@ -99,10 +105,10 @@ const FOUND: &[Counted] = &[
 /// Measures a trace: how long each guardrail took, how much it read, what it found; and whether it did anything.
 pub(super) fn measures(trace: &Json, put: &mut Put<'_>) {
     let mut active: Vec<Option<&str>> = vec![];
-    for (side, names) in [("input", INPUTS), ("output", OUTPUTS)] {
-        let found = names.iter().find_map(|name| trace.get(name)).map(assessments).unwrap_or_default();
-        for Assessment { guardrail, json } in found {
-            let id = guardrail.map(|id| KeyValue::new("gen_ai.guardrail", id.to_owned()));
+    let named = |guardrail: Option<&str>| guardrail.map(|id| KeyValue::new("gen_ai.guardrail", id.to_owned()));
+    for (side, names) in [("input", GUARDED_INPUT), ("output", GUARDED_OUTPUT)] {
+        for Assessment { guardrail, json } in of_side(trace, names) {
+            let id = named(guardrail);
             let id = id.as_slice();
             let number = |pointer: &str| json.pointer(&format!("/invocationMetrics/{pointer}")).and_then(Json::as_f64);
             let of_side = [id, &[KeyValue::new("gen_ai.token.type", side)]].concat();
@@ -116,8 +122,7 @@ pub(super) fn measures(trace: &Json, put: &mut Put<'_>) {
         }
     }
     for guardrail in active {
-        let id = guardrail.map(|id| KeyValue::new("gen_ai.guardrail", id.to_owned()));
-        put(&ACTIVATION, Some(1.0), id.as_slice());
+        put(&ACTIVATION, Some(1.0), named(guardrail).as_slice());
     }
 }
 

@@ -137,10 +137,7 @@ fn message(content: &AdkContent) -> Message {
             other => parts.push(Part::Other(serde_json::to_value(other).unwrap_or_default())),
         }
     }
-    message.content = match parts.as_slice() {
-        [] => Content::Absent,
-        _ => Content::Parts(parts),
-    };
+    message.content = if parts.is_empty() { Content::Absent } else { Content::Parts(parts) };
     message
 }
 

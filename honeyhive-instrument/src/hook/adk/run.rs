@@ -31,12 +31,14 @@ impl Run {
 
     /// Notes the tools that an answer, or a piece of one, asks for.
     pub(super) fn note(&self, answer: &Content, by: &SpanContext) {
-        let asked = answer.parts.iter().filter_map(|part| match part {
+        let mut asked = answer.parts.iter().filter_map(|part| match part {
             Part::FunctionCall { name, id, .. } => Some(Asked { id: id.clone(), name: name.clone(), by: by.clone() }),
             _ => None,
         });
+        // Most pieces ask for nothing.
+        let Some(first) = asked.next() else { return };
         let mut known = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        known.extend(asked);
+        known.extend([first].into_iter().chain(asked));
         let too_many = known.len().saturating_sub(MOST);
         known.drain(..too_many);
     }

@@ -10,7 +10,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
         convention: "metrics",
         applies: |case, difference| {
             difference.expected.is_null()
-                && (case.metrics().is_empty() || is_named(difference, "gen_ai.client.operation.duration"))
+                && (case.metrics().is_empty() || is_named(difference, &["gen_ai.client.operation.duration"]))
         },
     },
     Deviation {
@@ -19,7 +19,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
         convention: "metrics",
         applies: |_, difference| {
             let is_other = difference.expected.is_null() || difference.got.is_null();
-            is_named(difference, "gen_ai.server.time_to_first_token") && is_other
+            is_named(difference, &["gen_ai.server.time_to_first_token"]) && is_other
         },
     },
     Deviation {
@@ -34,7 +34,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
         convention: "metrics",
         applies: |case, difference| {
             case.provider() == "anthropic"
-                && is_named(difference, "gen_ai.client.generation.choices")
+                && is_named(difference, &["gen_ai.client.generation.choices"])
                 && (difference.got == 1.0 || case.operation() == "completions")
         },
     },
@@ -44,9 +44,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
         convention: "metrics",
         applies: |case, difference| {
             let counted = ["gen_ai.client.generation.choices", "gen_ai.prompt.caching"];
-            case.provider() == "bedrock"
-                && difference.expected.is_null()
-                && counted.iter().any(|name| is_named(difference, name))
+            case.provider() == "bedrock" && difference.expected.is_null() && is_named(difference, &counted)
         },
     },
     Deviation {
@@ -54,7 +52,8 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
         reason: "the original counts a guardrail of every Converse call, also of one without; ours those that acted",
         convention: "metrics",
         applies: |_, difference| {
-            is_named(difference, "gen_ai.bedrock.guardrail.activation") && !difference.key.contains("gen_ai.guardrail=")
+            is_named(difference, &["gen_ai.bedrock.guardrail.activation"])
+                && !difference.key.contains("gen_ai.guardrail=")
         },
     },
     Deviation {
@@ -63,9 +62,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
         convention: "metrics",
         applies: |_, difference| {
             let counted = ["gen_ai.client.token.usage", "gen_ai.prompt.caching"];
-            counted.iter().any(|name| is_named(difference, name))
-                && difference.expected == 0.0
-                && difference.got.is_null()
+            is_named(difference, &counted) && difference.expected == 0.0 && difference.got.is_null()
         },
     },
     Deviation {
@@ -74,7 +71,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
         convention: "metrics",
         applies: |case, difference| {
             let unread = difference.expected.is_null() || difference.expected == 0.0;
-            case.provider() == "bedrock" && is_named(difference, "gen_ai.client.token.usage") && unread
+            case.provider() == "bedrock" && is_named(difference, &["gen_ai.client.token.usage"]) && unread
         },
     },
     Deviation {
@@ -92,7 +89,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
         convention: "metrics",
         applies: |_, difference| {
             let text_of = |numbers: f64| (numbers * 4.0 / 3.0).ceil() * 4.0;
-            is_named(difference, "llm.openai.embeddings.vector_size")
+            is_named(difference, &["llm.openai.embeddings.vector_size"])
                 && difference.got.as_f64().map(text_of) == difference.expected.as_f64()
         },
     },
@@ -101,12 +98,12 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
         reason: "the original measures the time from no first piece to no last",
         convention: "metrics",
         applies: |case, difference| {
-            is_named(difference, "llm.chat_completions.streaming_time_to_generate")
+            is_named(difference, &["llm.chat_completions.streaming_time_to_generate"])
                 && !case.text("/exchange/response/body/text").contains("\"delta\"")
         },
     },
 ];
 
-fn is_named(difference: &Difference, name: &str) -> bool {
-    difference.key.split(' ').next() == Some(name)
+fn is_named(difference: &Difference, names: &[&str]) -> bool {
+    difference.key.split(' ').next().is_some_and(|name| names.contains(&name))
 }
