@@ -128,20 +128,22 @@ pub fn claim(head: &RequestHead<'_>) -> Option<(&'static dyn Provider, LlmCall)>
 /// Most bytes of an error's body that are kept.
 const MAX_ERROR_BODY: usize = 4 * 1024;
 
-/// Says what an error answer said: `Error code: 429 - {…}`, with the body as compact JSON.
+/// Says what an error answer said, as the Python clients do: `Error code: 429 - {…}` with a body of JSON, made
+/// compact; any other body by itself.
 fn error_message(status: u16, body: &[u8]) -> String {
-    let text = match serde_json::from_slice::<serde_json::Value>(body) {
-        Ok(json) => json.to_string(),
+    let mut text = match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(json) => format!("Error code: {status} - {json}"),
         Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
     };
+    if text.is_empty() {
+        text = format!("Error code: {status}");
+    }
     let mut end = text.len().min(MAX_ERROR_BODY);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    match text.is_empty() {
-        true => format!("Error code: {status}"),
-        false => format!("Error code: {status} - {}", &text[..end]),
-    }
+    text.truncate(end);
+    text
 }
 
 /// Names an error as the Python clients of OpenAI and Anthropic do.

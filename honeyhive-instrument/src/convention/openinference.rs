@@ -5,6 +5,7 @@
 //! Attributes that matter most come first, so that a limit cuts messages and not the call.
 
 mod dialect;
+mod messages;
 mod step;
 
 use opentelemetry::{
@@ -16,7 +17,7 @@ use serde_json::{Map, Value as Json};
 use self::dialect::{Dialect, Finish, Model};
 use super::{Convention, Sink};
 use crate::context::{CallContext, PromptTemplate};
-use crate::model::{Content, Embedding, Ending, LlmCall, Message, Operation, Output, Part, Request, Step, ToolCall};
+use crate::model::{Embedding, Ending, LlmCall, Operation, Output, Request, Step};
 use crate::pricing::Cost;
 use crate::redact::REDACTED;
 
@@ -87,14 +88,14 @@ impl Convention for OpenInference {
         whole(sink, (INPUT_VALUE, INPUT_MIME), input_value, call.hidden.input, text_mime);
         whole(sink, (OUTPUT_VALUE, OUTPUT_MIME), output_value, call.hidden.output, text_mime);
         let parameters = parameters(call, dialect);
-        if !parameters.is_empty() {
+        if dialect.empty_parameters || !parameters.is_empty() {
             sink.put(parameters_key, Json::Object(parameters).to_string());
         }
         about(call, sink);
         if !dialect.system_in_parameters {
             tools(call, sink);
         }
-        input_messages(call, dialect, sink);
+        messages::input(call, dialect, sink);
         prompts_and_inputs(&call.request, sink);
         outputs(call, dialect, sink);
         if dialect.names_of_genai {
@@ -191,8 +192,9 @@ fn parameters(call: &LlmCall, dialect: &Dialect) -> Map<String, Json> {
 }
 
 fn tools(call: &LlmCall, sink: &mut Sink) {
-    let tools = if call.response.tools.is_empty() { &call.request.tools } else { &call.response.tools };
-    for (index, tool) in tools.iter().enumerate() {
+    // Those that the answer names count first.
+    let (named, asked) = (&call.response.tools, &call.request.tools);
+    for (index, tool) in named.iter().chain(asked.iter().skip(named.len())).enumerate() {
         sink.json(format!("llm.tools.{index}.tool.json_schema"), tool.raw.as_ref());
     }
 }
@@ -242,21 +244,6 @@ fn whole(
     }
 }
 
-/// The system prompt, where it stands apart, is message 0. Items of the responses API start at 1 with or
-/// without one.
-fn input_messages(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
-    let Request { system, messages, .. } = &call.request;
-    let system = system.as_ref().filter(|_| !dialect.system_in_parameters).map(|content| Message {
-        role: "system".to_owned(),
-        content: content.clone(),
-        ..Message::default()
-    });
-    let first = usize::from(call.operation == Operation::Responses && system.is_none());
-    for (index, message) in (first..).zip(system.iter().chain(messages)) {
-        write_message(sink, &format!("llm.input_messages.{index}.message"), message);
-    }
-}
-
 /// What completions and embeddings were given; tokens are left out, they have no text. A prompt that is
 /// the input as a whole is written there.
 fn prompts_and_inputs(request: &Request, sink: &mut Sink) {
@@ -271,115 +258,17 @@ fn prompts_and_inputs(request: &Request, sink: &mut Sink) {
 fn outputs(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     for Output { index, message, .. } in &call.response.outputs {
         match call.operation {
-            _ if dialect.blocks_apart => {
-                for (index, message) in blocks(message).iter().enumerate() {
-                    write_message(sink, &format!("llm.output_messages.{index}.message"), message);
-                }
-            }
+            _ if dialect.blocks_apart => messages::output_blocks(message, dialect, sink),
             Operation::TextCompletion if call.response.output.is_some() => {}
             Operation::TextCompletion => {
                 let text = message.content.text().map(str::to_owned);
                 sink.maybe(format!("llm.choices.{index}.completion.text"), text);
             }
-            _ => write_message(sink, &format!("llm.output_messages.{index}.message"), message),
+            _ => messages::output(*index, message, dialect, sink),
         }
     }
     for Embedding { index, vector } in &call.response.embeddings {
         let vector = OtelValue::Array(Array::F64(vector.clone()));
         sink.put(format!("embedding.embeddings.{index}.embedding.vector"), vector);
-    }
-}
-
-/// Texts and calls of a message, each as one of its own.
-fn blocks(message: &Message) -> Vec<Message> {
-    let of = |content, tool_calls| Message { role: message.role.clone(), content, tool_calls, ..Message::default() };
-    let block = |part: &Part| match part {
-        Part::Text(text) => Some(of(Content::Text(text.clone()), vec![])),
-        Part::ToolCall(call) => Some(of(Content::Absent, vec![call.clone()])),
-        _ => None,
-    };
-    message.content.parts().iter().filter_map(block).collect()
-}
-
-fn write_message(sink: &mut Sink, prefix: &str, message: &Message) {
-    sink.text(format!("{prefix}.role"), Some(&message.role));
-    sink.text(format!("{prefix}.tool_call_id"), message.tool_call_id.as_deref());
-    sink.text(format!("{prefix}.name"), message.name.as_deref());
-    sink.text(format!("{prefix}.content"), message.content.text());
-    let mut calls = 0;
-    for (index, part) in message.content.parts().iter().enumerate() {
-        write_part(sink, prefix, index, part, &mut calls);
-    }
-    for call in &message.tool_calls {
-        write_tool_call(sink, &format!("{prefix}.tool_calls.{calls}"), call);
-        calls += 1;
-    }
-    if let Some(function) = &message.function_call {
-        sink.text(format!("{prefix}.function_call_name"), function.name.as_deref());
-        sink.text(format!("{prefix}.function_call_arguments_json"), function.arguments.as_deref());
-    }
-}
-
-fn write_part(sink: &mut Sink, message: &str, index: usize, part: &Part, calls: &mut usize) {
-    let prefix = format!("{message}.contents.{index}");
-    let content = format!("{prefix}.message_content");
-    let mut kind = |kind: &'static str| sink.put(format!("{content}.type"), kind);
-    match part {
-        Part::Text(text) | Part::Refusal(text) => {
-            kind("text");
-            sink.put(format!("{content}.text"), text.clone());
-        }
-        Part::ImageUrl(url) => {
-            kind("image");
-            sink.text(format!("{content}.image.image.url"), Some(url));
-        }
-        Part::ImageData { mime_type, base64 } => {
-            kind("image");
-            sink.put(format!("{content}.image.image.url"), format!("data:{mime_type};base64,{base64}"));
-        }
-        Part::Reasoning { text, signature, encrypted, .. } => {
-            kind("reasoning");
-            sink.text(format!("{content}.text"), Some(text));
-            sink.text(format!("{content}.signature"), signature.as_deref());
-            sink.text(format!("{content}.encrypted_content"), encrypted.as_deref());
-        }
-        Part::SignedText { text, signature } => {
-            kind("text");
-            sink.text(format!("{content}.text"), Some(text));
-            sink.put(format!("{content}.signature"), signature.clone());
-        }
-        Part::HiddenReasoning(data) => {
-            kind("reasoning");
-            sink.put(format!("{content}.data"), data.clone());
-        }
-        Part::ToolCall(call) => {
-            kind("tool_use");
-            write_tool_call(sink, &prefix, call);
-            write_tool_call(sink, &format!("{message}.tool_calls.{calls}"), call);
-            *calls += 1;
-        }
-        Part::ToolResult { id, content } => {
-            sink.text(format!("{message}.tool_call_id"), id.as_deref());
-            sink.text(format!("{message}.content"), Some(&plain(content)));
-        }
-        Part::Other(_) => {}
-    }
-}
-
-fn write_tool_call(sink: &mut Sink, prefix: &str, call: &ToolCall) {
-    sink.text(format!("{prefix}.tool_call.id"), call.id.as_deref());
-    sink.text(format!("{prefix}.tool_call.function.name"), call.name.as_deref());
-    // An item without arguments has an empty object, which the original leaves out.
-    let arguments = call.arguments.as_deref().filter(|arguments| call.item_id.is_none() || *arguments != "{}");
-    sink.text(format!("{prefix}.tool_call.function.arguments"), arguments);
-    sink.text(format!("{prefix}.tool_call.reasoning_signature"), call.signature.as_deref());
-}
-
-/// Text as it is, anything else as JSON.
-fn plain(content: &Json) -> String {
-    match content {
-        Json::String(text) => text.clone(),
-        Json::Null => String::new(),
-        other => other.to_string(),
     }
 }

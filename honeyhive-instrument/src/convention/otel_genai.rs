@@ -215,7 +215,8 @@ fn input(call: &LlmCall, sink: &mut Sink) {
     let user = |content: Json| json!({ "role": "user", "parts": [{ "type": "text", "content": content }] });
     let prompts = request.prompts.iter().map(|prompt| user(prompt.as_str().into()));
     let inputs = request.inputs.iter().map(|input| user(input.clone()));
-    let messages: Vec<Json> = prompts.chain(inputs).chain(request.messages.iter().map(message)).collect();
+    let said = request.messages.iter().filter(|message| **message != Message::default());
+    let messages: Vec<Json> = prompts.chain(inputs).chain(said.map(message)).collect();
     if !messages.is_empty() {
         sink.put("gen_ai.input.messages", Json::Array(messages).to_string());
     }

@@ -232,7 +232,8 @@ fn response(call: &LlmCall, sink: &mut Sink) {
     sink.text(RESPONSE_MODEL, answered_model(call).map(without_vendor).as_deref());
     sink.text(RESPONSE_ID, response.id.as_deref());
     // The original writes what was asked for.
-    let effort = call.request.reasoning_effort.as_deref().filter(|_| call.operation == Operation::Responses);
+    let says_effort = call.operation == Operation::Responses && !call.streamed;
+    let effort = call.request.reasoning_effort.as_deref().filter(|_| says_effort);
     sink.text(RESPONSE_EFFORT, effort);
     let each = response.outputs.iter().filter_map(|output| output.finish_reason.as_deref());
     let reasons: Vec<StringValue> =

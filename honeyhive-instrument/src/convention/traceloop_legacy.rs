@@ -188,17 +188,15 @@ fn write_message(prefix: &str, message: &Message, sink: &mut Sink) {
 
 /// A text as it is; parts as the list of them, calls aside.
 fn content(content: &Content) -> Option<String> {
-    match content {
-        Content::Absent => None,
-        Content::Text(text) => Some(text.clone()),
-        Content::Parts(parts) => match parts.as_slice() {
-            [] => None,
-            [Part::Text(text) | Part::SignedText { text, .. }] => Some(text.clone()),
-            parts => {
-                let spoken: Vec<Part> =
-                    parts.iter().filter(|part| !matches!(part, Part::ToolCall(_))).cloned().collect();
-                Some(Json::Array(super::parts::content_parts(&Content::Parts(spoken))).to_string())
-            }
-        },
+    let parts = match content {
+        Content::Absent => return None,
+        Content::Text(text) => return Some(text.clone()),
+        Content::Parts(parts) => parts,
+    };
+    let spoken: Vec<Part> = parts.iter().filter(|part| !matches!(part, Part::ToolCall(_))).cloned().collect();
+    match spoken.as_slice() {
+        [] => None,
+        [Part::Text(text) | Part::SignedText { text, .. }] => Some(text.clone()),
+        _ => Some(Json::Array(super::parts::content_parts(&Content::Parts(spoken))).to_string()),
     }
 }

@@ -5,7 +5,8 @@ mod embed;
 mod generate;
 mod interactions;
 
-use serde_json::Value as Json;
+use http::StatusCode;
+use serde_json::{Value as Json, json};
 
 use super::{Progress, Provider, RequestHead};
 use crate::{
@@ -149,11 +150,17 @@ impl Provider for Google {
     /// Names the error as Google's Python client does, which puts status and reason before the body.
     fn error(&self, status: u16, body: &[u8], _: &LlmCall) -> CallError {
         let kind = if status < 500 { "ClientError" } else { "ServerError" };
-        let json: Json = serde_json::from_slice(body).unwrap_or_default();
-        let reason = json.pointer("/error/status").and_then(Json::as_str);
-        let message = match reason {
-            Some(reason) => format!("{status} {reason}. {json}"),
-            None => super::error_message(status, body),
+        let json: Option<Json> = serde_json::from_slice(body).ok();
+        let phrase = || StatusCode::from_u16(status).ok()?.canonical_reason();
+        let message = match &json {
+            Some(json) => {
+                let reason = json.pointer("/error/status").and_then(Json::as_str).unwrap_or("None");
+                format!("{status} {reason}. {json}")
+            }
+            None => {
+                let (text, reason) = (super::error_message(status, body), phrase().unwrap_or_default());
+                format!("{status} {reason}. {}", json!({ "message": text, "status": reason }))
+            }
         };
         CallError { kind: kind.into(), message }
     }

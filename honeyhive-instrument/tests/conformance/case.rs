@@ -16,8 +16,13 @@ impl Case {
         let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         paths.sort();
-        let read = |path: &std::path::PathBuf| serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-        paths.iter().map(|path| Self { json: read(path) }).collect()
+        paths.iter().map(|path| Self { json: serde_json::from_slice(&fs::read(path).unwrap()).unwrap() }).collect()
+    }
+
+    /// Reads every case of a file, a line each.
+    pub(crate) fn lines(file: &Path) -> Vec<Self> {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.lines().map(|line| Self { json: serde_json::from_str(line).unwrap() }).collect()
     }
 
     pub(crate) fn text(&self, pointer: &str) -> &str {
@@ -78,6 +83,11 @@ impl Case {
                     && span["name"] != "ResponseStreamWriter")
         };
         spans.into_iter().filter(counts).collect()
+    }
+
+    /// Whether the case says what was measured; those written for this test do not.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.text("/source") != "written for this test"
     }
 
     /// Returns what the original measured.

@@ -1,11 +1,13 @@
-//! Replays recorded exchanges through the hook and compares the spans with those that the original
-//! Python instrumentors made of them.
+//! Replays exchanges through the hook and compares the spans with those that the original Python
+//! instrumentors made of them.
 //!
 //! The hook sees the recorded URL; below it the transport is pointed at a loopback server that answers
-//! the recorded bytes. The corpus is read from `HONEYHIVE_CORPUS`, by default `../shared/corpus` beside
-//! the repository; where it is absent the test says so and passes. With `HONEYHIVE_CORPUS_REPORT=path` a
-//! JSON report is written. How spans are compared is in `compare`, deliberate differences are in
-//! `deviations`.
+//! the recorded bytes. There are two sets. `tests/conformance/originals` holds small exchanges written for this test, each
+//! turning one thing that a client may send or a provider may answer; the originals were run on them at the
+//! versions of the corpus. The corpus itself, of recordings, is read from `HONEYHIVE_CORPUS`, by default
+//! `../shared/corpus` beside the repository; where it is absent the test says so and passes. With
+//! `HONEYHIVE_CORPUS_REPORT=path` a JSON report of it is written. How spans are compared is in `compare`,
+//! deliberate differences are in `deviations`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod case;
@@ -65,6 +67,36 @@ fn say(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+fn compare_spans(case: &Case, replay: &Replay, report: &mut Report) {
+    for convention in ["openinference", "traceloop"] {
+        let Got { spans, points } = replay.run(case, convention);
+        let differences = compare::spans(&case.expected(convention), &spans);
+        report.add(case, convention, deviations::explain(case, convention, differences));
+        if convention == "traceloop" && case.is_measured() {
+            let differences = metrics::compare(&metrics::expected(case), &points);
+            report.add(case, "metrics", deviations::explain(case, "metrics", differences));
+        }
+    }
+}
+
+fn check(report: &Report) {
+    say(&report.table());
+    let poor = report.below(LEAST_IDENTICAL);
+    assert!(poor.is_empty(), "below {LEAST_IDENTICAL}: {poor:?}");
+}
+
+#[test]
+fn small_exchanges_give_the_spans_of_the_originals() {
+    let (replay, mut report) = (Replay::start(), Report::default());
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/originals");
+    let cases =
+        ["anthropic", "bedrock", "google_genai", "openai"].map(|name| folder.join(name).with_extension("jsonl"));
+    for case in cases.iter().flat_map(|file| Case::lines(file)) {
+        compare_spans(&case, &replay, &mut report);
+    }
+    check(&report);
+}
+
 #[test]
 fn recorded_exchanges_give_the_spans_of_the_originals() {
     let corpus = std::env::var_os("HONEYHIVE_CORPUS")
@@ -72,26 +104,12 @@ fn recorded_exchanges_give_the_spans_of_the_originals() {
     if !corpus.is_dir() {
         return say(&format!("conformance: SKIPPED, no corpus at {} (set HONEYHIVE_CORPUS)\n", corpus.display()));
     }
-    let replay = Replay::start();
-    let mut report = Report::default();
-    for operation in OPERATIONS {
-        for case in Case::all(&corpus.join(operation)) {
-            for convention in ["openinference", "traceloop"] {
-                let expected = case.expected(convention);
-                let Got { spans, points } = replay.run(&case, convention);
-                let differences = compare::spans(&expected, &spans);
-                report.add(&case, convention, deviations::explain(&case, convention, differences));
-                if convention == "traceloop" {
-                    let differences = metrics::compare(&metrics::expected(&case), &points);
-                    report.add(&case, "metrics", deviations::explain(&case, "metrics", differences));
-                }
-            }
-        }
+    let (replay, mut report) = (Replay::start(), Report::default());
+    for case in OPERATIONS.iter().flat_map(|operation| Case::all(&corpus.join(operation))) {
+        compare_spans(&case, &replay, &mut report);
     }
-    say(&report.table());
     if let Some(path) = std::env::var_os("HONEYHIVE_CORPUS_REPORT") {
         std::fs::write(path, report.json()).unwrap();
     }
-    let poor = report.below(LEAST_IDENTICAL);
-    assert!(poor.is_empty(), "below {LEAST_IDENTICAL}: {poor:?}");
+    check(&report);
 }

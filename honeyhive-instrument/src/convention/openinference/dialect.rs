@@ -36,10 +36,18 @@ pub(super) struct Dialect {
     pub(super) marks_first_token: bool,
     /// Media type of a value that is plain text.
     pub(super) text_mime: Option<&'static str>,
+    /// Whether no parameter at all is an empty object.
+    pub(super) empty_parameters: bool,
     /// Whether system prompt and tools are left among the parameters.
     pub(super) system_in_parameters: bool,
-    /// Whether each block of an answer is a message of its own.
+    /// Whether each block of an answer is a message of its own, and a block without a form an empty text.
     pub(super) blocks_apart: bool,
+    /// Whether each result of a tool is a message of its own.
+    pub(super) results_apart: bool,
+    /// Whether calls stand beside the contents only, of which those count that have a form.
+    pub(super) calls_apart: bool,
+    /// Whether the result of a tool, among other parts, is a content.
+    pub(super) results_are_contents: bool,
     /// Whether the framework has written its own names on the span.
     pub(super) names_of_genai: bool,
 }
@@ -51,8 +59,12 @@ const OPENAI: Dialect = Dialect {
     zero_counts: true,
     marks_first_token: true,
     text_mime: Some("text/plain"),
+    empty_parameters: false,
     system_in_parameters: false,
     blocks_apart: false,
+    results_apart: false,
+    calls_apart: false,
+    results_are_contents: false,
     names_of_genai: false,
 };
 const OPENAI_RESPONSES: Dialect = Dialect { model: Model::AnsweredOrAsked, ..OPENAI };
@@ -63,11 +75,29 @@ const ANTHROPIC: Dialect = Dialect {
     marks_first_token: false,
     ..OPENAI
 };
-const GOOGLE: Dialect = Dialect { system: None, ..ANTHROPIC };
-const ADK: Dialect = Dialect { finish: Finish::Nowhere, names_of_genai: true, ..GOOGLE };
-const BEDROCK: Dialect =
-    Dialect { model: Model::Asked, finish: Finish::Nowhere, zero_counts: true, text_mime: None, ..GOOGLE };
-const BEDROCK_CONVERSE: Dialect = Dialect { finish: Finish::Parameter, ..BEDROCK };
+/// Of a stream, the original keeps the name that was asked for.
+const ANTHROPIC_STREAM: Dialect = Dialect { model: Model::Asked, ..ANTHROPIC };
+const GOOGLE: Dialect = Dialect { system: None, calls_apart: true, results_are_contents: true, ..ANTHROPIC };
+const ADK: Dialect = Dialect {
+    finish: Finish::Nowhere,
+    calls_apart: false,
+    results_are_contents: false,
+    names_of_genai: true,
+    ..GOOGLE
+};
+const BEDROCK: Dialect = Dialect {
+    model: Model::Asked,
+    finish: Finish::Nowhere,
+    zero_counts: true,
+    text_mime: None,
+    empty_parameters: true,
+    results_apart: true,
+    results_are_contents: false,
+    ..GOOGLE
+};
+const BEDROCK_GUARDRAIL: Dialect = Dialect { empty_parameters: false, ..BEDROCK };
+const BEDROCK_CONVERSE: Dialect =
+    Dialect { finish: Finish::Parameter, empty_parameters: false, results_apart: false, ..BEDROCK };
 const BEDROCK_CLAUDE: Dialect = Dialect {
     system: Some("anthropic"),
     model: Model::AnsweredOrBase,
@@ -83,7 +113,9 @@ impl Dialect {
         match (call.api, call.operation) {
             ("openai", Operation::Responses) => &OPENAI_RESPONSES,
             ("openai", _) => &OPENAI,
+            ("anthropic", Operation::Chat) if call.streamed => &ANTHROPIC_STREAM,
             ("anthropic", _) => &ANTHROPIC,
+            ("bedrock", Operation::Guardrail) => &BEDROCK_GUARDRAIL,
             ("bedrock", _) if call.method.starts_with("bedrock.converse") => &BEDROCK_CONVERSE,
             ("bedrock", Operation::Chat) if call.vendor == Some("anthropic") => &BEDROCK_CLAUDE,
             ("bedrock", _) => &BEDROCK,

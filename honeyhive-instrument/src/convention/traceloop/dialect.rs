@@ -45,6 +45,10 @@ pub(super) struct Dialect {
     pub(super) marks_pieces: bool,
     /// Whether a stream without a text has an empty one.
     pub(super) empty_text: bool,
+    /// Whether an answer without parts is a message.
+    pub(super) empty_messages: bool,
+    /// Whether no message at all is an empty list.
+    pub(super) empty_list: bool,
     /// Whether a call or a result without an id has an empty one.
     pub(super) empty_ids: bool,
     /// Whether results of tools, and what has no form, are written as text.
@@ -66,6 +70,8 @@ const OPENAI: Dialect = Dialect {
     reasoning: true,
     marks_pieces: true,
     empty_text: true,
+    empty_messages: true,
+    empty_list: true,
     empty_ids: false,
     as_text: false,
     sums: false,
@@ -77,6 +83,8 @@ const ANTHROPIC: Dialect = Dialect {
     api_base: false,
     marks_pieces: false,
     empty_text: false,
+    empty_messages: false,
+    empty_list: false,
     ..OPENAI
 };
 const GOOGLE: Dialect = Dialect {
@@ -88,6 +96,7 @@ const GOOGLE: Dialect = Dialect {
     streaming: false,
     echoes_model: true,
     reasoning: false,
+    empty_messages: true,
     empty_ids: true,
     as_text: true,
     ..ANTHROPIC

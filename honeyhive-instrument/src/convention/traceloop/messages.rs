@@ -15,18 +15,16 @@ use crate::{
 pub(super) fn input(call: &LlmCall, sink: &mut Sink) {
     let (request, operation) = (&call.request, call.operation);
     if let Some(system) = request.system.as_ref().filter(|_| operation != Operation::Responses) {
-        sink.put(SYSTEM_INSTRUCTIONS, Json::Array(content_parts(system)).to_string());
+        sink.put(SYSTEM_INSTRUCTIONS, Json::Array(forms(system, call)).to_string());
     }
     let of_user = |content: Json| json!({ "role": "user", "parts": [{ "type": "text", "content": content }] });
     let prompts = request.prompts.iter().map(|prompt| of_user(prompt.as_str().into()));
     let inputs = request.inputs.iter().map(|input| of_user(input.clone()));
-    let is_reasoning =
-        |message: &Message| matches!(message.content.parts(), [Part::Reasoning { summary: Some(_), .. }]);
-    let messages = request.messages.iter().filter(|message| message.role != "function" && !is_reasoning(message));
-    let messages = messages.map(input_message);
+    let messages = request.messages.iter().filter(|message| is_told(message, operation));
+    let messages = messages.map(|message| input_message(message, call));
     // Instructions of the responses API stand before the messages.
     let system = request.system.iter().filter(|_| operation == Operation::Responses);
-    let system = system.map(|content| json!({ "role": "system", "parts": content_parts(content) }));
+    let system = system.map(|content| json!({ "role": "system", "parts": forms(content, call) }));
     let mut messages: Vec<Json> = system.chain(prompts).chain(inputs).chain(messages).collect();
     messages.iter_mut().for_each(|message| in_dialect(message, Dialect::of(call)));
     if request.json.is_some() {
@@ -38,13 +36,55 @@ pub(super) fn input(call: &LlmCall, sink: &mut Sink) {
     }
 }
 
-fn input_message(message: &Message) -> Json {
-    let mut parts = match &message.tool_call_id {
+/// Whether a message is written. Of the items of the responses API those are that are messages, calls of functions,
+/// and their results.
+fn is_told(message: &Message, operation: Operation) -> bool {
+    let is_reasoning = matches!(message.content.parts(), [Part::Reasoning { summary: Some(_), .. }]);
+    let is_function = message.tool_calls.iter().all(|call| call.arguments.is_some());
+    let is_result = message.tool_call_id.is_none() || message.tool_result.is_some();
+    let is_item = !message.role.is_empty() && is_function && is_result;
+    message.role != "function" && !is_reasoning && (operation != Operation::Responses || is_item)
+}
+
+fn input_message(message: &Message, call: &LlmCall) -> Json {
+    let mut parts: Vec<Json> = match &message.tool_call_id {
         Some(id) => vec![tool_result(Some(id), message.tool_result.as_ref().unwrap_or(&Json::Null))],
-        None => content_parts(&message.content),
+        None => forms(&message.content, call),
     };
     parts.extend(tool_calls(message));
     json!({ "role": role(&message.role), "parts": parts })
+}
+
+fn forms(content: &Content, call: &LlmCall) -> Vec<Json> {
+    match content {
+        Content::Parts(parts) => parts.iter().filter_map(|part| form(part, call)).collect(),
+        content => content_parts(content),
+    }
+}
+
+/// A part; what the convention has no form for is wrapped or made a text, as the original does.
+fn form(of: &Part, call: &LlmCall) -> Option<Json> {
+    match of {
+        Part::Other(other) if Dialect::of(call).as_text => {
+            Some(json!({ "type": "text", "content": other.to_string() }))
+        }
+        Part::Other(item) if call.operation == Operation::Responses => Some(part_of_item(item)),
+        of => part(of),
+    }
+}
+
+/// Files, and whatever else an item of the responses API holds.
+fn part_of_item(item: &Json) -> Json {
+    let kind = item["type"].as_str().unwrap_or("unknown");
+    match kind {
+        "file" | "input_file" | "output_file" => {
+            json!({ "type": "file", "file_id": item["file_id"], "filename": item["filename"] })
+        }
+        "image" | "input_image" | "output_image" => {
+            json!({ "type": "file", "modality": "image", "file_id": item["file_id"] })
+        }
+        kind => json!({ "type": kind, "content": item }),
+    }
 }
 
 /// Writes what the model said.
@@ -54,9 +94,13 @@ pub(super) fn output(call: &LlmCall, sink: &mut Sink) {
     }
     let answered = call.response.json.is_some() || (call.streamed && call.error().is_none());
     if answered && call.operation != Operation::Embeddings {
+        let dialect = Dialect::of(call);
         let mut messages: Vec<Json> = call.response.outputs.iter().map(|output| output_message(output, call)).collect();
-        messages.iter_mut().for_each(|message| in_dialect(message, Dialect::of(call)));
-        sink.put(OUTPUT_MESSAGES, Json::Array(messages).to_string());
+        messages.retain(|message| dialect.empty_messages || message["parts"] != json!([]));
+        messages.iter_mut().for_each(|message| in_dialect(message, dialect));
+        if dialect.empty_list || !messages.is_empty() {
+            sink.put(OUTPUT_MESSAGES, Json::Array(messages).to_string());
+        }
     }
 }
 
@@ -92,31 +136,30 @@ fn output_message(output: &Output, call: &LlmCall) -> Json {
         Content::Absent if call.streamed && Dialect::of(call).empty_text => {
             parts.push(json!({ "type": "text", "content": "" }))
         }
-        Content::Parts(known) => {
+        // What has no form is not said.
+        Content::Parts(known) if !Dialect::of(call).as_text => {
             parts.extend(known.iter().filter(|part| !matches!(part, Part::Other(_))).filter_map(part))
         }
-        content => parts.extend(content_parts(content)),
+        content => parts.extend(forms(content, call)),
     }
     parts.extend(message.refusal.as_ref().map(|text| json!({ "type": "refusal", "content": text })));
     parts.extend(message.reasoning.as_ref().map(|text| json!({ "type": "reasoning", "content": text })));
     parts.extend(tool_calls(message));
     let reason = output.finish_reason.as_deref().map(finish_reason).unwrap_or_default();
-    let mut out = json!({ "role": role(&message.role), "parts": parts, "finish_reason": reason });
+    let speaker = if message.role.is_empty() { "assistant" } else { role(&message.role) };
+    let mut out = json!({ "role": speaker, "parts": parts, "finish_reason": reason });
     if let Some(filter) = &output.content_filter {
         out["content_filter_results"] = filter.clone();
     }
     out
 }
 
-/// Empty ids, results and unknown parts as text, where the original writes them so.
+/// Empty ids, and results as text, where the original writes them so.
 fn in_dialect(message: &mut Json, dialect: &Dialect) {
     for part in message.get_mut("parts").and_then(Json::as_array_mut).into_iter().flatten() {
         let of_tool = part["type"] == "tool_call" || part["type"] == "tool_call_response";
         if dialect.empty_ids && of_tool && part["id"].is_null() {
             part["id"] = "".into();
-        }
-        if dialect.as_text && part.get("type").is_none() {
-            *part = json!({ "type": "text", "content": part.to_string() });
         }
         if dialect.as_text && part["type"] == "tool_call_response" && !part["response"].is_string() {
             part["response"] = part["response"].to_string().into();

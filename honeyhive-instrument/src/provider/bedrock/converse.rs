@@ -35,14 +35,8 @@ fn tool(raw: &Json) -> Tool {
 }
 
 fn message(json: &Json) -> Message {
-    let (calls, spoken): (Vec<&Json>, Vec<&Json>) =
-        items(json, "content").partition(|block| block.get("toolUse").is_some());
-    Message {
-        role: text(json, "role").unwrap_or_default(),
-        content: Content::Parts(spoken.into_iter().map(part).collect()),
-        tool_calls: calls.into_iter().map(|block| tool_call(&block["toolUse"])).collect(),
-        ..Message::default()
-    }
+    let content = Content::Parts(items(json, "content").map(part).collect());
+    Message { role: text(json, "role").unwrap_or_default(), content, ..Message::default() }
 }
 
 fn tool_call(json: &Json) -> ToolCall {
@@ -60,6 +54,7 @@ fn part(json: &Json) -> Part {
     }
     let reasoning = &json["reasoningContent"];
     let known = image(&json["image"])
+        .or_else(|| Some(Part::ToolCall(tool_call(json.get("toolUse")?))))
         .or_else(|| tool_result(json.get("toolResult")?))
         .or_else(|| {
             let said = reasoning.get("reasoningText")?;

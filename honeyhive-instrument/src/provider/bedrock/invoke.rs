@@ -118,14 +118,15 @@ pub(super) fn response(mut json: Json, call: &mut LlmCall) {
     match form(call) {
         Form::Claude => {
             messages::parse_inputs(&mut json);
-            let counts_cached = json.pointer("/usage/cache_read_input_tokens").is_some();
+            let counts = |key: &str| json["usage"].get(key).is_some();
+            let (reads, writes) = (counts("cache_read_input_tokens"), counts("cache_creation_input_tokens"));
             messages::response(json, &mut call.response);
             let usage = &mut call.response.usage;
             // What was not sent is not there, rather than zero or a sum.
             *usage = Usage {
                 total: None,
-                cache_read: usage.cache_read.filter(|_| counts_cached),
-                cache_write: usage.cache_write.filter(|_| counts_cached),
+                cache_read: usage.cache_read.filter(|_| reads),
+                cache_write: usage.cache_write.filter(|_| writes),
                 ..*usage
             };
         }

@@ -55,31 +55,26 @@ fn standard(base64: String) -> String {
 }
 
 fn message(json: &Json) -> Message {
-    let parts: Vec<&Json> = items(json, "parts").collect();
-    let mut spoken: Vec<Part> =
-        parts.iter().filter(|part| part.get("functionCall").is_none()).map(|json| part(json)).collect();
-    // What has no form of its own stands last, so that the others are counted as Google's original counts.
-    spoken.sort_by_key(|part| matches!(part, Part::Other(_)));
-    let calls: Vec<ToolCall> = parts.iter().filter_map(|part| tool_call(part)).collect();
-    let content = match (spoken.as_slice(), json) {
+    let mut parts: Vec<Part> = items(json, "parts").map(part).collect();
+    let content = match (parts.as_mut_slice(), json) {
         ([], Json::String(text)) => Content::Text(text.clone()),
         ([], _) => Content::Absent,
-        ([Part::Text(text)], _) if calls.is_empty() => Content::Text(text.clone()),
-        _ => Content::Parts(spoken),
+        ([Part::Text(text)], _) => Content::Text(std::mem::take(text)),
+        _ => Content::Parts(parts),
     };
     let role = text(json, "role").unwrap_or_else(|| "user".to_owned());
-    Message { role, content, tool_calls: calls, ..Message::default() }
+    Message { role, content, ..Message::default() }
 }
 
-fn tool_call(part: &Json) -> Option<ToolCall> {
+fn tool_call(part: &Json) -> Option<Part> {
     let call = part.get("functionCall")?;
-    Some(ToolCall {
+    Some(Part::ToolCall(ToolCall {
         id: text(call, "id"),
         item_id: None,
         name: text(call, "name"),
         arguments: Some(call.get("args").map_or_else(|| "{}".to_owned(), Json::to_string)),
         signature: text(part, "thoughtSignature").map(standard),
-    })
+    }))
 }
 
 fn part(json: &Json) -> Part {
@@ -95,7 +90,7 @@ fn part(json: &Json) -> Part {
         let content = response.get("response").cloned().unwrap_or_default();
         return Part::ToolResult { id: text(response, "id"), content };
     }
-    media(json).unwrap_or_else(|| Part::Other(json.clone()))
+    tool_call(json).or_else(|| media(json)).unwrap_or_else(|| Part::Other(json.clone()))
 }
 
 /// Reads an image, inside the message or by its address.
@@ -139,7 +134,8 @@ fn usage(json: &Json) -> Usage {
     let thoughts = count(json, "thoughtsTokenCount");
     let input_tools = count(json, "toolUsePromptTokenCount");
     let input = prompt + input_tools.unwrap_or(0);
-    let output = count(json, "candidatesTokenCount").unwrap_or(0) + thoughts.unwrap_or(0);
+    let said = count(json, "candidatesTokenCount");
+    let output = said.or(thoughts).map(|_| said.unwrap_or(0) + thoughts.unwrap_or(0));
     let audio = |details: &str| {
         let of_audio = items(json, details).filter(|detail| detail["modality"] == "AUDIO");
         let counts: Vec<u64> = of_audio.filter_map(|detail| count(detail, "tokenCount")).collect();
@@ -148,8 +144,8 @@ fn usage(json: &Json) -> Usage {
     Usage {
         input: Some(input),
         input_tools,
-        output: Some(output),
-        total: Some(count(json, "totalTokenCount").unwrap_or(0).max(input + output)),
+        output,
+        total: Some(count(json, "totalTokenCount").unwrap_or(0).max(input + output.unwrap_or(0))),
         cache_read: count(json, "cachedContentTokenCount"),
         cache_write: None,
         reasoning: thoughts,

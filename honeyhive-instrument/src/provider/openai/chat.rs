@@ -46,7 +46,8 @@ fn tools(json: &Json) -> Vec<Tool> {
 /// Describes a function, whether it stands alone or is a tool.
 pub(super) fn definition(function: &Json) -> Json {
     let mut out = Map::from_iter([("type".to_owned(), "function".into())]);
-    out.extend(only(function, &["name", "description", "parameters"]));
+    let said = only(function, &["name", "description", "parameters"]);
+    out.extend(said.into_iter().filter(|(_, value)| value.as_object().is_none_or(|schema| !schema.is_empty())));
     Json::Object(out)
 }
 

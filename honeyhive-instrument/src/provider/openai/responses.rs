@@ -54,6 +54,8 @@ fn item(json: &Json) -> Option<Message> {
         Some("file_search_call" | "web_search_call") => calls(json, text(json, "id"), kind.map(str::to_owned), None),
         Some("function_call_output" | "custom_tool_call_output" | "computer_call_output") => result(json),
         Some("reasoning") => reasoning(json),
+        // It stands for a message that is not shown.
+        Some("item_reference") => Message::default(),
         Some(_) => return None,
     })
 }
