@@ -10,7 +10,7 @@ use crate::model::{Content, Message, Part, ToolCall};
 pub(super) fn finish_reason(reason: &str) -> String {
     match reason {
         "tool_calls" | "function_call" | "tool_use" | "TOOL_CALL" => "tool_call",
-        "end_turn" | "stop_sequence" | "STOP" | "COMPLETE" | "FINISH" | "endoftext" => "stop",
+        "end_turn" | "stop_sequence" | "STOP" | "STOP_SEQUENCE" | "COMPLETE" | "FINISH" | "endoftext" => "stop",
         "max_tokens" | "MAX_TOKENS" => "length",
         "guardrail_intervened"
         | "SAFETY"

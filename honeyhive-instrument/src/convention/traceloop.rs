@@ -72,7 +72,7 @@ impl Convention for Traceloop {
     }
 
     fn scope(&self, api: &str) -> String {
-        format!("opentelemetry.instrumentation.{}", Dialect::of_api(api).package)
+        format!("opentelemetry.instrumentation.{}", Dialect::of_api(api).package.unwrap_or(api))
     }
 
     /// The originals count images without a span, and of Google's API and Bedrock's they trace models only.

@@ -91,7 +91,8 @@ fn system(call: &LlmCall) -> &'static str {
         ("anthropic", _) => "Anthropic",
         ("google_genai", _) => "Google",
         ("bedrock", _) => "AWS",
-        _ => "OpenAI",
+        ("openai", _) => "OpenAI",
+        (api, _) => api,
     }
 }
 

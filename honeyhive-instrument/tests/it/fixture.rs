@@ -1,9 +1,6 @@
 //! The exchanges in `fixtures/`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use honeyhive_instrument::{
     Exchange,
@@ -31,41 +28,9 @@ impl Fixture {
         Self { path: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name) }
     }
 
-    /// Returns the URL that the exchange went to, which its folder is named after.
+    /// Returns the URL that the exchange went to.
     pub(crate) fn url(&self) -> url::Url {
-        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-        let (provider, case) = (name(self.path.parent().unwrap()), name(&self.path));
-        let url = match (provider.as_str(), case.split('_').next().unwrap()) {
-            ("openai", "chat") => "https://api.openai.com/v1/chat/completions",
-            ("openai", "completions") => "https://api.openai.com/v1/completions",
-            ("openai", "responses") => "https://api.openai.com/v1/responses",
-            ("openai", "embeddings") => "https://api.openai.com/v1/embeddings",
-            ("anthropic", "messages") => "https://api.anthropic.com/v1/messages",
-            ("google", "generate") => {
-                "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent"
-            }
-            ("google", "stream") => {
-                "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
-            }
-            ("google", "embed") => "https://generativelanguage.googleapis.com/v1beta/models/e:batchEmbedContents",
-            ("google", "interactions") => "https://generativelanguage.googleapis.com/v1beta/interactions",
-            ("anthropic", "complete") => "https://api.anthropic.com/v1/complete",
-            ("bedrock", "converse") => {
-                "https://bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-3-haiku-20240307-v1%3A0/converse-stream"
-            }
-            ("bedrock", "titan") => {
-                "https://bedrock-runtime.us-east-1.amazonaws.com/model/amazon.titan-text-express-v1/invoke"
-            }
-            ("bedrock", "claude") => {
-                "https://bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-3-5-sonnet-20240620-v1%3A0/invoke-with-response-stream"
-            }
-            ("bedrock", "nova") => {
-                "https://bedrock-runtime.us-east-1.amazonaws.com/model/us.amazon.nova-micro-v1%3A0/invoke"
-            }
-            ("bedrock", "guardrail") => "https://bedrock-runtime.us-east-1.amazonaws.com/guardrail/g/version/1/apply",
-            other => panic!("no URL for {other:?}"),
-        };
-        url.parse().unwrap()
+        fs::read_to_string(self.path.join("url")).unwrap().trim().parse().unwrap()
     }
 
     pub(crate) fn request(&self) -> Vec<u8> {

@@ -67,6 +67,8 @@ const OPENAI: Dialect = Dialect {
     results_are_contents: false,
     names_of_genai: false,
 };
+/// Of an API that no original knows.
+const OTHER: Dialect = Dialect { system: None, model: Model::AnsweredOrAsked, ..OPENAI };
 const OPENAI_RESPONSES: Dialect = Dialect { model: Model::AnsweredOrAsked, ..OPENAI };
 const ANTHROPIC: Dialect = Dialect {
     system: Some("anthropic"),
@@ -120,7 +122,8 @@ impl Dialect {
             ("bedrock", Operation::Chat) if call.vendor == Some("anthropic") => &BEDROCK_CLAUDE,
             ("bedrock", _) => &BEDROCK,
             ("google_adk", _) => &ADK,
-            _ => &GOOGLE,
+            ("google_genai", _) => &GOOGLE,
+            _ => &OTHER,
         }
     }
 }

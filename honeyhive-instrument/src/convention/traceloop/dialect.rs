@@ -23,8 +23,8 @@ pub(super) enum LeftOut {
 /// The ways of one instrumentor.
 #[derive(Debug)]
 pub(super) struct Dialect {
-    /// Name of the package, which ends the name of the scope.
-    pub(super) package: &'static str,
+    /// Name of the package, which ends the name of the scope, where it is not that of the API.
+    pub(super) package: Option<&'static str>,
     /// Name of the service, where it does not depend on the host.
     pub(super) provider: Option<&'static str>,
     /// Whether a span is named after the model instead of the API.
@@ -58,7 +58,7 @@ pub(super) struct Dialect {
 }
 
 const OPENAI: Dialect = Dialect {
-    package: "openai.v1",
+    package: Some("openai.v1"),
     provider: None,
     named_after_model: false,
     praise: Praise::Streams,
@@ -77,7 +77,7 @@ const OPENAI: Dialect = Dialect {
     sums: false,
 };
 const ANTHROPIC: Dialect = Dialect {
-    package: "anthropic",
+    package: None,
     provider: Some("anthropic"),
     praise: Praise::All,
     api_base: false,
@@ -88,7 +88,7 @@ const ANTHROPIC: Dialect = Dialect {
     ..OPENAI
 };
 const GOOGLE: Dialect = Dialect {
-    package: "google_generativeai",
+    package: Some("google_generativeai"),
     provider: Some("gcp.gen_ai"),
     named_after_model: true,
     left_out: LeftOut::ToolsAndThoughts,
@@ -102,7 +102,7 @@ const GOOGLE: Dialect = Dialect {
     ..ANTHROPIC
 };
 const BEDROCK: Dialect = Dialect {
-    package: "bedrock",
+    package: None,
     provider: Some("aws.bedrock"),
     praise: Praise::None,
     left_out: LeftOut::Cached,
@@ -113,10 +113,13 @@ const BEDROCK: Dialect = Dialect {
     ..GOOGLE
 };
 
+/// Of an API that no original knows.
+const OTHER: Dialect = Dialect { package: None, api_base: false, marks_pieces: false, ..OPENAI };
+
 /// It traces no model calls.
-const MCP: Dialect = Dialect { package: "mcp.instrumentation", ..ANTHROPIC };
+const MCP: Dialect = Dialect { package: Some("mcp.instrumentation"), ..ANTHROPIC };
 /// Without an original.
-const GOOGLE_ADK: Dialect = Dialect { package: "google_adk", ..GOOGLE };
+const GOOGLE_ADK: Dialect = Dialect { package: None, ..GOOGLE };
 
 impl Dialect {
     /// Returns the ways of the instrumentor that traces a call.
@@ -132,7 +135,8 @@ impl Dialect {
             "bedrock" => &BEDROCK,
             "mcp" => &MCP,
             "google_adk" => &GOOGLE_ADK,
-            _ => &OPENAI,
+            "openai" => &OPENAI,
+            _ => &OTHER,
         }
     }
 }
