@@ -94,6 +94,7 @@ macro_rules! rows {
         row!($of, AnthropicInstrumentor, "anthropic", "Anthropic");
         row!($of, GoogleGenerativeAIInstrumentor, "google_genai", "Google AI (Gemini)");
         row!($of, BedrockInstrumentor, "bedrock", "AWS Bedrock");
+        row!($of, CohereInstrumentor, "cohere", "Cohere");
         row!($of, GoogleADKInstrumentor, "google_adk", "agents, tools and models of adk-rust");
         row!($of, MCPInstrumentor, "mcp", "clients and servers of the Model Context Protocol");
     };

@@ -4,6 +4,7 @@
 
 mod anthropic;
 mod bedrock;
+mod cohere;
 mod google;
 mod host;
 mod json;
@@ -15,6 +16,7 @@ use http::HeaderMap;
 
 pub use self::anthropic::Anthropic;
 pub use self::bedrock::Bedrock;
+pub use self::cohere::Cohere;
 pub use self::google::Google;
 pub use self::openai::OpenAi;
 use crate::{
@@ -118,7 +120,7 @@ pub trait Provider: Debug + Send + Sync {
 }
 
 /// All providers. A request belongs to the first that claims it.
-pub static PROVIDERS: &[&dyn Provider] = &[&OpenAi, &Anthropic, &Google, &Bedrock];
+pub static PROVIDERS: &[&dyn Provider] = &[&OpenAi, &Anthropic, &Google, &Bedrock, &Cohere];
 
 /// Returns the provider that a request belongs to, and the record of it.
 pub fn claim(head: &RequestHead<'_>) -> Option<(&'static dyn Provider, LlmCall)> {

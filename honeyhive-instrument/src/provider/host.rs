@@ -1,13 +1,15 @@
 //! Whose service a host is. An unknown host has no name: it may be anybody's.
 
 /// Host, or suffix of it, and name.
-const HOSTS: [(&str, &str); 18] = [
+const HOSTS: [(&str, &str); 20] = [
     ("api.openai.com", "openai"),
     (".openai.com", "openai"),
     (".openai.azure.com", "azure"),
     (".services.ai.azure.com", "azure"),
     (".cognitiveservices.azure.com", "azure"),
     ("api.anthropic.com", "anthropic"),
+    ("api.cohere.com", "cohere"),
+    ("api.cohere.ai", "cohere"),
     ("api.groq.com", "groq"),
     ("api.together.xyz", "together"),
     ("api.together.ai", "together"),

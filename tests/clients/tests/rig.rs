@@ -14,9 +14,14 @@ use honeyhive_instrument::{
     openinference, traceloop,
 };
 use rig_core::{
+    Model,
     completion::CompletionRequest,
     http_client::{DynHttpClient, HttpClientExt, MultipartForm, Request},
-    providers::{anthropic::AnthropicConfig, openai::OpenAIConfig},
+    providers::{
+        anthropic::AnthropicConfig,
+        cohere::{ChatRoute, CohereConfig},
+        openai::OpenAIConfig,
+    },
 };
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -94,6 +99,31 @@ async fn calls_streams_and_errors_of_two_providers() {
     let call = recorder.span("openai.chat").unwrap();
     assert_eq!(call.attribute("gen_ai.usage.output_tokens"), Some(json!(2)));
     assert!(recorder.span("messages.create").unwrap().attribute("llm.token_count.total").is_some());
+    assert!(!format!("{:?}", recorder.spans()).contains("canary"));
+}
+
+#[tokio::test]
+async fn cohere_by_its_own_api() {
+    let _turn = TURN.lock().await;
+    let (recorder, answer) = (Recorder::new(), "cohere/chat_stream/stream.txt");
+    let tracer = recorder.tracer();
+    let stream = std::fs::read_to_string(format!("{FIXTURES}{answer}")).unwrap();
+    let events: Vec<_> = stream.split_inclusive("\n\n").map(str::to_owned).collect();
+    let server = LoopbackServer::start(move |_| Reply::events(Duration::from_millis(1), events.clone())).unwrap();
+    let instrumentor = openinference::CohereInstrumentor::new();
+    instrumentor.instrument(tracer.provider()).unwrap();
+    let command = CohereConfig::new("canary-key").with_base_url(server.url()).completion("command-a-reasoning-08-2025");
+    let command = Model::new(command.with_route(ChatRoute::Native), traced());
+    let mut events = command.stream(CompletionRequest::new("Capital of France?")).unwrap();
+    while let Some(event) = events.next().await {
+        event.unwrap();
+    }
+    instrumentor.uninstrument();
+    assert_eq!(recorder.tree(), "model cohere.chat\n");
+    let call = recorder.span("cohere.chat").unwrap();
+    assert_eq!(call.attribute("llm.token_count.total"), Some(json!(33)));
+    assert_eq!(call.attribute("llm.output_messages.0.message.contents.1.message_content.text"), Some(json!("Paris.")));
+    assert_eq!(call.attribute("llm.provider"), Some(json!("cohere")));
     assert!(!format!("{:?}", recorder.spans()).contains("canary"));
 }
 

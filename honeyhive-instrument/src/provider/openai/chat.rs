@@ -51,7 +51,7 @@ pub(super) fn definition(function: &Json) -> Json {
     Json::Object(out)
 }
 
-fn message(json: &Json) -> Message {
+pub(in crate::provider) fn message(json: &Json) -> Message {
     Message {
         role: text(json, "role").unwrap_or_default(),
         content: content(json.get("content"), part),
@@ -68,7 +68,7 @@ fn message(json: &Json) -> Message {
     }
 }
 
-fn part(json: &Json) -> Part {
+pub(in crate::provider) fn part(json: &Json) -> Part {
     let of_type = json["type"].as_str();
     let url = json["image_url"]["url"].as_str().or(json["image_url"].as_str());
     match (of_type, json["text"].as_str(), url) {
