@@ -25,6 +25,7 @@ pub(crate) mod http;
 pub(crate) mod keys;
 mod lane;
 pub(crate) mod local;
+mod meters;
 pub(crate) mod plan;
 pub(crate) mod queue;
 mod report;
@@ -53,6 +54,7 @@ pub use self::forward::Forwarded;
 pub use self::health::Health;
 pub use self::http::Otlp;
 pub(crate) use self::lane::Rules;
+pub(crate) use self::meters::Meters;
 pub use self::report::Report;
 #[cfg(all(unix, feature = "signal-hook"))]
 pub use self::signals::flush_on_signals;

@@ -2,6 +2,7 @@
 //! Several live side by side and share nothing. Building never waits for the network; dropping the
 //! last handle lets the worker send what is left, without blocking.
 
+mod assembly;
 pub(crate) mod builder;
 pub(crate) mod coexist;
 mod ids;
@@ -18,12 +19,12 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use once_cell::sync::OnceCell;
 use opentelemetry::{Context, trace::TraceId};
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
 
 pub(crate) use self::ids::Ids;
 pub use self::lazy::LazyTracer;
@@ -34,7 +35,7 @@ use crate::{
     api::Call,
     config::{Config, parse_key},
     context::session_in,
-    export::{Health, keys::KeySlot, queue::Queue},
+    export::{Health, Meters, keys::KeySlot, queue::Queue},
     record::{Limits, Origin},
     session::{self, SessionTag},
 };
@@ -71,6 +72,7 @@ struct Shared {
     key: Option<Arc<KeySlot>>,
     ticket: Ticket,
     provider: SdkTracerProvider,
+    meters: Meters,
 }
 
 /// What a span needs of its tracer. Threads remember it; the tracer ends without them.
@@ -143,6 +145,7 @@ impl Drop for Shared {
             RECORDING.fetch_sub(1, Ordering::Relaxed);
         }
         self.core.queue.close();
+        self.meters.close();
     }
 }
 
@@ -157,6 +160,30 @@ impl HoneyHiveTracer {
     /// Give it to instrumentors and to any other OpenTelemetry instrumentation.
     pub fn provider(&self) -> &SdkTracerProvider {
         &self.shared.provider
+    }
+
+    /// Returns an OpenTelemetry meter provider of the tracer's own, for instrumentors and for measures of yours.
+    ///
+    /// What is measured goes every minute (`OTEL_METRIC_EXPORT_INTERVAL`, in milliseconds), on [`flush`](Self::flush) and on
+    /// [`shutdown`](Self::shutdown) to `/v1/metrics` of the tracer's [`Otlp`](crate::Otlp) destinations, as sums since the start;
+    /// HoneyHive itself takes no metrics, and with no such destination they go nowhere. A process that ends without a shutdown
+    /// loses those of its last minute. Made when it is first asked for.
+    ///
+    /// ```
+    /// use honeyhive_core::{HoneyHiveTracer, Otlp};
+    /// use opentelemetry::metrics::MeterProvider;
+    /// # use {honeyhive_core::testing::FakeBackend, std::time::Duration};
+    ///
+    /// # let collector = FakeBackend::start()?;
+    /// # let (url, tracer) = (collector.url(), HoneyHiveTracer::init().durability(honeyhive_core::Durability::Memory));
+    /// let tracer = tracer.otlp(Otlp::to(&url)?).build()?;
+    /// tracer.meter_provider().meter("agent").u64_counter("questions").build().add(1, &[]);
+    /// tracer.flush(Duration::from_secs(5));
+    /// # assert!(collector.received().requests().iter().any(|request| request.path() == "/v1/metrics"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn meter_provider(&self) -> &SdkMeterProvider {
+        self.shared.meters.provider()
     }
 
     /// Starts a span that the caller holds.
@@ -227,26 +254,40 @@ impl HoneyHiveTracer {
     ///
     /// Blocks the calling thread; in async code use [`flush_async`](Self::flush_async).
     pub fn flush(&self, limit: Duration) -> Report {
-        self.core().queue.flush(limit)
+        let started = Instant::now();
+        let report = self.core().queue.flush(limit);
+        self.shared.meters.flush(limit.saturating_sub(started.elapsed()));
+        report
     }
 
     /// Sends everything that has ended, without blocking the thread.
     pub fn flush_async(&self, limit: Duration) -> impl Future<Output = Report> + Send + use<> {
-        let queue = Arc::clone(&self.core().queue);
-        async move { queue.flush_async(limit, false).await }
+        let (queue, measured) = (Arc::clone(&self.core().queue), self.shared.meters.start_flush(limit));
+        async move {
+            let report = queue.flush_async(limit, false).await;
+            measured.await;
+            report
+        }
     }
 
     /// Flushes and stops, waiting at most `limit`. Later spans are counted as dropped.
     ///
     /// Blocks the calling thread. Calling it again returns the same accounts.
     pub fn shutdown(&self, limit: Duration) -> Report {
-        self.core().queue.shutdown(limit)
+        let started = Instant::now();
+        let report = self.core().queue.shutdown(limit);
+        self.shared.meters.shutdown(limit.saturating_sub(started.elapsed()));
+        report
     }
 
     /// Flushes and stops, without blocking the thread.
     pub fn shutdown_async(&self, limit: Duration) -> impl Future<Output = Report> + Send + use<> {
-        let queue = Arc::clone(&self.core().queue);
-        async move { queue.flush_async(limit, true).await }
+        let (queue, measured) = (Arc::clone(&self.core().queue), self.shared.meters.start_shutdown(limit));
+        async move {
+            let report = queue.flush_async(limit, true).await;
+            measured.await;
+            report
+        }
     }
 
     /// Replaces a key, such as one that was rotated: an ingestion key the ingestion key, a project key the project key.

@@ -11,6 +11,7 @@ mod hygiene;
 mod lifetimes;
 mod local;
 mod macros;
+mod measures;
 mod program;
 mod propagation;
 mod sampling;

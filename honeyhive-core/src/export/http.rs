@@ -8,7 +8,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use flate2::{Compression as Level, write::GzEncoder};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use prost::Message;
 use reqwest::{
     RequestBuilder,
     header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
@@ -30,6 +33,10 @@ use crate::{
 
 /// What the key that can only write is for, beside traces.
 const WRITES: [&str; 2] = ["/session/start", "/events"];
+/// Where an OTLP server takes metrics.
+const METRICS_PATH: &str = "/v1/metrics";
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
 /// Bodies at least this large are compressed.
 const GZIP_FROM: usize = 1024;
 /// Most of a response that is read.
@@ -279,13 +286,26 @@ impl Link {
     /// Sends an OTLP request.
     pub(crate) async fn traces(&self, batch: &Batch) -> Sent {
         let (body, content_type) = match self.server.protocol {
-            Protocol::HttpProtobuf => (batch.request(), "application/x-protobuf"),
-            Protocol::HttpJson => (batch.otlp_json().into(), "application/json"),
+            Protocol::HttpProtobuf => (batch.request(), PROTOBUF),
+            Protocol::HttpJson => (batch.otlp_json().into(), JSON),
         };
+        self.post(self.server.traces_path, body, content_type).await
+    }
+
+    /// Sends an OTLP request about metrics.
+    pub(super) async fn metrics(&self, request: &ExportMetricsServiceRequest) -> Sent {
+        let (body, content_type) = match self.server.protocol {
+            Protocol::HttpProtobuf => (request.encode_to_vec(), PROTOBUF),
+            Protocol::HttpJson => (serde_json::to_vec(request).unwrap_or_default(), JSON),
+        };
+        self.post(METRICS_PATH, body.into(), content_type).await
+    }
+
+    async fn post(&self, path: &str, body: Bytes, content_type: &'static str) -> Sent {
         if body.len() > MAX_REQUEST {
             return Sent::TooLarge;
         }
-        let request = self.request("POST", self.server.traces_path).header(CONTENT_TYPE, content_type);
+        let request = self.request("POST", path).header(CONTENT_TYPE, content_type);
         let zipped = self.server.gzip.then(|| gzip(&body)).flatten();
         self.send(match zipped {
             Some(smaller) => request.header(CONTENT_ENCODING, "gzip").body(smaller),
