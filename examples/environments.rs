@@ -33,6 +33,9 @@ async fn environment_aware_agent(environment: &str, clients: &Clients, query: &s
                 .provider("openai_primary", NO_MODEL, || clients.openai(NO_MODEL, query))
                 .provider("anthropic_fallback", CLAUDE, || clients.anthropic(CLAUDE, query));
             let answer = fallback.run().await?;
+            if let Some(failure) = answer.failures.first() {
+                enrich_span!({ "provider.openai_error": failure.error.to_string() });
+            }
             (answer.provider.into_owned(), answer.value)
         }
         "staging" => {

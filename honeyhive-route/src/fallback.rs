@@ -70,14 +70,17 @@ struct Provider<'a, T, E> {
 ///     .await?;
 /// assert_eq!((answer.value, answer.provider.as_ref()), ("Paris", "anthropic"));
 /// assert_eq!((answer.round, answer.priority, answer.fell_back()), (1, 2, true));
+/// assert_eq!(answer.failures[0].error, "rate limited");
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Answer<T> {
+pub struct Answer<T, E> {
     /// What it returned.
     pub value: T,
+    /// The calls that failed before, in order.
+    pub failures: Vec<Failure<E>>,
     /// Its name.
     pub provider: Cow<'static, str>,
     /// The round in which it answered, from 1.
@@ -86,10 +89,10 @@ pub struct Answer<T> {
     pub priority: usize,
 }
 
-impl<T> Answer<T> {
+impl<T, E> Answer<T, E> {
     /// Returns whether another call had failed before.
     pub fn fell_back(&self) -> bool {
-        self.round > 1 || self.priority > 1
+        !self.failures.is_empty()
     }
 }
 
@@ -244,7 +247,7 @@ impl<'a, T, E: fmt::Display> Fallback<'a, T, E> {
     /// # Errors
     ///
     /// When none did, with every error.
-    pub async fn run(&self) -> Result<Answer<T>, AllFailed<E>> {
+    pub async fn run(&self) -> Result<Answer<T, E>, AllFailed<E>> {
         let span = start(self.name.clone());
         span.set_attribute("resilience.max_retries", self.rounds);
         span.set_attribute("resilience.providers_available", self.providers.len());
@@ -255,7 +258,7 @@ impl<'a, T, E: fmt::Display> Fallback<'a, T, E> {
             Some(answer) => {
                 span.set_attribute("success.provider", answer.provider.clone());
                 span.set_attribute("success.attempt", answer.round);
-                Ok(answer)
+                Ok(Answer { failures, ..answer })
             }
             None => {
                 let failed = AllFailed { failures };
@@ -266,7 +269,8 @@ impl<'a, T, E: fmt::Display> Fallback<'a, T, E> {
         }
     }
 
-    async fn all_rounds(&self, failures: &mut Vec<Failure<E>>) -> Option<Answer<T>> {
+    /// Returns the first answer, and what failed before it apart.
+    async fn all_rounds(&self, failures: &mut Vec<Failure<E>>) -> Option<Answer<T, E>> {
         for round in 1..=self.rounds {
             if let Some(pause) = self.pause.as_ref().filter(|_| round > 1) {
                 pause(round).await;
@@ -274,7 +278,8 @@ impl<'a, T, E: fmt::Display> Fallback<'a, T, E> {
             for (at, provider) in self.providers.iter().enumerate() {
                 match provider.attempt(round, at + 1).await {
                     Ok(value) => {
-                        return Some(Answer { value, provider: provider.name.clone(), round, priority: at + 1 });
+                        let (provider, priority) = (provider.name.clone(), at + 1);
+                        return Some(Answer { value, failures: vec![], provider, round, priority });
                     }
                     Err(error) => {
                         let gives_up = self.gives_up.as_ref().is_some_and(|gives_up| gives_up(&error));
