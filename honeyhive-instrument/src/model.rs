@@ -82,6 +82,14 @@ pub struct Request {
     pub temperature: Option<Number>,
     /// Nucleus sampling.
     pub top_p: Option<Number>,
+    /// How many of the likeliest tokens are drawn from.
+    pub top_k: Option<Number>,
+    /// Seed of the sampling.
+    pub seed: Option<i64>,
+    /// How many answers to give, where it was said.
+    pub choices: Option<u64>,
+    /// Texts at which the answer ends.
+    pub stop: Vec<String>,
     /// Frequency penalty.
     pub frequency_penalty: Option<Number>,
     /// Presence penalty.
@@ -273,10 +281,9 @@ impl LlmCall {
 
     /// Returns whether all answers that were asked for are there and say why they ended, and not for an error.
     pub(crate) fn is_answered(&self) -> bool {
-        let Self { request: Request { params, .. }, response, .. } = self;
+        let Self { request, response, .. } = self;
         let is_end = |reason: Option<&str>| reason.is_some_and(|reason| !["", "error"].contains(&reason));
-        let wanted = ["n", "candidateCount"].iter().find_map(|key| params.get(*key)?.as_u64()).unwrap_or(1);
-        let all = response.outputs.len() as u64 >= wanted.max(1);
+        let all = response.outputs.len() as u64 >= request.choices.unwrap_or(1).max(1);
         is_end(response.finish_reason.as_deref())
             || all && response.outputs.iter().all(|output| is_end(output.finish_reason.as_deref()))
     }

@@ -38,10 +38,12 @@ pub(crate) fn apply(capture: &Capture, call: &mut LlmCall) {
 
 /// Takes every text of the caller and of the model out of a record.
 fn hide_content(call: &mut LlmCall) {
-    let Request { model, base_model, mut params, stream, max_tokens, temperature, top_p, .. } =
+    let Request { model, base_model, mut params, stream, max_tokens, temperature, top_p, top_k, seed, choices, .. } =
         std::mem::take(&mut call.request);
     params.retain(|key, value| is_setting(key, value));
-    call.request = Request { model, base_model, params, stream, max_tokens, temperature, top_p, ..Request::default() };
+    let none = Request::default();
+    call.request =
+        Request { model, base_model, params, stream, max_tokens, temperature, top_p, top_k, seed, choices, ..none };
     let Response { id, model, outputs, usage, finish_reason, system_fingerprint, service_tier, stated_cost, .. } =
         std::mem::take(&mut call.response);
     let bare = |Output { index, finish_reason, .. }| Output {
@@ -203,6 +205,7 @@ fn hide(part: Hide, call: &mut LlmCall) {
 fn hide_parameters(request: &mut Request) {
     request.params.clear();
     (request.max_tokens, request.temperature, request.top_p) = (None, None, None);
+    (request.top_k, request.seed, request.choices, request.stop) = (None, None, None, vec![]);
     (request.frequency_penalty, request.presence_penalty) = (None, None);
     (request.reasoning_effort, request.reasoning_summary, request.service_tier) = (None, None, None);
 }

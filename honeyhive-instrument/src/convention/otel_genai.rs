@@ -178,18 +178,12 @@ fn settings(call: &LlmCall, sink: &mut Sink) {
     }
     sink.maybe("gen_ai.request.stream", request.stream.filter(|stream| *stream));
     sink.text("gen_ai.request.reasoning.level", request.reasoning_effort.as_deref());
-    let number = |names: [&str; 2]| names.iter().find_map(|name| request.params.get(*name)?.as_i64());
-    sink.maybe("gen_ai.request.seed", number(["seed", "seed"]));
-    sink.maybe("gen_ai.request.top_k", number(["top_k", "topK"]));
-    sink.maybe("gen_ai.request.choice.count", number(["n", "candidateCount"]).filter(|count| *count != 1));
+    sink.maybe("gen_ai.request.seed", request.seed);
+    sink.maybe("gen_ai.request.top_k", request.top_k.as_ref().and_then(serde_json::Number::as_i64));
+    sink.count("gen_ai.request.choice.count", request.choices.filter(|count| *count != 1));
     sink.maybe("gen_ai.output.type", request.output_schema.is_some().then_some("json"));
-    let stops = ["stop", "stop_sequences", "stopSequences"].iter().find_map(|name| request.params.get(*name));
-    let stops: Vec<StringValue> = match stops {
-        Some(Json::String(stop)) => vec![stop.clone().into()],
-        Some(Json::Array(stops)) => stops.iter().filter_map(|stop| Some(stop.as_str()?.to_owned().into())).collect(),
-        _ => vec![],
-    };
-    if !stops.is_empty() {
+    if !request.stop.is_empty() {
+        let stops = request.stop.iter().map(|stop| stop.clone().into()).collect();
         sink.put("gen_ai.request.stop_sequences", OtelValue::Array(Array::String(stops)));
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     Progress, Provider, RequestHead,
-    json::{append, content, count, items, list, merge, number, object, present, text, without},
+    json::{append, content, count, items, list, merge, number, object, present, text, texts, without},
     openai::chat,
 };
 use crate::{
@@ -42,7 +42,7 @@ impl Provider for Cohere {
 
     fn request(&self, body: &[u8], call: &mut LlmCall) {
         let Ok(json) = serde_json::from_slice::<Json>(body) else { return };
-        let top_p = number(&json, "p");
+        let (top_p, top_k, stop) = (number(&json, "p"), number(&json, "k"), texts(&json, "stop_sequences"));
         match call.operation {
             Operation::Embeddings => {
                 call.request.model = text(&json, "model");
@@ -55,7 +55,7 @@ impl Provider for Cohere {
                 let messages = items(&json, "messages").map(message).collect();
                 chat::request(json, &mut call.request);
                 call.request.messages = messages;
-                call.request.top_p = top_p;
+                (call.request.top_p, call.request.top_k, call.request.stop) = (top_p, top_k, stop);
             }
         }
     }

@@ -14,6 +14,14 @@ pub(super) fn number(json: &Json, key: &str) -> Option<Number> {
     json.get(key)?.as_number().cloned()
 }
 
+/// Returns texts, which may also be one that stands alone.
+pub(super) fn texts(json: &Json, key: &str) -> Vec<String> {
+    match json.get(key) {
+        Some(Json::String(text)) => vec![text.clone()],
+        _ => items(json, key).filter_map(|text| text.as_str().map(str::to_owned)).collect(),
+    }
+}
+
 /// Returns a count.
 pub(super) fn count(json: &Json, key: &str) -> Option<u64> {
     json.get(key)?.as_u64()

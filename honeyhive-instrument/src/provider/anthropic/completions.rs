@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::super::{
     Progress,
-    json::{append, merge, number, text, whole, without},
+    json::{append, merge, number, text, texts, whole, without},
 };
 use crate::model::{Content, LlmCall, Message, Output, Request, Response};
 
@@ -16,6 +16,8 @@ pub(super) fn request(json: Json, request: &mut Request) {
     request.max_tokens = number(&json, "max_tokens_to_sample");
     request.temperature = number(&json, "temperature");
     request.top_p = number(&json, "top_p");
+    request.top_k = number(&json, "top_k");
+    request.stop = texts(&json, "stop_sequences");
     request.json = Some(json);
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use super::super::{
     Progress,
-    json::{append, content, count, filled, items, list, merge, number, object, only, present, text, without},
+    json::{append, content, count, filled, items, list, merge, number, object, only, present, text, texts, without},
 };
 use crate::model::{CallError, Ending, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
@@ -19,6 +19,8 @@ pub(in crate::provider) fn request(json: Json, request: &mut Request) {
     request.max_tokens = number(&json, "max_tokens");
     request.temperature = number(&json, "temperature");
     request.top_p = number(&json, "top_p");
+    request.top_k = number(&json, "top_k");
+    request.stop = texts(&json, "stop_sequences");
     request.output_schema = json.pointer("/output_format/schema").cloned();
     request.json = Some(json);
 }

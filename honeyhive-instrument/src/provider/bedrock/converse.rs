@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::super::{
     Progress,
-    json::{append, count, items, list, merge, number, object, only, present, text, whole},
+    json::{append, count, items, list, merge, number, object, only, present, text, texts, whole},
 };
 use crate::model::{Content, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
@@ -19,6 +19,8 @@ pub(super) fn request(json: Json, request: &mut Request) {
     request.max_tokens = number(config, "maxTokens");
     request.temperature = number(config, "temperature");
     request.top_p = number(config, "topP");
+    request.top_k = number(config, "topK");
+    request.stop = texts(config, "stopSequences");
     let guardrail = &json["guardrailConfig"];
     if let Some(id) = text(guardrail, "guardrailIdentifier") {
         request.guardrail = Some(format!("{id}:{}", text(guardrail, "guardrailVersion").unwrap_or_default()));

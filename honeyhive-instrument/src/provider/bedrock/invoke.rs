@@ -7,7 +7,7 @@ use super::{
     super::{
         Progress,
         anthropic::messages,
-        json::{append, items, list, merge, number, text, whole, without},
+        json::{self, append, items, list, merge, number, text, whole, without},
         openai::chat,
     },
     converse,
@@ -51,6 +51,8 @@ fn form_of(json: &Json, vendor: Option<&str>) -> Form {
 
 /// Names of the prompt.
 const PROMPTS: [&str; 4] = ["prompt", "inputText", "message", "input"];
+/// Names of the texts at which an answer ends.
+const STOPS: [&str; 3] = ["stop_sequences", "stopSequences", "stop"];
 /// Names under which settings are grouped.
 const GROUPS: [&str; 2] = ["textGenerationConfig", "inferenceConfig"];
 
@@ -96,6 +98,8 @@ fn prompt(json: Json, call: &mut LlmCall) {
         either(&["maxTokens", "max_tokens", "max_gen_len", "maxTokenCount", "max_tokens_to_sample"]);
     call.request.temperature = either(&["temperature"]);
     call.request.top_p = either(&["topP", "top_p", "p"]);
+    call.request.top_k = either(&["top_k", "topK", "k"]);
+    call.request.stop = STOPS.iter().flat_map(|name| json::texts(settings, name)).collect();
     call.request.input = prompt.clone().map(Json::String);
     call.request.prompts = prompt.into_iter().collect();
     call.request.params = without(&json, &PROMPTS);

@@ -3,7 +3,9 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::super::json::{append, count, index, indexed, items, list, merge, number, object, present, text, whole};
+use super::super::json::{
+    append, count, index, indexed, items, list, merge, number, object, present, text, texts, whole,
+};
 use crate::model::{Content, LlmCall, Message, Output, Part, Response, Tool, ToolCall, Usage};
 
 /// The names of a function's schema in JSON's own words.
@@ -23,6 +25,10 @@ pub(super) fn request(json: Json, call: &mut LlmCall) {
     request.max_tokens = number(config, "maxOutputTokens");
     request.temperature = number(config, "temperature");
     request.top_p = number(config, "topP");
+    request.top_k = number(config, "topK");
+    request.seed = config.get("seed").and_then(Json::as_i64);
+    request.choices = count(config, "candidateCount");
+    request.stop = texts(config, "stopSequences");
     request.frequency_penalty = number(config, "frequencyPenalty");
     request.presence_penalty = number(config, "presencePenalty");
     request.params = config.as_object().cloned().unwrap_or_default();

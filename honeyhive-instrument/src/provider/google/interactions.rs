@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::super::{
     Progress,
-    json::{append, content, count, items, list, merge, number, object, only, present, text, whole},
+    json::{append, content, count, items, list, merge, number, object, only, present, text, texts, whole},
 };
 use crate::model::{Content, LlmCall, Message, Output, Part, Response, Tool, ToolCall, Usage};
 
@@ -25,6 +25,9 @@ pub(super) fn request(json: Json, call: &mut LlmCall) {
     request.max_tokens = number(config, "max_output_tokens");
     request.temperature = number(config, "temperature");
     request.top_p = number(config, "top_p");
+    request.top_k = number(config, "top_k");
+    request.seed = config.get("seed").and_then(Json::as_i64);
+    request.stop = texts(config, "stop_sequences");
     request.input = match json.get("input").and_then(Json::as_array).map(Vec::as_slice) {
         Some([step]) => present(step, "content").or_else(|| present(&json, "input")),
         _ => present(&json, "input"),

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value as Json};
 
 use super::super::json::{
-    append, content, count, index, indexed, items, list, merge, number, object, only, present, text, whole, without,
+    append, content, count, index, indexed, items, list, merge, number, object, only, present, text, texts, whole,
+    without,
 };
 use crate::model::{FunctionCall, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
@@ -23,6 +24,10 @@ pub(super) fn settings(json: &Json, request: &mut Request) {
     request.max_tokens = number(json, "max_tokens");
     request.temperature = number(json, "temperature");
     request.top_p = number(json, "top_p");
+    request.top_k = number(json, "top_k");
+    request.seed = json.get("seed").and_then(Json::as_i64);
+    request.choices = count(json, "n");
+    request.stop = texts(json, "stop");
     request.frequency_penalty = number(json, "frequency_penalty");
     request.presence_penalty = number(json, "presence_penalty");
     request.user = text(json, "user");
