@@ -69,9 +69,6 @@ pub use honeyhive_instrument as instrument;
 pub use honeyhive_macros::{enrich_session, enrich_span, trace};
 pub use honeyhive_route as route;
 
-#[doc(hidden)]
-pub use honeyhive_core::private as __private;
-
 /// Compiles the programs of the README and of the guide.
 #[cfg(doctest)]
 mod guide {

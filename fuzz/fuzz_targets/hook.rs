@@ -67,7 +67,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let headers = HeaderMap::new();
     let (request, response) = rest.split_at(rest.len() * usize::from(*cut) / 256);
     tracers()[usize::from(how & 1)].session().in_scope(|| {
-        let head = RequestHead { method: "POST", url: &url, headers: &headers };
+        let head = RequestHead::new("POST", &url, &headers);
         let Some(mut exchange) = Exchange::begin(&head, Some(request)) else { return };
         let content_type = CONTENT_TYPES[usize::from(how >> 1) % CONTENT_TYPES.len()];
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().expect("a content type"))]);

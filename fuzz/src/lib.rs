@@ -14,7 +14,7 @@ pub fn exchange(urls: &[&str], data: &[u8]) {
     let [which, pieces, status, cut, rest @ ..] = data else { return };
     let url = urls[usize::from(*which) % urls.len()].parse().expect("a URL");
     let headers = HeaderMap::new();
-    let head = RequestHead { method: "POST", url: &url, headers: &headers };
+    let head = RequestHead::new("POST", &url, &headers);
     let Some((provider, mut call)) = provider::claim(&head) else { return };
     let (request, response) = rest.split_at(rest.len() * usize::from(*cut) / 256);
     provider.request(request, &mut call);

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::{Map, json};
 
-use crate::{Bucket, Value, config::Config, session::SessionTag};
+use crate::{Bucket, Value, config::Config, enrich::masked_in, session::SessionTag};
 
 /// Where evaluation runs are told of; one is changed below it, by its id.
 pub(crate) const RUNS: &str = "/v1/runs";
@@ -92,10 +92,9 @@ impl SessionStart {
 pub(crate) struct Update(Map<String, serde_json::Value>);
 
 impl Update {
-    pub(crate) fn metadata(value: Value) -> Self {
-        let mut update = Self::default();
-        update.put(Bucket::Metadata, value);
-        update
+    /// Sets one value in a bucket.
+    pub(crate) fn set(&mut self, bucket: Bucket, key: &str, value: Value) {
+        self.put(bucket, Value::Map(vec![(key.to_owned().into(), masked_in(bucket, key, value))]));
     }
 
     /// Merges a map into a bucket.

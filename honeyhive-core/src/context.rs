@@ -124,7 +124,8 @@ pub struct ContextGuard {
 }
 
 impl ContextGuard {
-    pub(crate) fn attach(context: Context) -> Self {
+    #[doc(hidden)]
+    pub fn attach(context: Context) -> Self {
         Self { _attached: is_alive().then(|| context.attach()), _thread: PhantomData }
     }
 }

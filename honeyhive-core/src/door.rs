@@ -165,7 +165,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Bucket, Enricher, context::ContextGuard, testing::Recorder};
+    use crate::{Bucket, context::ContextGuard, enrich::Enricher, testing::Recorder};
 
     /// A span of somebody else's: what it does when its status is set, and the context that it tells what is set on it.
     #[derive(Debug)]

@@ -21,7 +21,7 @@ use crate::{
 ///
 /// ```
 /// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
-/// use honeyhive_core::{Bucket, Enricher};
+/// use honeyhive_core::__private::{Bucket, Enricher};
 ///
 /// assert!(Enricher::current().is_none());
 /// let _span = tracer.start_span("work").enter();
@@ -33,7 +33,7 @@ use crate::{
 /// ```
 /// # let recorder = honeyhive_core::testing::Recorder::new();
 /// # let tracer = recorder.tracer();
-/// use honeyhive_core::{Bucket, Enricher};
+/// use honeyhive_core::__private::{Bucket, Enricher};
 ///
 /// tracer.in_span("work", |_| {
 ///     let mut span = Enricher::current().unwrap();
@@ -64,7 +64,7 @@ impl Enricher {
 
     /// Sets a value in a part of the event. Values whose name marks a secret are masked.
     pub fn put(&mut self, bucket: Bucket, key: &str, value: impl Into<Value>) {
-        self.attributes.put_value(Key(bucket.path(), key), &masked(key, value.into()));
+        self.attributes.put_value(Key(bucket.path(), key), &masked_in(bucket, key, value.into()));
     }
 
     /// Sets a value under a name that is known when the program is compiled.
@@ -95,17 +95,26 @@ impl Drop for Enricher {
     }
 }
 
-fn masked(key: &str, value: Value) -> Value {
+/// A value under a name that marks a secret is not kept.
+pub(crate) fn masked(key: &str, value: Value) -> Value {
     match is_secret(key) && !value.is_null() {
         true => Value::from(MASK),
         false => value,
     }
 }
 
+/// The same in a part of the event; a metric that is a number or a bool measures and gives nothing away.
+pub(crate) fn masked_in(bucket: Bucket, key: &str, value: Value) -> Value {
+    match (bucket, &value) {
+        (Bucket::Metrics, Value::Bool(_) | Value::Int(_) | Value::Float(_)) => value,
+        _ => masked(key, value),
+    }
+}
+
 /// Collects changes to the session that is current and sends them, in the background, when dropped.
 ///
 /// ```
-/// # use honeyhive_core::{Bucket, HoneyHiveTracer, SessionEnricher, testing::FakeBackend};
+/// # use honeyhive_core::{__private::{Bucket, SessionEnricher}, HoneyHiveTracer, testing::FakeBackend};
 /// # let backend = FakeBackend::start()?;
 /// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).build()?;
 /// tracer.in_span("work", |_| {
@@ -136,8 +145,7 @@ impl SessionEnricher {
 
     /// Sets a value in a part of the session event. Values whose name marks a secret are masked.
     pub fn put(&mut self, bucket: Bucket, key: &str, value: impl Into<Value>) {
-        let value = masked(key, value.into());
-        self.update.put(bucket, Value::Map(vec![(key.to_owned().into(), value)]));
+        self.update.set(bucket, key, value.into());
     }
 
     /// Sets a value under a name that is known when the program is compiled.

@@ -75,6 +75,7 @@ impl Operator {
 /// # let _ = expensive;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct EventQuery {
     filters: Vec<Json>,
     dates: Option<(String, String)>,

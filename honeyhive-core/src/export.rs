@@ -90,7 +90,7 @@ pub(crate) const TRACES_PATH: &str = "/opentelemetry/v1/traces";
 /// let tracer = HoneyHiveTracer::init().exporter(Busy(true)).build()?;
 /// tracer.in_span("work", |_| ());
 /// let report = tracer.flush(Duration::from_secs(5));
-/// assert_eq!((report.delivered(), report.requests()), (1, (2, 1)));
+/// assert_eq!((report.delivered(), report.requests(), report.retries()), (1, 2, 1));
 /// # Ok::<(), honeyhive_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,7 +25,8 @@ pin_project! {
 }
 
 impl<F> InContext<F> {
-    pub(crate) fn new(inner: F, context: Context) -> Self {
+    #[doc(hidden)]
+    pub fn new(inner: F, context: Context) -> Self {
         Self { inner, context }
     }
 }

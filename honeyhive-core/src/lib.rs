@@ -27,8 +27,7 @@ mod init;
 mod instrumented;
 mod live;
 mod new_event;
-#[doc(hidden)]
-pub mod private;
+mod private;
 pub mod propagation;
 mod record;
 mod seal;
@@ -37,6 +36,7 @@ mod session;
 mod span;
 mod span_record;
 mod start;
+mod status;
 mod stream;
 pub mod testing;
 mod thread;
@@ -49,7 +49,6 @@ pub use self::attr::Bucket;
 pub use self::config::{Compression, Console, DEFAULT_LOCAL_DIR, DEFAULT_SERVER_URL, Durability, Protocol, Setting};
 pub use self::context::{ContextGuard, current_tracer};
 pub use self::default::{default_tracer, set_default_tracer};
-pub use self::enrich::{Enricher, SessionEnricher};
 pub use self::error::ConfigError;
 pub use self::event::{EventType, UnknownEventType};
 pub use self::event_query::{Event, EventPage, EventQuery, Operator};
@@ -63,11 +62,18 @@ pub use self::init::{Guard, init};
 pub use self::instrumented::InContext;
 pub use self::new_event::NewEvent;
 pub use self::session::Session;
-pub use self::span::{Instrumented, Span, SpanBuilder, SpanGuard, SpanKind, Status};
+pub use self::span::{Instrumented, Span, SpanBuilder, SpanGuard, SpanKind};
 pub use self::span_record::SpanRecord;
+pub use self::status::Status;
 pub use self::stream::TraceStream;
 pub use self::tracer::builder::TracerBuilder;
 pub use self::tracer::coexist::Integration;
 pub use self::tracer::{HoneyHiveTracer, LazyTracer};
 pub use self::update::EventUpdate;
 pub use self::value::{MASK, MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUE_BYTES, MAX_WIDTH, Value};
+
+/// What the macros expand to; it changes without notice.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::private::*;
+}

@@ -15,7 +15,10 @@ pub use self::capture::{Captured, Name, config, feedback, inputs, metadata, metr
 pub use self::probe::{ErrorText, Probe};
 pub use crate::context::belonging_to;
 pub use crate::tracer::pipeline::Pipeline;
-pub use crate::{Bucket, Enricher, EventType, SessionEnricher, Span, Value, Visibility};
+pub use crate::{
+    Bucket, EventType, Span, Value, Visibility,
+    enrich::{Enricher, SessionEnricher},
+};
 
 use futures_core::Stream;
 

@@ -2,14 +2,13 @@
 //! The id is made here, never by the server, so nothing waits for the network; the server is told in
 //! the background. A scope really ends: nothing ambient outlives its guard, closure or future.
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use opentelemetry::Context;
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    HoneyHiveTracer, Value,
+    Bucket, HoneyHiveTracer, Value,
     api::{Call, SessionStart, Update},
     context::{ContextGuard, Scope, with_current},
     instrumented::InContext,
@@ -69,7 +68,7 @@ impl Eq for SessionTag {}
 /// session.in_scope(|| {
 ///     let _span = tracer.start_span("handle request").enter();
 /// });
-/// session.enrich(serde_json::json!({ "resolved": true }));
+/// session.enrich(honeyhive_core::Bucket::Metadata, "resolved", true);
 /// let span = recorder.span("handle request").unwrap();
 /// assert_eq!(span.attribute("honeyhive.session_id").unwrap(), session.id());
 /// ```
@@ -114,16 +113,17 @@ impl Session {
         work()
     }
 
-    /// Wraps a future so that spans started while it runs belong to this session.
-    pub fn scope<F: Future>(&self, future: F) -> InContext<F> {
+    /// Wraps a future, or a stream, so that spans started while it runs belong to this session.
+    pub fn scope<F>(&self, future: F) -> InContext<F> {
         InContext::new(future, self.context())
     }
 
-    /// Adds metadata to the session event, in the background.
-    ///
-    /// `metadata` should serialise to a map; anything else is stored under `value`.
-    pub fn enrich(&self, metadata: impl Serialize) {
-        self.update(Update::metadata(Value::capture(&metadata)));
+    /// Sets a value in a part of the session event, in the background. What a key marks as a secret is masked. For several at
+    /// once, [`update_event`](crate::HoneyHiveTracer::update_event) with the session's id is one request.
+    pub fn enrich(&self, bucket: Bucket, key: &str, value: impl Into<Value>) {
+        let mut update = Update::default();
+        update.set(bucket, key, value.into());
+        self.update(update);
     }
 
     pub(crate) fn tag(&self) -> &SessionTag {

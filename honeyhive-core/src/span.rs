@@ -21,38 +21,14 @@ use opentelemetry::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    Bucket, EventType, HoneyHiveTracer, InContext, Session, Value, Visibility, attr,
+    Bucket, EventType, HoneyHiveTracer, InContext, Session, Status, Value, Visibility, attr,
     attributes::Attributes,
     context::{ContextGuard, with_current},
+    enrich::{masked, masked_in},
     hold::Hold,
     start::{self, Start},
     wire::Key,
 };
-
-/// Outcome of a span.
-///
-/// ```
-/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
-/// use honeyhive_core::Status;
-///
-/// tracer.start_span("check").set_status(Status::Ok);
-/// tracer.start_span("check again").set_status(Status::error("no answer"));
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Status {
-    /// It worked.
-    Ok,
-    /// It failed, and why.
-    Error(Cow<'static, str>),
-}
-
-impl Status {
-    /// Makes the status of a failure.
-    pub fn error(why: impl Into<Cow<'static, str>>) -> Self {
-        Self::Error(why.into())
-    }
-}
 
 /// Role of a span in a remote interaction.
 ///
@@ -240,14 +216,15 @@ impl Span {
         self.hold.is_recording()
     }
 
-    /// Sets an attribute. The last value of a key wins; a null is ignored.
+    /// Sets an attribute. The last value of a key wins; a null is ignored, and what a key marks as a secret is masked.
     pub fn set_attribute(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
-        self.write(Key::whole(&key.into()), &value.into());
+        let key = key.into();
+        self.write(Key::whole(&key), &masked(&key, value.into()));
     }
 
-    /// Sets a value in a part of the event, under `honeyhive_<bucket>.<key>`.
+    /// Sets a value in a part of the event, under `honeyhive_<bucket>.<key>`. What a key marks as a secret is masked.
     pub fn enrich(&self, bucket: Bucket, key: &str, value: impl Into<Value>) {
-        self.write(Key(bucket.path(), key), &value.into());
+        self.write(Key(bucket.path(), key), &masked_in(bucket, key, value.into()));
     }
 
     /// Sets the outcome. An error after [`Status::Ok`] is ignored, as in OpenTelemetry.

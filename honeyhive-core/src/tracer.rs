@@ -152,7 +152,7 @@ impl Drop for Shared {
 impl HoneyHiveTracer {
     /// Starts to configure a tracer. See [`TracerBuilder`] for the settings and their defaults.
     pub fn init() -> TracerBuilder {
-        TracerBuilder::default()
+        TracerBuilder::new()
     }
 
     /// Returns the OpenTelemetry provider whose spans go the same way as this tracer's.

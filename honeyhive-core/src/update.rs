@@ -73,20 +73,22 @@ impl HoneyHiveTracer {
 }
 
 impl Span {
-    /// Gives the event of this span an id of its own, a UUID, and returns it; `None` for a span that is off. Asking
-    /// again gives another one, and the last counts.
+    /// Gives the event of this span an id of its own, a UUID, and returns it; `None` for a span that is off. The same
+    /// whenever it is asked for.
     ///
     /// ```
     /// # let recorder = honeyhive_core::testing::Recorder::new();
     /// # let tracer = recorder.tracer();
     /// let span = tracer.start_span("answer");
     /// let id = span.event_id().unwrap();
+    /// assert_eq!(span.event_id().unwrap(), id);
     /// span.end();
     /// assert_eq!(recorder.span("answer").unwrap().attribute("honeyhive_event_id").unwrap(), id);
     /// assert_eq!(honeyhive_core::Span::off().event_id(), None);
     /// ```
     pub fn event_id(&self) -> Option<String> {
-        let id = self.is_live().then(|| session::new_id().to_string())?;
+        let (trace, span) = (self.trace_id().filter(|_| self.is_live())?, self.span_id()?);
+        let id = session::id_of(&format!("{trace}-{span}")).to_string();
         self.set_attribute(attr::EVENT_ID, id.clone());
         Some(id)
     }

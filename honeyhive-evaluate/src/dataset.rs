@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use honeyhive_core::{HoneyHiveTracer, private::evaluation as calls};
+use honeyhive_core::{__private::evaluation as calls, HoneyHiveTracer};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value as Json, ser::Formatter};
 use sha2::{Digest, Sha256};

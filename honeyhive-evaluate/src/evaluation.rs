@@ -15,7 +15,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, stream};
-use honeyhive_core::{Bucket, EventType, HoneyHiveTracer, Session, Span, private::evaluation as calls};
+use honeyhive_core::{__private::evaluation as calls, Bucket, EventType, HoneyHiveTracer, Session, Span};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -25,8 +25,8 @@ use crate::{Case, CaseReport, Dataset, EvaluationReport, Score, report::of_evalu
 /// Longest wait for sessions to be known before they are added to.
 const SETTLE: Duration = Duration::from_secs(30);
 
-type Pending<'a> = Pin<Box<dyn Future<Output = Score> + 'a>>;
-type Judge<'a> = Box<dyn Fn(Case, Json) -> Pending<'a> + 'a>;
+type Pending<'a> = Pin<Box<dyn Future<Output = Score> + Send + 'a>>;
+type Judge<'a> = Box<dyn Fn(Case, Json) -> Pending<'a> + Send + Sync + 'a>;
 
 /// An evaluation of a function.
 ///
@@ -68,10 +68,10 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Adds an evaluator: a function of the case and of what the function returned.
-    pub fn evaluator<S: Into<Score> + 'a>(
+    pub fn evaluator<S: Into<Score> + Send + 'a>(
         self,
         name: impl Into<String>,
-        judge: impl Fn(&Case, &Json) -> S + 'a,
+        judge: impl Fn(&Case, &Json) -> S + Send + Sync + 'a,
     ) -> Self {
         let judge = move |case: Case, outputs: Json| std::future::ready(judge(&case, &outputs));
         self.judge(name, judge)
@@ -103,10 +103,10 @@ impl<'a> Evaluation<'a> {
     /// # });
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn judge<S: Into<Score> + 'a, Fut: Future<Output = S> + 'a>(
+    pub fn judge<S: Into<Score> + 'a, Fut: Future<Output = S> + Send + 'a>(
         mut self,
         name: impl Into<String>,
-        judge: impl Fn(Case, Json) -> Fut + 'a,
+        judge: impl Fn(Case, Json) -> Fut + Send + Sync + 'a,
     ) -> Self {
         let judge = move |case, outputs| -> Pending<'a> { Box::pin(judge(case, outputs).map(Into::into)) };
         self.judges.push((name.into(), Box::new(judge)));
@@ -120,21 +120,18 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Runs the function over all cases and scores what it returns.
-    pub async fn run<T: Serialize, E: fmt::Display>(
+    pub async fn run<T: Serialize, E: fmt::Display, Fut: Future<Output = Result<T, E>>>(
         self,
         tracer: &HoneyHiveTracer,
-        function: impl AsyncFn(Json) -> Result<T, E>,
+        function: impl Fn(Json) -> Fut,
     ) -> EvaluationReport {
         let run_id = Uuid::new_v4().to_string();
         self.announce(tracer, &run_id, name_of(&function));
-        let bar = Progress::new(self.dataset.cases().len());
-        let one = async |case| {
-            let report = self.case(tracer, &run_id, case, &function).await;
-            bar.step();
-            report
-        };
-        let cases: Vec<CaseReport> =
-            stream::iter(self.dataset.cases()).map(one).buffered(self.concurrency).collect().await;
+        let count = self.dataset.cases().len();
+        let bar = Progress::new(count);
+        // By number: a task cannot hold a closure over references of any lifetime.
+        let one = |number| self.case(tracer, &run_id, number, &function).inspect(|_| bar.step());
+        let cases: Vec<CaseReport> = stream::iter(0..count).map(one).buffered(self.concurrency).collect().await;
         bar.end();
         self.conclude(tracer, &run_id, &cases).await;
         EvaluationReport {
@@ -146,13 +143,14 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    async fn case<T: Serialize, E: fmt::Display>(
+    async fn case<T: Serialize, E: fmt::Display, Fut: Future<Output = Result<T, E>>>(
         &self,
         tracer: &HoneyHiveTracer,
         run_id: &str,
-        case: &Case,
-        function: &impl AsyncFn(Json) -> Result<T, E>,
+        number: usize,
+        function: &impl Fn(Json) -> Fut,
     ) -> CaseReport {
+        let case = &self.dataset.cases()[number];
         let links = json!({ "run_id": run_id, "dataset_id": self.dataset.id(), "datapoint_id": case.id });
         let session = calls::session(tracer, &self.name, &case.inputs, &links);
         let span = tracer.span(self.name.clone()).event_type(EventType::Chain).session(&session).start();
@@ -163,7 +161,7 @@ impl<'a> Evaluation<'a> {
             .flatten()
             .for_each(|(key, link)| span.enrich(Bucket::Metadata, key, link.clone()));
         let started = Instant::now();
-        let outcome = span.scope(contained(function(case.inputs.clone()))).await;
+        let outcome = span.scope(contained(async { function(case.inputs.clone()).await })).await;
         let mut report = CaseReport {
             datapoint_id: case.id.clone(),
             session_id: session.id().to_owned(),

@@ -10,6 +10,7 @@
 /// assert_eq!(Score::none("no ground truth").value(), None);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct Score {
     value: Option<f64>,
     explanation: Option<String>,

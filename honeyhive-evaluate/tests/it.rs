@@ -187,3 +187,17 @@ async fn without_a_key_there_is_nobody_to_ask_for_a_dataset() {
     let error = Dataset::honeyhive(&Recorder::new().tracer(), "ds-1").await.unwrap_err();
     assert!(error.to_string().contains("HH_API_KEY"), "{error}");
 }
+
+#[tokio::test]
+async fn an_evaluation_can_be_a_task() {
+    let tracer = Recorder::new().tracer();
+    let task = tokio::spawn(async move {
+        let greeting = String::from("the capital");
+        Evaluation::new("capitals", capitals())
+            .evaluator("exact", exact)
+            .judge("kind", |_, answer| async move { answer.is_string() })
+            .run(&tracer, async |inputs| capital(inputs).await.map(|city| format!("{greeting}: {city}")))
+            .await
+    });
+    assert_eq!(task.await.unwrap().cases.len(), 3);
+}

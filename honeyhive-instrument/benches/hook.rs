@@ -51,7 +51,7 @@ async fn first_bytes() {
 
 fn exchange(answer: &[&[u8]], content_type: &'static str) {
     let (url, empty) = ("https://api.openai.com/v1/chat/completions".parse().unwrap(), HeaderMap::new());
-    let head = RequestHead { method: "POST", url: &url, headers: &empty };
+    let head = RequestHead::new("POST", &url, &empty);
     let request = format!(r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"{}"}}]}}"#, "x".repeat(2_000));
     let mut exchange = Exchange::begin(&head, Some(request.as_bytes())).unwrap();
     exchange.head(200, &HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]));

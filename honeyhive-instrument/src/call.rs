@@ -58,6 +58,7 @@ const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
 /// # Ok::<(), honeyhive_instrument::InstrumentError>(())
 /// ```
 #[derive(Debug)]
+#[must_use]
 pub struct CallSpan {
     active: Arc<Active>,
     call: LlmCall,

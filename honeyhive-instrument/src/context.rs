@@ -1,7 +1,8 @@
 //! Who model calls are for: session, user, tags and the like, carried by the OpenTelemetry context into every
 //! model call below it, in any convention.
 
-use opentelemetry::{Context, ContextGuard, context::FutureExt, context::WithContext};
+use honeyhive_core::{ContextGuard, InContext};
+use opentelemetry::Context;
 use serde_json::{Map, Value as Json};
 
 /// A template that a prompt was made of.
@@ -12,11 +13,7 @@ use serde_json::{Map, Value as Json};
 /// # let tracer = recorder.tracer();
 /// # openinference::OpenAIInstrumentor::new().instrument(tracer.provider())?;
 /// # let call = LlmCall::new("openai", "ChatCompletion", Operation::Chat, "https://api.openai.com/v1/".into());
-/// let template = PromptTemplate {
-///     template: "What is the capital of {country}?".into(),
-///     version: Some("2".into()),
-///     variables: [("country".to_owned(), "France".into())].into_iter().collect(),
-/// };
+/// let template = PromptTemplate::new("What is the capital of {country}?").version("2").variable("country", "France");
 /// let _prompt = CallContext::new().prompt_template(template).enter();
 /// // … asks a model …
 /// # drop(CallSpan::begin(call));
@@ -25,6 +22,7 @@ use serde_json::{Map, Value as Json};
 /// # Ok::<(), honeyhive_instrument::InstrumentError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct PromptTemplate {
     /// The template.
     pub template: String,
@@ -32,6 +30,27 @@ pub struct PromptTemplate {
     pub version: Option<String>,
     /// What was put in.
     pub variables: Map<String, Json>,
+}
+
+impl PromptTemplate {
+    /// Names the template.
+    pub fn new(template: impl Into<String>) -> Self {
+        Self { template: template.into(), ..Self::default() }
+    }
+
+    /// Sets its version.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Says what was put in for a variable.
+    #[must_use]
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<Json>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
 }
 
 /// What spans of model calls say beside the call itself.
@@ -74,7 +93,7 @@ pub struct PromptTemplate {
 /// ```
 ///
 /// What is set inside replaces what is set around it, field by field; metadata and tags are added.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CallContext {
     pub(crate) session: Option<String>,
     pub(crate) user: Option<String>,
@@ -83,14 +102,24 @@ pub struct CallContext {
     pub(crate) prompt: Option<PromptTemplate>,
 }
 
+impl Default for CallContext {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl CallContext {
     /// Takes what is set around here.
     pub fn new() -> Self {
         Self::current()
     }
 
+    pub(crate) fn empty() -> Self {
+        Self { session: None, user: None, metadata: Map::new(), tags: vec![], prompt: None }
+    }
+
     pub(crate) fn current() -> Self {
-        Context::map_current(|context| context.get::<Self>().cloned()).unwrap_or_default()
+        Context::map_current(|context| context.get::<Self>().cloned()).unwrap_or_else(Self::empty)
     }
 
     /// Sets the session.
@@ -130,8 +159,8 @@ impl CallContext {
 
     /// Sets it for the calls of this thread until the guard is dropped. Not to be held across an `.await`;
     /// for futures there is [`scope`](Self::scope).
-    pub fn enter(self) -> ContextGuard {
-        Context::current_with_value(self).attach()
+    pub fn enter(&self) -> ContextGuard {
+        ContextGuard::attach(Context::current_with_value(self.clone()))
     }
 
     /// Sets it for the calls of a closure.
@@ -142,14 +171,14 @@ impl CallContext {
     /// let answer = CallContext::new().user("ada").in_scope(|| "whoever is asked here, it is for Ada");
     /// # let _ = answer;
     /// ```
-    pub fn in_scope<R>(self, work: impl FnOnce() -> R) -> R {
+    pub fn in_scope<R>(&self, work: impl FnOnce() -> R) -> R {
         let _guard = self.enter();
         work()
     }
 
     /// Sets it for the calls of a future.
-    pub fn scope<F: Future>(self, future: F) -> WithContext<F> {
-        future.with_context(Context::current_with_value(self))
+    pub fn scope<F>(&self, future: F) -> InContext<F> {
+        InContext::new(future, Context::current_with_value(self.clone()))
     }
 }
 

@@ -27,11 +27,11 @@ const TOO_LARGE: &str = "honeyhive_metadata.response_too_large";
 /// Dropped early, it records what came until then.
 ///
 /// ```
-/// use honeyhive_instrument::{Exchange, provider::RequestHead};
+/// use honeyhive_instrument::{Exchange, RequestHead};
 ///
 /// let url = "https://api.openai.com/v1/chat/completions".parse()?;
 /// let headers = http::HeaderMap::new();
-/// let head = RequestHead { method: "POST", url: &url, headers: &headers };
+/// let head = RequestHead::new("POST", &url, &headers);
 /// if let Some(mut exchange) = Exchange::begin(&head, Some(br#"{"model":"gpt-4o"}"#)) {
 ///     exchange.head(200, &http::HeaderMap::new());
 ///     exchange.data(br#"{"choices":[]}"#);
@@ -43,13 +43,13 @@ const TOO_LARGE: &str = "honeyhive_metadata.response_too_large";
 /// A request that never got there:
 ///
 /// ```
-/// # use honeyhive_instrument::{Exchange, openinference, provider::RequestHead};
+/// # use honeyhive_instrument::{Exchange, RequestHead, openinference};
 /// # let recorder = honeyhive_core::testing::Recorder::new();
 /// # let tracer = recorder.tracer();
 /// # openinference::OpenAIInstrumentor::new().instrument(tracer.provider())?;
 /// # let url = "https://api.openai.com/v1/chat/completions".parse()?;
 /// # let headers = http::HeaderMap::new();
-/// # let head = RequestHead { method: "POST", url: &url, headers: &headers };
+/// # let head = RequestHead::new("POST", &url, &headers);
 /// # let body = Some(br#"{"model":"gpt-4o"}"#.as_slice());
 /// let mut exchange = Exchange::begin(&head, body).expect("an instrumentor is active");
 /// exchange.disconnected(true);

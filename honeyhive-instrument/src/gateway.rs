@@ -244,7 +244,7 @@ impl Shared {
             Ok(body) => body.to_bytes(),
             Err(_) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the request broke off or is larger than 256 MiB"),
         };
-        let head = RequestHead { method: parts.method.as_str(), url: &url, headers: &parts.headers };
+        let head = RequestHead::new(parts.method.as_str(), &url, &parts.headers);
         let exchange = Exchange::begin(&head, Some(&body));
         let mut headers = parts.headers.clone();
         keep_end_to_end(&mut headers);

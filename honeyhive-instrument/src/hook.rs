@@ -21,7 +21,7 @@ mod tracing;
 #[cfg(feature = "adk-core")]
 pub use self::adk::{AdkAgent, AdkLlm, AdkTool};
 #[cfg(feature = "async-openai")]
-pub use self::async_openai::{OpenAiLayer, OpenAiService, traced_with};
+pub use self::async_openai::{OpenAiLayer, OpenAiService, openai_with_http_client};
 #[cfg(feature = "aws-sdk-bedrockruntime")]
 pub use self::aws::BedrockInterceptor;
 #[cfg(feature = "reqwest")]

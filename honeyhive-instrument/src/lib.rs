@@ -42,15 +42,18 @@ mod exchange;
 pub mod gateway;
 pub mod hook;
 mod instrumentor;
+#[doc(hidden)] // for tests and fuzzing
 pub mod mcp;
 pub mod metrics;
 pub mod model;
 mod options;
 pub mod pricing;
+#[doc(hidden)] // for tests and fuzzing
 pub mod provider;
 mod redact;
 mod registry;
 mod step;
+#[doc(hidden)] // for tests and fuzzing
 pub mod wire;
 
 pub use self::call::CallSpan;
@@ -59,4 +62,5 @@ pub use self::exchange::Exchange;
 pub use self::hook::WithHoneyHive;
 pub use self::instrumentor::{InstrumentError, openinference, otel_genai, traceloop, traceloop_legacy};
 pub use self::options::Hide;
+pub use self::provider::RequestHead;
 pub use self::step::StepSpan;

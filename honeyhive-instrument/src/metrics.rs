@@ -10,6 +10,7 @@ use opentelemetry::{
 
 /// How values of an instrument add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// They are counted.
     Counter,
@@ -19,6 +20,7 @@ pub enum Kind {
 
 /// An instrument, by the name that its convention gives it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Instrument {
     /// Name.
     pub name: &'static str,
@@ -30,6 +32,19 @@ pub struct Instrument {
     pub description: &'static str,
     /// Upper bounds of a histogram's buckets.
     pub buckets: &'static [f64],
+}
+
+impl Instrument {
+    /// Names an instrument; a counter has no buckets.
+    pub const fn new(
+        name: &'static str,
+        kind: Kind,
+        unit: &'static str,
+        description: &'static str,
+        buckets: &'static [f64],
+    ) -> Self {
+        Self { name, kind, unit, description, buckets }
+    }
 }
 
 /// Instruments as rows: `NAME = Kind "name", "unit", buckets, "description";`.
@@ -70,6 +85,7 @@ pub(crate) const TOKENS: &[f64] = &[
 
 /// What was measured.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Measure {
     /// By what.
     pub instrument: &'static Instrument,
@@ -77,6 +93,13 @@ pub struct Measure {
     pub value: f64,
     /// Of what.
     pub attributes: Vec<KeyValue>,
+}
+
+impl Measure {
+    /// Says what was measured.
+    pub fn new(instrument: &'static Instrument, value: f64, attributes: Vec<KeyValue>) -> Self {
+        Self { instrument, value, attributes }
+    }
 }
 
 /// Bounds for what calls cost; no convention has a name for it.

@@ -44,6 +44,7 @@ pub enum Operation {
 
 /// A tool that the model may call.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Tool {
     /// The tool as it was sent; absent for the older `functions` of OpenAI.
     pub raw: Option<Json>,
@@ -53,6 +54,7 @@ pub struct Tool {
 
 /// What was asked.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Request {
     /// The whole body.
     pub json: Option<Json>,
@@ -110,6 +112,7 @@ pub struct Request {
 
 /// One answer of several that a provider may give.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Output {
     /// Position among the answers.
     pub index: usize,
@@ -123,6 +126,7 @@ pub struct Output {
 
 /// A vector that stands for an input.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Embedding {
     /// Position among the inputs.
     pub index: usize,
@@ -132,6 +136,7 @@ pub struct Embedding {
 
 /// What came back.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Response {
     /// The whole body; for a stream what it adds up to.
     pub json: Option<Json>,
@@ -172,6 +177,7 @@ pub(crate) const GUARDED_OUTPUT: [&str; 2] = ["outputAssessments", "outputs"];
 
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CallError {
     /// Class of the error, named as the provider's clients name it, such as `RateLimitError`.
     pub kind: Cow<'static, str>,
@@ -179,8 +185,16 @@ pub struct CallError {
     pub message: String,
 }
 
+impl CallError {
+    /// Names a class and says what was said.
+    pub fn new(kind: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { kind: kind.into(), message: message.into() }
+    }
+}
+
 /// How a call ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub enum Ending {
     /// The answer is whole.
     #[default]
@@ -195,9 +209,10 @@ pub enum Ending {
 
 /// A call to a model.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct LlmCall {
     /// Whose service answers, such as `openai`, `azure` or `groq`; absent for an unknown host.
-    pub provider: Option<&'static str>,
+    pub provider: Option<Cow<'static, str>>,
     /// Whose API is spoken, such as `openai` or `anthropic`.
     pub api: &'static str,
     /// Who made the model, on a service that hosts models of many.
@@ -237,6 +252,7 @@ pub struct LlmCall {
 
 /// What is hidden as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Hidden {
     /// What was said to the model.
     pub input: bool,
@@ -246,6 +262,7 @@ pub struct Hidden {
 
 /// When things happened, counted from the start of the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timing {
     /// First piece of a stream.
     pub first_piece: Option<Duration>,
@@ -274,7 +291,7 @@ impl LlmCall {
             ending: Ending::Complete,
             hidden: Hidden::default(),
             cost: None,
-            context: CallContext::default(),
+            context: CallContext::empty(),
             timing: Timing::default(),
         }
     }

@@ -25,6 +25,7 @@ use crate::model::{LlmCall, Operation};
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Cost {
     /// All of it.
     pub total: f64,
@@ -34,6 +35,13 @@ pub struct Cost {
     pub output: Option<f64>,
     /// Where the price is from, such as `genai-prices openai:gpt-4o-mini`.
     pub source: Cow<'static, str>,
+}
+
+impl Cost {
+    /// Says what a call cost in all, and where the price is from.
+    pub fn new(total: f64, source: impl Into<Cow<'static, str>>) -> Self {
+        Self { total, input: None, output: None, source: source.into() }
+    }
 }
 
 /// Prices calls.
@@ -48,7 +56,7 @@ pub struct Cost {
 /// impl Pricing for Flat {
 ///     fn price(&self, call: &LlmCall) -> Option<Cost> {
 ///         let tokens = call.response.usage.total?;
-///         Some(Cost { total: tokens as f64 * self.0, input: None, output: None, source: "flat rate".into() })
+///         Some(Cost::new(tokens as f64 * self.0, "flat rate"))
 ///     }
 /// }
 /// ```
@@ -57,9 +65,9 @@ pub trait Pricing: Debug + Send + Sync {
     fn price(&self, call: &LlmCall) -> Option<Cost>;
 
     /// Returns what a chat call of so many tokens costs, for routing by cost and for calls that are not traced.
-    fn estimate(&self, provider: &'static str, model: &str, input_tokens: u64, output_tokens: u64) -> Option<Cost> {
-        let mut call = LlmCall::new(provider, "estimate", Operation::Chat, String::new());
-        call.provider = Some(provider);
+    fn estimate(&self, provider: &str, model: &str, input_tokens: u64, output_tokens: u64) -> Option<Cost> {
+        let mut call = LlmCall::new("estimate", "estimate", Operation::Chat, String::new());
+        call.provider = Some(provider.to_owned().into());
         call.request.model = Some(model.to_owned());
         call.response.usage.input = Some(input_tokens);
         call.response.usage.output = Some(output_tokens);

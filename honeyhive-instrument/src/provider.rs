@@ -26,6 +26,7 @@ use crate::{
 
 /// Where a request goes.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct RequestHead<'a> {
     /// Method, such as `POST`.
     pub method: &'a str,
@@ -33,6 +34,13 @@ pub struct RequestHead<'a> {
     pub url: &'a url::Url,
     /// Headers. Those that hold keys are never read.
     pub headers: &'a HeaderMap,
+}
+
+impl<'a> RequestHead<'a> {
+    /// Describes a request.
+    pub fn new(method: &'a str, url: &'a url::Url, headers: &'a HeaderMap) -> Self {
+        Self { method, url, headers }
+    }
 }
 
 impl RequestHead<'_> {
@@ -72,6 +80,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// What a frame of a stream was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Progress {
     /// A piece of the answer.
     Piece,

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use honeyhive_core::{current_tracer, private::Pipeline};
+use honeyhive_core::{__private::Pipeline, current_tracer};
 use opentelemetry::{InstrumentationScope, KeyValue, trace::TracerProvider};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 

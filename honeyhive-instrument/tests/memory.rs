@@ -22,7 +22,7 @@ fn peak() -> Option<usize> {
 /// Passes an answer of so many bytes by, in pieces.
 fn pass(content_type: &'static str, piece: &[u8], bytes: usize) {
     let (url, none) = ("https://api.openai.com/v1/chat/completions".parse().unwrap(), HeaderMap::new());
-    let head = RequestHead { method: "POST", url: &url, headers: &none };
+    let head = RequestHead::new("POST", &url, &none);
     let mut exchange = Exchange::begin(&head, Some(br#"{"model":"m","stream":true}"#)).unwrap();
     exchange.head(200, &HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]));
     (0..bytes / piece.len()).for_each(|_| exchange.data(piece));

@@ -94,7 +94,7 @@ impl ProviderMonitor {
         Self::default()
     }
 
-    /// Makes one that also records OpenTelemetry metrics: `honeyhive.provider.requests` (with `success` and
+    /// Also records OpenTelemetry metrics, which is said before the monitor is cloned: `honeyhive.provider.requests` (with `success` and
     /// `error.type`), `honeyhive.provider.duration` (s), `honeyhive.provider.tokens` (with `direction`) and
     /// `honeyhive.provider.cost` (USD), each with `provider` and `model`.
     ///
@@ -103,7 +103,7 @@ impl ProviderMonitor {
     /// # use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
     /// # let exporter = InMemoryMetricExporter::default();
     /// let meters = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
-    /// let monitor = ProviderMonitor::with_metrics(&meters);
+    /// let monitor = ProviderMonitor::new().metrics(&meters);
     /// monitor.track_request("openai", "gpt-4", "capital of France?").succeed();
     /// # meters.force_flush()?;
     /// # let measured = exporter.get_finished_metrics()?;
@@ -112,7 +112,8 @@ impl ProviderMonitor {
     /// assert_eq!(names, ["honeyhive.provider.requests", "honeyhive.provider.duration"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn with_metrics(provider: &impl MeterProvider) -> Self {
+    #[must_use]
+    pub fn metrics(self, provider: &dyn MeterProvider) -> Self {
         let meter = provider.meter("honeyhive");
         let meters = Meters {
             requests: meter.u64_counter("honeyhive.provider.requests").with_unit("{request}").build(),
@@ -120,7 +121,8 @@ impl ProviderMonitor {
             tokens: meter.u64_counter("honeyhive.provider.tokens").with_unit("{token}").build(),
             cost: meter.f64_counter("honeyhive.provider.cost").with_unit("USD").build(),
         };
-        Self { shared: Arc::new(Shared { meters: Some(meters), ..Shared::default() }) }
+        let models = std::mem::take(&mut *self.models());
+        Self { shared: Arc::new(Shared { models: models.into(), meters: Some(meters) }) }
     }
 
     /// Starts to track a request.

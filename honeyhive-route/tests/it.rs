@@ -276,7 +276,7 @@ fn a_monitor_is_fed_by_the_spans_of_model_calls() {
 async fn a_monitor_records_metrics() {
     let exporter = InMemoryMetricExporter::default();
     let meters = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
-    let monitor = ProviderMonitor::with_metrics(&meters);
+    let monitor = ProviderMonitor::new().metrics(&meters);
     let mut request = monitor.track_request("openai", "gpt-4", "why?");
     request.tokens(10, 20);
     request.cost_usd(0.5);
@@ -394,7 +394,7 @@ async fn runs_of_other_processes_are_counted_from_their_events() {
     for variant in counted.report().variants {
         let (n, errors) = expected[&variant.variant];
         assert_eq!((variant.n, variant.error_rate), (n, errors as f64 / n as f64), "{variant:?}");
-        assert!(variant.mean_ms > 0.0 && variant.tokens > Some(0.0) && variant.cost_usd > Some(0.0), "{variant:?}");
+        assert!(variant.avg_ms > 0.0 && variant.tokens > Some(0.0) && variant.cost_usd > Some(0.0), "{variant:?}");
     }
 }
 

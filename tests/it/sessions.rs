@@ -1,6 +1,7 @@
 //! Sessions: told to the server in the background, on every span, and really over when they are over.
 
-use honeyhive::{enrich_session, enrich_span};
+use futures::StreamExt;
+use honeyhive::{Bucket, enrich_session, enrich_span};
 use serde_json::json;
 
 use crate::{LIMIT, backend};
@@ -115,8 +116,42 @@ fn calls_that_fail_are_counted_and_lose_no_span() {
     drop(tracer.start_span("work"));
     assert!(tracer.flush(LIMIT).is_complete());
     drop(backend);
-    tracer.session().enrich(json!({ "late": true }));
+    tracer.session().enrich(Bucket::Metadata, "late", true);
     let report = tracer.flush(LIMIT);
     assert!(report.is_complete());
     assert_eq!(report.calls_failed(), 1);
+}
+
+#[test]
+fn what_a_name_marks_as_secret_is_masked_whoever_writes_it() {
+    let (backend, tracer) = backend(|builder| builder);
+    tracer.in_span("work", |span| {
+        span.set_attribute("password", "hunter2");
+        span.enrich(Bucket::Config, "api_key", "hunter2");
+        span.enrich(Bucket::Metrics, "leaks_secret", 0.25);
+        enrich_span!(metadata = json!({ "token": "hunter2", "tokens": 7 }));
+    });
+    tracer.session().enrich(Bucket::Metadata, "client_secret", "hunter2");
+    tracer.session().enrich(Bucket::Metadata, "tier", "premium");
+    assert!(tracer.flush(LIMIT).is_complete());
+    let received = backend.received();
+    let event = received.event("work").unwrap();
+    assert_eq!((&event["config"]["api_key"], &event["metadata"]["tokens"]), (&"[masked]".into(), &7.into()));
+    assert_eq!(event["metrics"]["leaks_secret"], 0.25, "what is measured is no secret");
+    let updates: Vec<_> = received.updates().iter().map(|update| update["metadata"].clone()).collect();
+    assert_eq!(updates, [json!({ "client_secret": "[masked]" }), json!({ "tier": "premium" })]);
+    let bodies = received.requests().iter().map(|request| String::from_utf8_lossy(request.body()).into_owned());
+    assert!(bodies.into_iter().all(|body| !body.contains("hunter2")));
+}
+
+#[tokio::test]
+async fn a_stream_belongs_to_its_session() {
+    let (backend, tracer) = backend(|builder| builder);
+    let session = tracer.new_session("chat");
+    let pieces = futures::stream::iter(["one", "two"]).map(|name| tracer.start_span(name).end());
+    session.scope(pieces).for_each(|()| async {}).await;
+    assert!(tracer.flush(LIMIT).is_complete());
+    for name in ["one", "two"] {
+        assert_eq!(session_of(&backend.received(), name), session.id());
+    }
 }

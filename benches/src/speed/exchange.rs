@@ -16,7 +16,7 @@ fn head(content_type: &'static str) -> HeaderMap {
 fn begin() -> Option<Exchange> {
     let url = "https://api.openai.com/v1/chat/completions".parse().ok()?;
     let headers = head("application/json");
-    Exchange::begin(&RequestHead { method: "POST", url: &url, headers: &headers }, Some(QUESTION.as_bytes()))
+    Exchange::begin(&RequestHead::new("POST", &url, &headers), Some(QUESTION.as_bytes()))
 }
 
 /// Reads so many answers.

@@ -68,7 +68,7 @@ impl<E: SpanExporter> OtelExporter<E> {
     }
 }
 
-impl OtelExporter<OtlpExporter> {
+impl OtelExporter<()> {
     /// Makes the OTLP exporter that the standard variables describe, over HTTP:
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_HEADERS`, `…_TIMEOUT`, `…_COMPRESSION`, and the same with `_TRACES`.
     ///
@@ -77,11 +77,11 @@ impl OtelExporter<OtlpExporter> {
     /// # Errors
     ///
     /// When one of the variables is wrong.
-    pub fn otlp_from_env() -> Result<Self, ConfigError> {
+    pub fn otlp_from_env() -> Result<impl Exporter, ConfigError> {
         let exporter = OtlpExporter::builder().with_http().with_http_client(Client::default()).build();
         let exporter =
             exporter.map_err(|error| ConfigError::new("exporter", "OTEL_EXPORTER_OTLP_*", error.to_string()))?;
-        Ok(Self::new("OTLP as OTEL_EXPORTER_OTLP_* says", exporter))
+        Ok(OtelExporter::new("OTLP as OTEL_EXPORTER_OTLP_* says", exporter))
     }
 }
 

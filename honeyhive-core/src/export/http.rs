@@ -172,6 +172,7 @@ fn wants_gzip(chosen: Option<Compression>, url: &Url) -> bool {
 /// # Ok::<(), honeyhive_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Otlp {
     server: Server,
 }

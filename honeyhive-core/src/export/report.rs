@@ -114,19 +114,34 @@ impl Report {
         self.account.held.disk
     }
 
-    /// Returns how many spans of earlier processes were found on disk, and how many of those arrived.
-    pub fn adopted(&self) -> (u64, u64) {
-        (self.account.adopted, self.account.adopted_delivered)
+    /// Returns how many spans of earlier processes were found on disk.
+    pub fn adopted(&self) -> u64 {
+        self.account.adopted
     }
 
-    /// Returns how many files wait on disk, and their bytes.
-    pub fn spool_size(&self) -> (u64, u64) {
-        (self.account.held.files, self.account.held.file_bytes)
+    /// Returns how many of the spans of earlier processes arrived.
+    pub fn adopted_delivered(&self) -> u64 {
+        self.account.adopted_delivered
     }
 
-    /// Returns how many requests were made, and how many of them were to be made again.
-    pub fn requests(&self) -> (u64, u64) {
-        (self.account.requests, self.account.retries)
+    /// Returns how many files wait on disk.
+    pub fn spool_files(&self) -> u64 {
+        self.account.held.files
+    }
+
+    /// Returns the bytes of the files that wait on disk.
+    pub fn spool_bytes(&self) -> u64 {
+        self.account.held.file_bytes
+    }
+
+    /// Returns how many requests were made.
+    pub fn requests(&self) -> u64 {
+        self.account.requests
+    }
+
+    /// Returns how many of the requests were to be made again.
+    pub fn retries(&self) -> u64 {
+        self.account.retries
     }
 
     /// Returns how many spans were not recorded, because too many were open. They are not among the

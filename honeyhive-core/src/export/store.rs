@@ -140,6 +140,7 @@ pub(super) fn segment(path: &Path) -> io::Result<Segment> {
 /// # Errors
 ///
 /// When they are no segment, or one of a later version.
+#[doc(hidden)]
 pub fn spans_in(bytes: Vec<u8>) -> io::Result<Vec<SpanRecord>> {
     let segment = read(bytes)?;
     Ok(decode::records(&segment.request(segment.left())))

@@ -157,6 +157,10 @@ pub trait SplitResult<'a> {
     /// Type of the bad side.
     type Bad;
     /// Returns one of the two sides.
+    ///
+    /// # Errors
+    ///
+    /// The bad side.
     fn split(&self) -> Result<&'a Self::Good, &'a Self::Bad>;
 }
 
@@ -174,6 +178,10 @@ pub trait SplitPlain<'a> {
     /// Type of the value.
     type Good: ?Sized;
     /// Returns the value.
+    ///
+    /// # Errors
+    ///
+    /// None.
     fn split(&self) -> Result<&'a Self::Good, &'a Infallible>;
 }
 

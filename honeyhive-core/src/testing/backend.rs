@@ -30,7 +30,7 @@ use crate::session;
 /// # let backend = FakeBackend::start()?;
 /// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).session_name("chat").build()?;
 /// tracer.in_span("work", |span| span.enrich(Bucket::Metrics, "score", 0.5));
-/// tracer.session().enrich(serde_json::json!({ "resolved": true }));
+/// tracer.session().enrich(Bucket::Metadata, "resolved", true);
 /// assert!(tracer.flush(std::time::Duration::from_secs(5)).is_complete());
 ///
 /// let received = backend.received();

@@ -80,10 +80,10 @@ use crate::{
 ///     .build()?;
 /// tracer.in_span("work", |_| ());
 /// let report = tracer.flush(Duration::from_secs(5));
-/// assert_eq!((report.delivered(), report.requests()), (1, (2, 1)));
+/// assert_eq!((report.delivered(), report.requests(), report.retries()), (1, 2, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[must_use = "nothing is traced until `.build()`"]
 pub struct TracerBuilder {
     explicit: Explicit,
@@ -92,6 +92,10 @@ pub struct TracerBuilder {
 }
 
 impl TracerBuilder {
+    pub(crate) fn new() -> Self {
+        Self { explicit: Explicit::default(), exporter: None, also: vec![] }
+    }
+
     /// Sets the project key. Defaults to `HH_API_KEY`; without any key the tracer is local.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.explicit.api_key = Some(Secret::new(key));

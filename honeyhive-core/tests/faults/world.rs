@@ -145,7 +145,7 @@ impl World {
             report.ended(),
             report.delivered(),
             report.rejected() + report.dropped(),
-            report.requests().0,
+            report.requests(),
             self.slowest_end(),
             started.elapsed().as_secs_f64() * 1e3,
         );
@@ -206,4 +206,9 @@ pub(crate) fn end(tracer: &HoneyHiveTracer, number: i64) {
     let span = tracer.start_span("work");
     span.set_attribute("number", number);
     span.set_attribute("text", text_of(number));
+}
+
+/// Returns how many spans of earlier processes were found, and how many of those arrived.
+pub(crate) fn adopted(report: &Report) -> (u64, u64) {
+    (report.adopted(), report.adopted_delivered())
 }

@@ -76,7 +76,7 @@ impl Convention for OpenInference {
         };
         sink.put(SPAN_KIND, kind);
         if kind == "LLM" || kind == "EMBEDDING" {
-            sink.maybe(PROVIDER, call.provider);
+            sink.maybe(PROVIDER, call.provider.clone());
             sink.maybe(SYSTEM, dialect.system);
         }
         sink.maybe(model_key, model(call, dialect));
@@ -113,7 +113,7 @@ impl Convention for OpenInference {
     }
 
     fn measure_attributes(&self, call: &LlmCall) -> Vec<KeyValue> {
-        let provider = call.provider.map(|provider| KeyValue::new(PROVIDER, provider));
+        let provider = call.provider.clone().map(|provider| KeyValue::new(PROVIDER, provider));
         let model = model(call, Dialect::of(call)).map(|model| KeyValue::new(MODEL, model));
         provider.into_iter().chain(model).collect()
     }

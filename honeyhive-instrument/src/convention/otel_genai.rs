@@ -6,6 +6,8 @@
 mod metrics;
 mod step;
 
+use std::borrow::Cow;
+
 use opentelemetry::{
     Array, KeyValue, StringValue, Value as OtelValue,
     trace::{SpanKind, Status},
@@ -126,8 +128,8 @@ fn operation(operation: Operation) -> &'static str {
 }
 
 /// Names the service by the convention's list; one that is not on it by its own name.
-fn provider(call: &LlmCall) -> &'static str {
-    match (call.api, call.provider) {
+fn provider(call: &LlmCall) -> Cow<'static, str> {
+    match (call.api, call.provider.as_deref()) {
         ("google_genai", _) if call.api_base.contains("aiplatform") => "gcp.vertex_ai",
         ("google_genai", _) => "gcp.gemini",
         ("bedrock", _) => "aws.bedrock",
@@ -136,9 +138,10 @@ fn provider(call: &LlmCall) -> &'static str {
         (_, Some("mistralai")) => "mistral_ai",
         (_, Some("moonshot")) => "moonshot_ai",
         (_, Some("xai")) => "x_ai",
-        (_, Some(known)) => known,
+        (_, Some(_)) => return call.provider.clone().unwrap_or_default(),
         (api, None) => api,
     }
+    .into()
 }
 
 fn server(call: &LlmCall, sink: &mut Sink) {

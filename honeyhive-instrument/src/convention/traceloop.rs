@@ -167,7 +167,7 @@ fn operation(operation: Operation) -> &'static str {
 
 /// Names the service by Traceloop's list, on which a host that speaks OpenAI's API counts as OpenAI.
 fn provider(call: &LlmCall) -> &'static str {
-    match (Dialect::of(call).provider, call.provider) {
+    match (Dialect::of(call).provider, call.provider.as_deref()) {
         (Some(provider), _) => provider,
         (None, Some("azure")) => "azure.ai.openai",
         (None, Some("google")) => "gcp.vertex_ai",

@@ -85,7 +85,7 @@ impl Convention for TraceloopLegacy {
 }
 
 fn system(call: &LlmCall) -> &'static str {
-    match (call.api, call.provider) {
+    match (call.api, call.provider.as_deref()) {
         (_, Some("azure")) => "Azure",
         (_, Some("openrouter")) => "OpenRouter",
         ("anthropic", _) => "Anthropic",

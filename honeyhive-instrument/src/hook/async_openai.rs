@@ -91,9 +91,9 @@ impl<C: Config> WithHoneyHive for Client<C> {
     type Traced = Self;
 
     /// Keeps async-openai's retries. The client gets a new `reqwest::Client`; to keep one of your own
-    /// use [`traced_with`]. Call it last: `with_http_client` after it would take the tracing out.
+    /// use [`openai_with_http_client`]. Call it last: `with_http_client` after it would take the tracing out.
     fn with_honeyhive(self) -> Self {
-        traced_with(self, reqwest::Client::new())
+        openai_with_http_client(self, reqwest::Client::new())
     }
 }
 
@@ -103,11 +103,11 @@ impl<C: Config> WithHoneyHive for Client<C> {
 /// use std::time::Duration;
 ///
 /// let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build()?;
-/// let client = honeyhive_instrument::hook::traced_with(async_openai::Client::new(), http);
+/// let client = honeyhive_instrument::hook::openai_with_http_client(async_openai::Client::new(), http);
 /// # let _ = client;
 /// # Ok::<(), reqwest::Error>(())
 /// ```
-pub fn traced_with<C: Config>(client: Client<C>, http: reqwest::Client) -> Client<C> {
+pub fn openai_with_http_client<C: Config>(client: Client<C>, http: reqwest::Client) -> Client<C> {
     let stack =
         ServiceBuilder::new().layer(OpenAiLayer).layer(OpenAIRetryLayer::default()).service(ReqwestService::new(http));
     client.with_http_service(stack)

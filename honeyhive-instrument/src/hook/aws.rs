@@ -70,7 +70,7 @@ impl Intercept for BedrockInterceptor {
         let request = context.request();
         let Ok(url) = request.uri().parse::<Url>() else { return Ok(()) };
         let headers = header_map(request.headers());
-        let head = RequestHead { method: request.method(), url: &url, headers: &headers };
+        let head = RequestHead::new(request.method(), &url, &headers);
         let exchange = Exchange::begin(&head, request.body().bytes());
         config.interceptor_state().store_put(Running(Mutex::new(exchange)));
         Ok(())

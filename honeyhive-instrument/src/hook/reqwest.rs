@@ -51,7 +51,7 @@ impl WithHoneyHive for reqwest::Client {
 }
 
 pub(super) fn begin(request: &Request) -> Option<Exchange> {
-    let head = RequestHead { method: request.method().as_str(), url: request.url(), headers: request.headers() };
+    let head = RequestHead::new(request.method().as_str(), request.url(), request.headers());
     Exchange::begin(&head, request.body().and_then(Body::as_bytes))
 }
 

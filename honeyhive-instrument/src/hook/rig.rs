@@ -92,7 +92,7 @@ fn begin<T>(request: &Request<T>, body: impl FnOnce(&T) -> Bytes) -> Option<Exch
         return None;
     }
     let url = request.uri().to_string().parse().ok()?;
-    let head = RequestHead { method: request.method().as_str(), url: &url, headers: request.headers() };
+    let head = RequestHead::new(request.method().as_str(), &url, request.headers());
     Exchange::begin(&head, Some(&body(request.body())))
 }
 

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use honeyhive_core::{Bucket, HoneyHiveTracer, current_tracer, private::belonging_to};
+use honeyhive_core::{__private::belonging_to, Bucket, HoneyHiveTracer, current_tracer};
 use opentelemetry::{
     Context, ContextGuard, Key, KeyValue, Value,
     trace::{SpanKind, Status, TraceContextExt, Tracer, TracerProvider},

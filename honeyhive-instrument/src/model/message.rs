@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 /// A call of a tool that the model asks for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ToolCall {
     /// Id that the result refers to.
     pub id: Option<String>,
@@ -28,6 +29,7 @@ impl ToolCall {
 
 /// OpenAI's older form of a tool call, without an id.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct FunctionCall {
     /// Name of the function.
     pub name: Option<String>,
@@ -37,6 +39,7 @@ pub struct FunctionCall {
 
 /// A piece of a message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub enum Part {
     /// Text.
     Text(String),
@@ -86,6 +89,7 @@ pub enum Part {
 
 /// What a message says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub enum Content {
     /// Nothing.
     #[default]
@@ -116,6 +120,7 @@ impl Content {
 
 /// A message of a conversation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Message {
     /// Who speaks.
     pub role: String,

@@ -10,6 +10,7 @@ use crate::context::CallContext;
 
 /// Which side of a connection a step is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub enum Side {
     /// It asks.
     Client,
@@ -35,6 +36,7 @@ pub enum StepKind {
 
 /// One step.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Step {
     /// Whose protocol or framework it belongs to, such as `mcp`.
     pub api: &'static str,
@@ -91,7 +93,7 @@ impl Step {
             ending: Ending::Complete,
             hidden: Hidden::default(),
             took: None,
-            context: CallContext::default(),
+            context: CallContext::empty(),
         }
     }
 

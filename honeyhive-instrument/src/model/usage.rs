@@ -5,6 +5,7 @@ use serde::Serialize;
 
 /// Token counts of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Usage {
     /// Tokens of the prompt, cached ones included.
     pub input: Option<u64>,

@@ -157,8 +157,9 @@ impl Pricing for GenaiPrices {
             return own.price(call);
         }
         let usage = usage(call)?;
-        let provider = ALIASES.iter().find(|(name, _)| Some(*name) == call.provider).map(|(_, known)| *known);
-        let provider = provider.or(call.provider)?;
+        let provider =
+            ALIASES.iter().find(|(name, _)| Some(*name) == call.provider.as_deref()).map(|(_, known)| *known);
+        let provider = provider.or(call.provider.as_deref())?;
         models().find_map(|model| self.of(provider, model, &usage, call))
     }
 }
@@ -237,7 +238,7 @@ mod tests {
 
     fn call(provider: &'static str, model: &str, usage: Tokens) -> LlmCall {
         let mut call = LlmCall::new("openai", "ChatCompletion", Operation::Chat, String::new());
-        call.provider = Some(provider);
+        call.provider = Some(provider.into());
         call.request.model = Some(model.to_owned());
         call.response.usage = usage;
         call

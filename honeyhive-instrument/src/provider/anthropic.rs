@@ -28,7 +28,7 @@ impl Provider for Anthropic {
         if head.path().ends_with(COMPLETE) {
             let base = head.base_before(COMPLETE);
             let mut call = LlmCall::new("anthropic", "completions.create", Operation::TextCompletion, base);
-            call.provider = Some("anthropic");
+            call.provider = Some("anthropic".into());
             return Some(call);
         }
         if !head.path().ends_with(MESSAGES) {
@@ -37,7 +37,7 @@ impl Provider for Anthropic {
         let beta = head.url.query_pairs().any(|(key, value)| key == "beta" && value == "true");
         let method = if beta { "beta.messages.create" } else { "messages.create" };
         let mut call = LlmCall::new("anthropic", method, Operation::Chat, head.base_before(MESSAGES));
-        call.provider = Some("anthropic");
+        call.provider = Some("anthropic".into());
         Some(call)
     }
 

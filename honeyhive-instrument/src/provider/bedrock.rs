@@ -96,7 +96,7 @@ impl Provider for Bedrock {
         let base = format!("{}{root}/", head.url.origin().ascii_serialization());
         let operation = if endpoint.action == Action::Guardrail { Operation::Guardrail } else { Operation::Chat };
         let mut call = LlmCall::new("bedrock", endpoint.method, operation, base);
-        call.provider = Some("aws");
+        call.provider = Some("aws".into());
         call.request.guardrail = header(head.headers, "x-amzn-bedrock-guardrailidentifier")
             .map(|id| format!("{id}:{}", header(head.headers, "x-amzn-bedrock-guardrailversion").unwrap_or_default()));
         match endpoint.action {

@@ -32,7 +32,7 @@ impl Provider for Cohere {
     fn claim(&self, head: &RequestHead<'_>) -> Option<LlmCall> {
         let (path, method, operation) = ENDPOINTS.into_iter().find(|(path, ..)| head.path().ends_with(path))?;
         let mut call = LlmCall::new("cohere", method, operation, head.base_before(path));
-        call.provider = Some("cohere");
+        call.provider = Some("cohere".into());
         (head.method == "POST").then_some(call)
     }
 

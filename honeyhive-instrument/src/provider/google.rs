@@ -94,7 +94,7 @@ impl Provider for Google {
         };
         let tail = model.map_or_else(|| endpoint.path.to_owned(), |model| format!("/models/{model}{}", endpoint.path));
         let mut call = LlmCall::new("google_genai", endpoint.method, endpoint.operation, head.base_before(&tail));
-        call.provider = Some("google");
+        call.provider = Some("google".into());
         call.request.model = model.map(str::to_owned);
         call.request.stream = Some(head.url.query_pairs().any(|(key, value)| key == "alt" && value == "sse"));
         Some(call)

@@ -111,7 +111,7 @@ impl Provider for OpenAi {
         }
         let base = head.base_before(endpoint.path);
         let mut call = LlmCall::new("openai", endpoint.method, endpoint.operation, base);
-        call.provider = provider(head);
+        call.provider = provider(head).map(Into::into);
         if let Some((base, _)) = call.api_base.split_once("deployments/") {
             // Azure: the deployment is part of the path, not of the base.
             call.api_base = base.to_owned();

@@ -48,7 +48,7 @@ impl Fixture {
     /// Sends the exchange past whoever traces it.
     pub(crate) fn exchange(&self) {
         let (url, headers) = (self.url(), HeaderMap::new());
-        let head = RequestHead { method: "POST", url: &url, headers: &headers };
+        let head = RequestHead::new("POST", &url, &headers);
         let Some(mut exchange) = Exchange::begin(&head, Some(&self.request())) else { return };
         let answer = self.stream().or_else(|| self.response()).unwrap();
         let content_type = if self.stream().is_some() { "text/event-stream" } else { "application/json" };
@@ -60,7 +60,8 @@ impl Fixture {
     /// Reads the exchange as a provider does; a stream in pieces of `piece` bytes.
     pub(crate) fn call(&self, piece: usize) -> LlmCall {
         let url = self.url();
-        let head = RequestHead { method: "POST", url: &url, headers: &HeaderMap::new() };
+        let none = HeaderMap::new();
+        let head = RequestHead::new("POST", &url, &none);
         let (provider, mut call) = provider::claim(&head).unwrap();
         provider.request(&self.request(), &mut call);
         if let Some(stream) = self.stream() {

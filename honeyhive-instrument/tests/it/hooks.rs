@@ -359,7 +359,8 @@ async fn a_dropped_stream_is_whole_only_if_all_answers_have_ended() {
     ] {
         let spans = traced(|_| async {
             let url = "https://api.openai.com/v1/chat/completions".parse().unwrap();
-            let head = RequestHead { method: "POST", url: &url, headers: &HeaderMap::new() };
+            let none = HeaderMap::new();
+            let head = RequestHead::new("POST", &url, &none);
             let mut exchange = Exchange::begin(&head, Some(request.as_bytes())).unwrap();
             exchange.head(200, &HeaderMap::from_iter([(CONTENT_TYPE, "text/event-stream".parse().unwrap())]));
             chunks.iter().for_each(|chunk| exchange.data(chunk.as_bytes()));

@@ -263,7 +263,7 @@ async fn nothing_is_read_for_a_tracer_that_is_disabled() {
     assert!(instrumentor.is_instrumented());
     let url = "https://api.openai.com/v1/chat/completions".parse().unwrap();
     let headers = http::HeaderMap::new();
-    let head = honeyhive_instrument::provider::RequestHead { method: "POST", url: &url, headers: &headers };
+    let head = honeyhive_instrument::provider::RequestHead::new("POST", &url, &headers);
     assert!(honeyhive_instrument::Exchange::begin(&head, Some(br#"{"model":"gpt-4o"}"#)).is_none());
     instrumentor.uninstrument();
 }

@@ -179,7 +179,7 @@ async fn words_that_a_guardrail_found_are_hidden_with_the_side_they_are_of() {
         instrumentor.instrument(tracer.provider()).unwrap();
         let url = Fixture::of("bedrock/titan_guardrail").url();
         let none = http::HeaderMap::new();
-        let head = honeyhive_instrument::provider::RequestHead { method: "POST", url: &url, headers: &none };
+        let head = honeyhive_instrument::provider::RequestHead::new("POST", &url, &none);
         let mut exchange = honeyhive_instrument::Exchange::begin(&head, Some(br#"{"inputText":"x"}"#)).unwrap();
         exchange.head(200, &none);
         exchange.data(found("secret-in", "secret-out").to_string().as_bytes());

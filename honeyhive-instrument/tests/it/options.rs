@@ -7,7 +7,7 @@ use honeyhive_instrument::{
     openinference, otel_genai, traceloop, traceloop_legacy, without_model_calls,
 };
 use opentelemetry::context::FutureExt;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::{fixture::Fixture, instrumentors::turn};
 
@@ -179,11 +179,7 @@ async fn other_options_on_the_same_tracer_are_an_error() {
 
 #[tokio::test]
 async fn session_user_metadata_tags_and_template_come_from_the_context() {
-    let template = PromptTemplate {
-        template: "Hello {name}".into(),
-        version: Some("2".into()),
-        variables: Map::from_iter([("name".into(), "Ada".into())]),
-    };
+    let template = PromptTemplate::new("Hello {name}").version("2").variable("name", "Ada");
     let around = || {
         CallContext::new()
             .session("s-1")
@@ -299,7 +295,7 @@ async fn a_transcription_is_read_from_its_form_and_an_answer_of_plain_text() {
     let instrumentor = openinference::OpenAIInstrumentor::new();
     instrumentor.instrument(tracer.provider()).unwrap();
     let (url, headers) = ("https://api.openai.com/v1/audio/transcriptions".parse().unwrap(), http::HeaderMap::new());
-    let head = honeyhive_instrument::provider::RequestHead { method: "POST", url: &url, headers: &headers };
+    let head = honeyhive_instrument::provider::RequestHead::new("POST", &url, &headers);
     let form = b"--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--b\r\n\
         Content-Disposition: form-data; name=\"file\"; filename=\"a.mp3\"\r\n\r\n\xff\xfb\r\n--b--\r\n";
     for answer in ["{\"text\":\"Good day.\"}", "Good day.\n"] {
@@ -325,7 +321,7 @@ macro_rules! sent {
 
 fn exchange<'a, B: AsRef<[u8]> + ?Sized + 'a>(url: &str, body: &str, answer: impl IntoIterator<Item = &'a B>) {
     let (url, headers) = (url.parse().unwrap(), http::HeaderMap::new());
-    let head = honeyhive_instrument::provider::RequestHead { method: "POST", url: &url, headers: &headers };
+    let head = honeyhive_instrument::provider::RequestHead::new("POST", &url, &headers);
     let Some(mut exchange) = honeyhive_instrument::Exchange::begin(&head, Some(body.as_bytes())) else { return };
     exchange.head(200, &headers);
     answer.into_iter().for_each(|piece| exchange.data(piece.as_ref()));

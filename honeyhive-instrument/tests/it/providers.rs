@@ -46,7 +46,8 @@ fn other_requests_are_not_claimed() {
         ("POST", "https://bedrock-runtime.us-east-1.amazonaws.com/async-invoke"),
     ] {
         let url = url.parse().unwrap();
-        let head = RequestHead { method, url: &url, headers: &HeaderMap::new() };
+        let none = HeaderMap::new();
+        let head = RequestHead::new(method, &url, &none);
         assert!(provider::claim(&head).is_none(), "{method} {url}");
     }
 }
@@ -60,9 +61,10 @@ fn services_that_speak_openai_are_named() {
         ("http://localhost:11434/v1/chat/completions", None),
     ] {
         let url = url.parse().unwrap();
-        let head = RequestHead { method: "POST", url: &url, headers: &HeaderMap::new() };
+        let none = HeaderMap::new();
+        let head = RequestHead::new("POST", &url, &none);
         let (_, call) = provider::claim(&head).unwrap();
-        assert_eq!(call.provider, name, "{url}");
+        assert_eq!(call.provider.as_deref(), name, "{url}");
     }
 }
 
@@ -149,7 +151,8 @@ proptest! {
             "https://bedrock-runtime.us-east-1.amazonaws.com/guardrail/g/version/1/apply",
         ] {
             let url = url.parse().unwrap();
-            let head = RequestHead { method: "POST", url: &url, headers: &HeaderMap::new() };
+            let none = HeaderMap::new();
+            let head = RequestHead::new("POST", &url, &none);
             let (provider, mut call) = provider::claim(&head).unwrap();
             for body in &bodies {
                 provider.request(body.to_string().as_bytes(), &mut call);

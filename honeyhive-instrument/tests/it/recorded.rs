@@ -72,7 +72,7 @@ impl Recorded {
     }
 
     fn send_as<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) {
-        let head = RequestHead { method: "POST", url: &self.url, headers: &self.request_headers };
+        let head = RequestHead::new("POST", &self.url, &self.request_headers);
         let Some(mut exchange) = Exchange::begin(&head, Some(&self.request)) else { return };
         exchange.head(self.status, &self.headers);
         pieces.for_each(|piece| exchange.data(piece));

@@ -48,7 +48,7 @@ fn call(system: usize, tracer: &HoneyHiveTracer) {
         }
         url => {
             let (url, headers) = (url.parse().unwrap(), HeaderMap::new());
-            let head = RequestHead { method: "POST", url: &url, headers: &headers };
+            let head = RequestHead::new("POST", &url, &headers);
             if let Some(mut exchange) = Exchange::begin(&head, Some(br#"{"model":"m","messages":[]}"#)) {
                 exchange.head(200, &headers);
                 exchange.data(b"{}");

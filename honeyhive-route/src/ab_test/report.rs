@@ -61,9 +61,9 @@ pub struct VariantReport {
     /// Where the true share lies.
     pub error_rate_interval: Option<Interval>,
     /// Mean latency in milliseconds.
-    pub mean_ms: f64,
+    pub avg_ms: f64,
     /// Where the true mean lies; none for fewer than two runs.
-    pub mean_ms_interval: Option<Interval>,
+    pub avg_ms_interval: Option<Interval>,
     /// Half of the runs took at most as long; to two digits.
     pub p50_ms: f64,
     /// 95 of 100 runs took at most as long; to two digits.
@@ -178,8 +178,8 @@ fn one(variant: &Variant, tally: &Tally) -> VariantReport {
         n,
         error_rate: tally.errors as f64 / n.max(1) as f64,
         error_rate_interval: wilson(tally.errors as f64, n as f64),
-        mean_ms: millis.mean(),
-        mean_ms_interval: of_mean(millis),
+        avg_ms: millis.mean(),
+        avg_ms_interval: of_mean(millis),
         p50_ms: tally.latency.quantile(0.5),
         p95_ms: tally.latency.quantile(0.95),
         tokens: mean(&tally.tokens),
@@ -293,8 +293,8 @@ impl fmt::Display for AbReport {
                 it.n,
                 it.p50_ms,
                 it.p95_ms,
-                it.mean_ms,
-                range(it.mean_ms_interval, 1.0, 0),
+                it.avg_ms,
+                range(it.avg_ms_interval, 1.0, 0),
                 it.tokens.map_or("–".to_owned(), |tokens| format!("{tokens:.0}")),
                 range(it.tokens_interval, 1.0, 0),
                 it.cost_usd.map_or("–".to_owned(), |cost| format!("${cost:.4}")),

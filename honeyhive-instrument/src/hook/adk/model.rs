@@ -72,7 +72,7 @@ impl<L: Llm> Llm for AdkLlm<L> {
 
 fn call(request: &LlmRequest, stream: bool) -> LlmCall {
     let mut call = LlmCall::new(API, "call_llm", Operation::GenerateContent, String::new());
-    call.provider = request.model.contains("gemini").then_some("google");
+    call.provider = request.model.contains("gemini").then_some("google".into());
     call.streamed = stream;
     call.agent = Context::map_current(|context| context.get::<Run>().map(|run| run.agent.clone()));
     let (system, messages): (Vec<&AdkContent>, Vec<&AdkContent>) =
