@@ -14,6 +14,8 @@ use crate::{Console, SpanRecord, diag};
 /// Most traces and spans that wait for their root.
 const MAX_TRACES: usize = 256;
 const MAX_SPANS: usize = 10_000;
+/// Most traces that are remembered as printed: what ends after its root is printed by itself.
+const MAX_PRINTED: usize = 256;
 
 /// Collects the spans of open traces and prints a trace when it is whole.
 #[derive(Debug)]
@@ -21,13 +23,14 @@ pub(crate) struct Printer {
     style: tree::Style,
     open: HashMap<TraceId, Vec<SpanRecord>>,
     order: VecDeque<TraceId>,
+    printed: VecDeque<TraceId>,
     held: usize,
 }
 
 impl Printer {
     pub(crate) fn new(console: Console, ascii: bool) -> Option<Self> {
         let style = tree::Style { form: console, ascii };
-        let printer = Self { style, open: HashMap::new(), order: VecDeque::new(), held: 0 };
+        let printer = Self { style, open: HashMap::new(), order: VecDeque::new(), printed: VecDeque::new(), held: 0 };
         (console != Console::Off).then_some(printer)
     }
 
@@ -36,14 +39,22 @@ impl Printer {
         for span in spans {
             let trace = span.data.span_context.trace_id();
             self.hold(trace, span.clone());
-            if span.is_local_root() {
+            if span.is_local_root() || self.printed.contains(&trace) {
                 ended.push(trace);
             }
         }
         for trace in ended {
             if let Some(spans) = self.release(trace) {
                 diag::print(&tree::render(&spans, self.style));
+                self.remember(trace);
             }
+        }
+    }
+
+    fn remember(&mut self, trace: TraceId) {
+        if !self.printed.contains(&trace) {
+            self.printed.truncate(MAX_PRINTED - 1);
+            self.printed.push_front(trace);
         }
     }
 

@@ -1,7 +1,10 @@
 //! What `enrich_span!` and `enrich_session!` write through: the current span, whoever made it, and the
 //! current session.
 
-use opentelemetry::{Context, trace::TraceContextExt};
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, TraceContextExt},
+};
 
 use crate::{
     Bucket, Session, Value,
@@ -11,7 +14,7 @@ use crate::{
     context::{current_tracer, with_current},
     door,
     private::{Captured, Name},
-    span,
+    session, span,
     tracer::any_records,
     value::{MASK, is_secret},
     wire::Key,
@@ -86,6 +89,33 @@ impl Enricher {
     pub fn error(&mut self, error: impl Into<Value>) {
         self.attributes.put_value(Key::whole(attr::ERROR), &error.into());
     }
+}
+
+/// Gives the event of the current span an id of its own, a UUID, and returns it; `None` where nothing is recorded. The
+/// same whenever it is asked for, and what [`Span::event_id`](crate::Span::event_id) says.
+///
+/// ```
+/// # let recorder = honeyhive_core::testing::Recorder::new();
+/// # let tracer = recorder.tracer();
+/// // In a function with `#[trace]`:
+/// fn answer() -> Option<String> {
+///     honeyhive_core::current_event_id() // hand it to the user interface, for `update_event`
+/// }
+///
+/// let id = tracer.in_span("answer", |_| answer());
+/// assert_eq!(recorder.span("answer").unwrap().attribute("honeyhive_event_id"), id.map(Into::into));
+/// assert_eq!(answer(), None);
+/// ```
+pub fn current_event_id() -> Option<String> {
+    let mut current = Enricher::current()?;
+    let id = event_id_of(current.context.span().span_context().clone());
+    current.attributes.put_value(Key::whole(attr::EVENT_ID), &id.clone().into());
+    Some(id)
+}
+
+/// The id that the event of a span gets when it is asked for one.
+pub(crate) fn event_id_of(span: SpanContext) -> String {
+    session::id_of(&format!("{}-{}", span.trace_id(), span.span_id())).to_string()
 }
 
 impl Drop for Enricher {

@@ -92,8 +92,11 @@ impl Drop for Guard {
         let report = tracer.shutdown(FLUSH_ON_DROP);
         match report.ended() {
             _ if !tracer.is_enabled() => {}
-            // Bound to `_`. A program that is as quick as that has spans to show for it.
-            0 if at_once => diag::say("the guard was dropped at once; write `let _honeyhive = honeyhive::init();`"),
+            // Perhaps bound to `_`, perhaps a program that traces nothing yet.
+            0 if at_once => diag::say(
+                "nothing was traced before the guard was dropped; keep it for as long as main runs: `let _honeyhive = \
+                 honeyhive::init();`, and annotate what is to be traced with `#[trace]`",
+            ),
             0 => {}
             _ => diag::say(&report.to_string()),
         }

@@ -49,6 +49,7 @@ pub use self::attr::Bucket;
 pub use self::config::{Compression, Console, DEFAULT_LOCAL_DIR, DEFAULT_SERVER_URL, Durability, Protocol, Setting};
 pub use self::context::{ContextGuard, current_tracer};
 pub use self::default::{default_tracer, set_default_tracer};
+pub use self::enrich::current_event_id;
 pub use self::error::ConfigError;
 pub use self::event::{EventType, UnknownEventType};
 pub use self::event_query::{Event, EventPage, EventQuery, Operator};

@@ -115,7 +115,8 @@ impl Session {
 
     /// Wraps a future, or a stream, so that spans started while it runs belong to this session.
     pub fn scope<F>(&self, future: F) -> InContext<F> {
-        InContext::new(future, self.context())
+        let session = self.clone();
+        InContext::adding(future, move |context| session.within(context))
     }
 
     /// Sets a value in a part of the session event, in the background. What a key marks as a secret is masked. For several at
@@ -135,6 +136,10 @@ impl Session {
     }
 
     pub(crate) fn context(&self) -> Context {
-        with_current(|cx| cx.with_value(Scope::of(&self.tracer, Some(self.tag.clone()), cx.get::<Scope>())))
+        with_current(|context| self.within(context))
+    }
+
+    fn within(&self, context: &Context) -> Context {
+        context.with_value(Scope::of(&self.tracer, Some(self.tag.clone()), context.get::<Scope>()))
     }
 }

@@ -16,7 +16,7 @@ use std::{
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{SpanKind as OtelKind, Status as OtelStatus, TraceContextExt},
+    trace::{SpanContext, SpanKind as OtelKind, Status as OtelStatus, TraceContextExt},
 };
 use pin_project_lite::pin_project;
 
@@ -248,6 +248,10 @@ impl Span {
     /// Adds an event at the present time.
     pub fn add_event(&self, name: impl Into<Cow<'static, str>>) {
         self.hold.add_event(name.into(), vec![]);
+    }
+
+    pub(crate) fn span_context(&self) -> Option<SpanContext> {
+        self.hold.span_context()
     }
 
     /// Returns the trace id, or `None` for a span that is off.

@@ -6,7 +6,8 @@ use serde::Serialize;
 use crate::{
     Bucket, HoneyHiveTracer, Span, Value,
     api::{Call, Update},
-    attr, session,
+    attr,
+    enrich::event_id_of,
 };
 
 /// Changes to one event, to be [sent](Self::send). See [`HoneyHiveTracer::update_event`].
@@ -87,8 +88,7 @@ impl Span {
     /// assert_eq!(honeyhive_core::Span::off().event_id(), None);
     /// ```
     pub fn event_id(&self) -> Option<String> {
-        let (trace, span) = (self.trace_id().filter(|_| self.is_live())?, self.span_id()?);
-        let id = session::id_of(&format!("{trace}-{span}")).to_string();
+        let id = self.is_live().then(|| self.span_context().map(event_id_of))??;
         self.set_attribute(attr::EVENT_ID, id.clone());
         Some(id)
     }

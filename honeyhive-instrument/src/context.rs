@@ -160,7 +160,7 @@ impl CallContext {
     /// Sets it for the calls of this thread until the guard is dropped. Not to be held across an `.await`;
     /// for futures there is [`scope`](Self::scope).
     pub fn enter(&self) -> ContextGuard {
-        ContextGuard::attach(Context::current_with_value(self.clone()))
+        ContextGuard::attach(Context::map_current(|context| self.within(context)))
     }
 
     /// Sets it for the calls of a closure.
@@ -178,7 +178,29 @@ impl CallContext {
 
     /// Sets it for the calls of a future.
     pub fn scope<F>(&self, future: F) -> InContext<F> {
-        InContext::new(future, Context::current_with_value(self.clone()))
+        let this = self.clone();
+        InContext::adding(future, move |context| this.within(context))
+    }
+
+    fn within(&self, context: &Context) -> Context {
+        let inner = self.clone();
+        context.with_value(match context.get::<Self>() {
+            Some(outer) => inner.over(outer.clone()),
+            None => inner,
+        })
+    }
+
+    /// What is set here replaces what is set around it; metadata and tags are added.
+    fn over(self, mut outer: Self) -> Self {
+        outer.metadata.extend(self.metadata);
+        outer.tags.extend(self.tags.into_iter().filter(|tag| !outer.tags.contains(tag)).collect::<Vec<_>>());
+        Self {
+            session: self.session.or(outer.session),
+            user: self.user.or(outer.user),
+            prompt: self.prompt.or(outer.prompt),
+            metadata: outer.metadata,
+            tags: outer.tags,
+        }
     }
 }
 

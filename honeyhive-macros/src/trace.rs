@@ -47,6 +47,7 @@ fn methods(args: &Args, mut block: ItemImpl) -> syn::Result<TokenStream> {
     let mut errors = Errors::default();
     let owner = item::type_name(&block.self_ty);
     let of_trait = block.trait_.is_some();
+    let mut none_is_traced = true;
     for member in &mut block.items {
         let ImplItem::Fn(method) = member else { continue };
         let own = item::take_trace(&mut method.attrs);
@@ -54,6 +55,7 @@ fn methods(args: &Args, mut block: ItemImpl) -> syn::Result<TokenStream> {
         if own.is_none() && (!public || method.sig.constness.is_some()) {
             continue;
         }
+        none_is_traced = false;
         let own_args = own.map(|attr| match attr.meta {
             Meta::Path(_) => Ok(Args::default()),
             _ => attr.parse_args(),
@@ -67,5 +69,11 @@ fn methods(args: &Args, mut block: ItemImpl) -> syn::Result<TokenStream> {
             *member = ImplItem::Verbatim(traced);
         }
     }
+    if none_is_traced {
+        return Err(syn::Error::new_spanned(&block.self_ty, NONE_IS_TRACED));
+    }
     errors.or_value(Some(block.into_token_stream()))
 }
+
+const NONE_IS_TRACED: &str = "no method here is `pub`, so none would be traced; make one `pub`, or write #[trace] on the \
+                              methods instead";

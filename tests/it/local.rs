@@ -20,8 +20,14 @@ impl Dir {
         Self(path)
     }
 
+    /// Returns the files, but for the one that keeps them out of a repository.
+    fn files(&self) -> Vec<PathBuf> {
+        let paths = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| !path.ends_with(".gitignore")).collect()
+    }
+
     fn lines(&self, prefix: &str) -> Vec<Value> {
-        let mut paths: Vec<_> = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut paths = self.files();
         paths.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix));
         let text: String = paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -72,9 +78,9 @@ fn each_batch_is_a_line_of_otlp_json_that_only_the_owner_reads() {
     assert!(calls.iter().any(|call| call["path"] == "/session/start"));
     assert!(calls.iter().any(|call| call["path"] == "/events" && call["body"]["metadata"]["done"] == true));
     #[cfg(unix)]
-    for path in fs::read_dir(&dir.0).unwrap() {
+    for path in dir.files() {
         use std::os::unix::fs::PermissionsExt;
-        assert_eq!(path.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 }
 
@@ -91,7 +97,7 @@ fn what_was_kept_is_forwarded_and_removed() {
     let received = backend.received();
     assert_eq!(received.event("kept span").unwrap()["session_id"], session.as_str());
     assert_eq!(received.updates()[0]["event_id"], session.as_str());
-    assert!(fs::read_dir(&dir.0).unwrap().next().is_none());
+    assert!(dir.files().is_empty());
 }
 
 #[test]

@@ -56,6 +56,17 @@ fn short_child() {
     answer("capital of France?");
 }
 
+/// A program whose task goes on after the function that began it.
+#[test]
+#[ignore = "run by the other tests of this file, in a process of its own"]
+fn late_child() {
+    let honeyhive = honeyhive::init();
+    let tracer = honeyhive.tracer().unwrap();
+    let late = tracer.in_span("request", |_| tracer.start_span("clean up"));
+    let _ = tracer.flush(Duration::from_secs(5));
+    late.end();
+}
+
 /// A program that does not keep the guard.
 #[test]
 #[ignore = "run by the other tests of this file, in a process of its own"]
@@ -106,13 +117,24 @@ fn without_a_key_it_is_local_and_prints_trees() {
         assert!(shown.contains(part), "{part:?} in\n{shown}");
     }
     assert!(!shown.contains('\u{1b}'), "no colours into a pipe, no control characters of a prompt");
-    assert_eq!(fs::read_dir(dir.join(".honeyhive")).unwrap().count(), 2);
+    let kept: Vec<_> = fs::read_dir(dir.join(".honeyhive")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(kept.len(), 3, "traces, calls, and what keeps them out of a repository: {kept:?}");
+    assert_eq!(fs::read_to_string(dir.join(".honeyhive/.gitignore")).unwrap(), "*\n");
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_span_that_ends_after_its_root_is_printed_by_itself() {
+    let (late, dir) = run_child("late_child", "late", &[]);
+    let shown = stderr(&late);
+    let (root, late) = (shown.find("● request").unwrap(), shown.find("● clean up").unwrap());
+    assert!(root < late && shown.contains("kept 2 spans"), "{shown}");
     fs::remove_dir_all(dir).unwrap();
 }
 
 #[test]
 fn a_guard_that_is_not_kept_is_told_and_a_short_program_is_none() {
-    const TOLD: &str = "the guard was dropped at once";
+    const TOLD: &str = "nothing was traced before the guard was dropped";
     let (short, dir) = run_child("short_child", "short", &[]);
     let shown = stderr(&short);
     assert!(shown.contains("honeyhive: kept 1 span (./.honeyhive)") && !shown.contains(TOLD), "{shown}");

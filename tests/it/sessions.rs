@@ -1,7 +1,15 @@
 //! Sessions: told to the server in the background, on every span, and really over when they are over.
 
 use futures::StreamExt;
-use honeyhive::{Bucket, enrich_session, enrich_span};
+use honeyhive::{
+    Bucket, enrich_session, enrich_span,
+    instrument::{
+        CallContext, CallSpan,
+        model::{LlmCall, Operation},
+        openinference,
+    },
+    testing::Recorder,
+};
 use serde_json::json;
 
 use crate::{LIMIT, backend};
@@ -154,4 +162,36 @@ async fn a_stream_belongs_to_its_session() {
     for name in ["one", "two"] {
         assert_eq!(session_of(&backend.received(), name), session.id());
     }
+}
+
+#[tokio::test]
+async fn scopes_nest_in_whatever_order_they_are_written() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let instrumentor = openinference::OpenAIInstrumentor::new();
+    instrumentor.instrument(tracer.provider()).unwrap();
+    let session = tracer.new_session("chat");
+    let user = || CallContext::new().user("ada");
+    let call = async |name| {
+        drop(CallSpan::begin(LlmCall::new("openai", name, Operation::Chat, "https://api.openai.com/v1/".into())));
+    };
+    session.scope(user().scope(call("session, user"))).await;
+    user().scope(session.scope(call("user, session"))).await;
+    let tagged = CallContext::new().tag("beta").scope(session.scope(user().tag("beta").scope(call("three"))));
+    tracer.start_span("agent").scope(tagged).await;
+    // A task has nothing around it: what was there where it began goes on.
+    let task = tracer.in_span("starts a task", |_| tokio::spawn(session.scope(user().scope(call("task")))));
+    task.await.unwrap();
+    instrumentor.uninstrument();
+    for name in ["session, user", "user, session", "three", "task"] {
+        let span = recorder.span(name).unwrap();
+        assert_eq!(span.attribute("honeyhive.session_id"), Some(session.id().into()), "{name}");
+        assert_eq!(span.attribute("user.id"), Some("ada".into()), "{name}");
+    }
+    assert_eq!(recorder.span("three").unwrap().attribute("tag.tags"), Some(json!(["beta"])));
+    let tree = recorder.tree();
+    assert!(
+        tree.contains("tool agent\n  model three\n") && tree.contains("tool starts a task\n  model task\n"),
+        "{tree}"
+    );
 }

@@ -163,34 +163,52 @@ pub(super) fn server_url(explicit: Option<String>, env: &Env<'_>) -> Result<Url,
 }
 
 /// Reads the address of an OTLP server: its base, to which `/v1/traces` is added, or the whole.
-pub(crate) fn otlp_url(text: &str) -> Result<(Url, &'static str), ConfigError> {
+pub(crate) fn otlp_url(text: &str, may_be_plain: bool) -> Result<(Url, &'static str), ConfigError> {
     const PATH: &str = "/v1/traces";
-    let mut url = checked_url(text).map_err(|problem| ConfigError::new("otlp", "", problem))?;
+    const PLAIN: &str = "plain http would send prompts readable to all; use https, or `Otlp::insecure` in a network that you \
+                         trust";
+    let wrong = |problem| ConfigError::new("otlp", "", problem);
+    let mut url = well_formed(text, "http://localhost:4318").map_err(wrong)?;
+    if !may_be_plain && is_plain(&url) {
+        return Err(ConfigError::new("otlp", "", PLAIN));
+    }
     let path = url.path().trim_end_matches('/');
     let base = path.strip_suffix(PATH).unwrap_or(path).to_owned();
     url.set_path(&base);
     Ok((url, PATH))
 }
 
-fn checked_url(text: &str) -> Result<Url, &'static str> {
-    let url =
-        Url::parse(text.trim()).map_err(|_| "not a URL; write it with its scheme, like https://api.honeyhive.ai")?;
+fn checked_url(text: &str) -> Result<Url, String> {
+    let url = well_formed(text, "https://api.honeyhive.ai")?;
+    match is_plain(&url) {
+        true => {
+            Err("plain http would send keys and prompts readable to all; use https (http is for loopback only)".into())
+        }
+        false => Ok(url),
+    }
+}
+
+/// Whether everybody on the way can read what is sent.
+fn is_plain(url: &Url) -> bool {
+    url.scheme() == "http" && !is_loopback(url)
+}
+
+fn well_formed(text: &str, like: &str) -> Result<Url, String> {
+    let url = Url::parse(text.trim()).map_err(|_| format!("not a URL; write it with its scheme, like {like}"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("the scheme must be http or https, as in https://api.honeyhive.ai");
+        return Err(format!("the scheme must be http or https, as in {like}"));
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("a key in the URL would end up in logs; pass it with `.api_key(..)` or HH_API_KEY, or as a header");
-    }
-    if url.scheme() == "http" && !is_loopback(&url) {
-        return Err("plain http would send keys and prompts readable to all; use https (http is for loopback only)");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("must have no query and no fragment; give the base URL only");
-    }
-    match url.port() {
-        Some(0) => Err("port 0 is no port to connect to"),
-        _ => Ok(url),
-    }
+    let problem = match () {
+        () if !url.username().is_empty() || url.password().is_some() => {
+            "a key in the URL would end up in logs; pass it with `.api_key(..)` or HH_API_KEY, or as a header"
+        }
+        () if url.query().is_some() || url.fragment().is_some() => {
+            "must have no query and no fragment; give the base URL only"
+        }
+        () if url.port() == Some(0) => "port 0 is no port to connect to",
+        () => return Ok(url),
+    };
+    Err(problem.to_owned())
 }
 
 pub(crate) fn is_loopback(url: &Url) -> bool {

@@ -32,6 +32,13 @@ pub(crate) enum Kind {
 /// Holds a lock until it is dropped.
 pub(crate) type Lock = Box<dyn Any + Send>;
 
+/// What is free of a disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Free {
+    pub(crate) percent: u64,
+    pub(crate) bytes: u64,
+}
+
 /// A file system.
 pub(crate) trait Disk: Debug + Send + Sync {
     /// Makes a directory and those above it, for the owner only.
@@ -54,8 +61,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>>;
     /// Tells whether somebody holds the lock of a file; where there is no file, nobody does.
     fn is_locked(&self, path: &Path) -> bool;
-    /// Returns the share of the disk that is free, in percent.
-    fn free_percent(&self, dir: &Path) -> io::Result<u64>;
+    /// Returns how much of the disk is free.
+    fn free(&self, dir: &Path) -> io::Result<Free>;
 }
 
 /// The file system of the machine.
@@ -143,14 +150,15 @@ impl Disk for RealDisk {
     }
 
     #[cfg(unix)]
-    fn free_percent(&self, dir: &Path) -> io::Result<u64> {
+    fn free(&self, dir: &Path) -> io::Result<Free> {
         let stat = rustix::fs::statvfs(dir)?;
-        Ok(stat.f_bavail.saturating_mul(100) / stat.f_blocks.max(1))
+        let percent = stat.f_bavail.saturating_mul(100) / stat.f_blocks.max(1);
+        Ok(Free { percent, bytes: stat.f_bavail.saturating_mul(stat.f_frsize) })
     }
 
     #[cfg(not(unix))]
-    fn free_percent(&self, _: &Path) -> io::Result<u64> {
-        Ok(100)
+    fn free(&self, _: &Path) -> io::Result<Free> {
+        Ok(Free { percent: 100, bytes: u64::MAX })
     }
 }
 

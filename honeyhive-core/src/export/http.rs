@@ -184,7 +184,29 @@ impl Otlp {
     ///
     /// When it is no URL, or plain http to another machine.
     pub fn to(url: &str) -> Result<Self, ConfigError> {
-        let (base, traces_path) = otlp_url(url)?;
+        Self::at(url, false)
+    }
+
+    /// Like [`to`](Self::to), also over plain http to another machine, such as a collector beside a container: what is sent,
+    /// prompts and headers, can be read by everybody on the way.
+    ///
+    /// ```
+    /// # use honeyhive_core::Otlp;
+    /// assert!(Otlp::to("http://otel-collector:4318").is_err());
+    /// let collector = Otlp::insecure("http://otel-collector:4318")?;
+    /// # let _ = collector;
+    /// # Ok::<(), honeyhive_core::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When it is no URL.
+    pub fn insecure(url: &str) -> Result<Self, ConfigError> {
+        Self::at(url, true)
+    }
+
+    fn at(url: &str, may_be_plain: bool) -> Result<Self, ConfigError> {
+        let (base, traces_path) = otlp_url(url, may_be_plain)?;
         let server = Server {
             key: None,
             headers: HeaderMap::new(),

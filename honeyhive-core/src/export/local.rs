@@ -92,7 +92,12 @@ impl Lines {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let is_new = !self.dir.exists();
         builder.create(&self.dir)?;
+        if is_new {
+            // It may be made in a repository, and holds prompts.
+            let _ = fs::write(self.dir.join(".gitignore"), "*\n");
+        }
         let mut options = OpenOptions::new();
         options.create(true).append(true);
         #[cfg(unix)]

@@ -203,10 +203,11 @@ impl Report {
         for (count, what) in lines.into_iter().filter(|(count, _)| *count > 0) {
             write!(f, "; {count} {what}")?;
         }
-        match self.trouble() {
-            Some(trouble) if self.delivered() != self.ended() => write!(f, "; last trouble: {trouble}"),
-            _ => Ok(()),
+        if self.delivered() == self.ended() {
+            return Ok(());
         }
+        let mut troubles = [&account.trouble, &account.spool_trouble].into_iter().flatten();
+        troubles.try_for_each(|trouble| write!(f, "; last trouble: {trouble}"))
     }
 }
 

@@ -55,6 +55,9 @@ impl Identity {
     }
 }
 
+/// So many free bytes are enough, however small a share of the disk that is.
+const ENOUGH: u64 = 1 << 30;
+
 /// Limits of a spool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -170,8 +173,15 @@ impl Spool {
     /// Refuses to begin a file on a disk that is nearly full.
     fn room(&self, len: u64) -> io::Result<()> {
         let Some(place) = &self.place else { return Ok(()) };
-        match len == 0 && self.disk.free_percent(&place.home)? < self.bounds.free_percent {
-            true => Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is nearly full")),
+        if len > 0 {
+            return Ok(());
+        }
+        let (free, least) = (self.disk.free(&place.home)?, self.bounds.free_percent);
+        match free.percent < least && free.bytes < ENOUGH {
+            true => Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("less than {least} % of the disk and less than 1 GiB is free (HH_SPOOL_FREE_PERCENT)"),
+            )),
             false => Ok(()),
         }
     }

@@ -131,7 +131,8 @@ impl FakeBackend {
     /// # use honeyhive_core::{HoneyHiveTracer, testing::{FakeBackend, Reply}};
     /// # use std::time::Duration;
     /// # let backend = FakeBackend::start()?;
-    /// # let tracer = HoneyHiveTracer::init().api_key("test").server_url(backend.url()).build()?;
+    /// # let tracer = HoneyHiveTracer::init().durability(honeyhive_core::Durability::Memory);
+    /// # let tracer = tracer.api_key("test").server_url(backend.url()).build()?;
     /// backend.then_answer(Reply::status(400));
     /// tracer.in_span("work", |_| ());
     /// let report = tracer.flush(Duration::from_secs(5));

@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use super::{Disk, Entry, Kind, Lock};
+use super::{Disk, Entry, Free, Kind, Lock};
 
 #[derive(Debug, Default)]
 struct File {
@@ -173,7 +173,8 @@ impl Disk for FakeDisk {
         files.locked.get(path) == Some(&files.life)
     }
 
-    fn free_percent(&self, _: &Path) -> io::Result<u64> {
-        Ok(if self.files().room == Some(0) { 0 } else { 50 })
+    fn free(&self, _: &Path) -> io::Result<Free> {
+        let percent = if self.files().room == Some(0) { 0 } else { 50 };
+        Ok(Free { percent, bytes: percent << 30 })
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     export::{
         Bounds, RealDisk, Rules, Waits,
         buffer::Buffer,
-        disk::{Disk, Entry, Lock},
+        disk::{Disk, Entry, Free, Lock},
         http::Otlp,
         plan::{Calls, Destination, Plan},
     },
@@ -74,8 +74,8 @@ impl Disk for Panics {
         RealDisk.is_locked(path)
     }
 
-    fn free_percent(&self, dir: &Path) -> io::Result<u64> {
-        RealDisk.free_percent(dir)
+    fn free(&self, dir: &Path) -> io::Result<Free> {
+        RealDisk.free(dir)
     }
 }
 
