@@ -39,6 +39,8 @@ const SPOOL_BYTES: Bounded<u64> = bounded("spool_bytes", "HH_SPOOL_BYTES", 256 <
 const SPOOL_AGE: Bounded<Duration> =
     bounded("spool_age", "HH_SPOOL_AGE", secs(7 * 24 * 3600), secs(1), secs(366 * 24 * 3600));
 const SPOOL_FREE: Bounded<u64> = bounded("spool_free_percent", "HH_SPOOL_FREE_PERCENT", 10, 0, 90);
+/// Free bytes that are enough for a spool, where no share was set.
+const ENOUGH_FREE: u64 = 1 << 30;
 const MAX_OPEN_SPANS: Bounded<u64> = bounded("max_open_spans", "HH_MAX_OPEN_SPANS", 100_000, 1, 100_000_000);
 const RETRY_FIRST: Bounded<Duration> =
     bounded("retry_waits", "", Duration::from_millis(500), Duration::from_millis(1), secs(600));
@@ -216,7 +218,7 @@ pub(crate) struct Config {
     pub(crate) spool_dir: Option<PathBuf>,
     pub(crate) spool_bytes: u64,
     pub(crate) spool_age: Duration,
-    pub(crate) spool_free_percent: u64,
+    pub(crate) spool_free: SpoolFree,
     pub(crate) max_open_spans: u64,
     pub(crate) retry_first: Duration,
     pub(crate) retry_most: Duration,
@@ -277,7 +279,7 @@ impl Config {
             spool_dir: parse::spool_dir(explicit.spool_dir, &env)?,
             spool_bytes: parse::count(&SPOOL_BYTES, explicit.spool_bytes, &env)?,
             spool_age: parse::duration(&SPOOL_AGE, explicit.spool_age, &env)?,
-            spool_free_percent: parse::count(&SPOOL_FREE, explicit.spool_free_percent, &env)?,
+            spool_free: parse::stated_count(&SPOOL_FREE, explicit.spool_free_percent, &env)?.into(),
             max_open_spans: parse::count(&MAX_OPEN_SPANS, explicit.max_open_spans, &env)?,
             retry_first: parse::duration(&RETRY_FIRST, explicit.retry_waits.map(|(first, _)| first), &env)?,
             retry_most: parse::duration(&RETRY_MOST, explicit.retry_waits.map(|(_, most)| most), &env)?,
@@ -292,3 +294,20 @@ impl Config {
 
 #[cfg(test)]
 mod tests;
+
+/// What a spool leaves free of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpoolFree {
+    pub(crate) percent: u64,
+    /// So many bytes are enough, however small a share they are.
+    pub(crate) enough: u64,
+}
+
+impl From<Option<u64>> for SpoolFree {
+    fn from(set: Option<u64>) -> Self {
+        match set {
+            Some(percent) => Self { percent, enough: u64::MAX },
+            None => Self { percent: SPOOL_FREE.default, enough: ENOUGH_FREE },
+        }
+    }
+}

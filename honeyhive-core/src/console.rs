@@ -7,15 +7,15 @@ mod tree;
 
 use std::collections::{HashMap, VecDeque};
 
-use opentelemetry::trace::TraceId;
+use opentelemetry::trace::{SpanId, TraceId};
 
 use crate::{Console, SpanRecord, diag};
 
 /// Most traces and spans that wait for their root.
 const MAX_TRACES: usize = 256;
 const MAX_SPANS: usize = 10_000;
-/// Most traces that are remembered as printed: what ends after its root is printed by itself.
-const MAX_PRINTED: usize = 256;
+/// Most spans that are remembered as printed: what ends after the span that it is below is printed by itself.
+const MAX_PRINTED: usize = 4_096;
 
 /// Collects the spans of open traces and prints a trace when it is whole.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Printer {
     style: tree::Style,
     open: HashMap<TraceId, Vec<SpanRecord>>,
     order: VecDeque<TraceId>,
-    printed: VecDeque<TraceId>,
+    printed: VecDeque<SpanId>,
     held: usize,
 }
 
@@ -39,23 +39,22 @@ impl Printer {
         for span in spans {
             let trace = span.data.span_context.trace_id();
             self.hold(trace, span.clone());
-            if span.is_local_root() || self.printed.contains(&trace) {
+            if span.is_local_root() || self.printed.contains(&span.data.parent_span_id) {
                 ended.push(trace);
             }
         }
         for trace in ended {
             if let Some(spans) = self.release(trace) {
                 diag::print(&tree::render(&spans, self.style));
-                self.remember(trace);
+                self.remember(&spans);
             }
         }
     }
 
-    fn remember(&mut self, trace: TraceId) {
-        if !self.printed.contains(&trace) {
-            self.printed.truncate(MAX_PRINTED - 1);
-            self.printed.push_front(trace);
-        }
+    fn remember(&mut self, spans: &[SpanRecord]) {
+        self.printed.extend(spans.iter().map(|span| span.data.span_context.span_id()));
+        let too_many = self.printed.len().saturating_sub(MAX_PRINTED);
+        self.printed.drain(..too_many);
     }
 
     fn hold(&mut self, trace: TraceId, span: SpanRecord) {

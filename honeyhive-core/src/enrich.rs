@@ -92,7 +92,8 @@ impl Enricher {
 }
 
 /// Gives the event of the current span an id of its own, a UUID, and returns it; `None` where nothing is recorded. The
-/// same whenever it is asked for, and what [`Span::event_id`](crate::Span::event_id) says.
+/// same whenever it is asked for, and what [`Span::event_id`](crate::Span::event_id) says; inside a span that does not show itself
+/// ([`Visibility`](crate::Visibility)) it is that of the span around it.
 ///
 /// ```
 /// # let recorder = honeyhive_core::testing::Recorder::new();

@@ -1,8 +1,9 @@
-//! Futures and streams that carry a context: attached for each poll, never across one. One that adds to a context adds
-//! to that in which it is first polled, so that scopes nest in whatever order they are written; a task of its own has
-//! none there, and goes on with the one in which the scope was made.
+//! Futures and streams that carry a context: attached for each poll, never across one. One that adds to a context was
+//! made in one, which it keeps: a task goes on below the span that began it. Inside another of its kind, in the same
+//! trace, it adds to that one's instead, so that scopes nest in whatever order they are written.
 
 use std::{
+    cell::Cell,
     fmt,
     future::Future,
     pin::Pin,
@@ -28,8 +29,11 @@ pin_project! {
     }
 }
 
-/// What is added to a context.
-struct Change(Box<dyn FnOnce(&Context) -> Context + Send + Sync>);
+/// What is added to a context, and in which it was made.
+struct Change {
+    made_in: Context,
+    add: Box<dyn FnOnce(&Context) -> Context + Send + Sync>,
+}
 
 impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,11 +41,29 @@ impl fmt::Debug for Change {
     }
 }
 
-/// Marks a context that something was added to.
-struct Added;
+thread_local! {
+    /// How many of these are being polled on this thread, one inside the other.
+    static POLLED: Cell<usize> = const { Cell::new(0) };
+}
 
-fn says_something(context: &Context) -> bool {
-    context.has_active_span() || context.get::<Scope>().is_some() || context.get::<Added>().is_some()
+/// Counts a poll until it is over.
+struct Polling;
+
+impl Polling {
+    fn begin() -> Self {
+        let _ = POLLED.try_with(|polled| polled.set(polled.get() + 1));
+        Self
+    }
+
+    fn is_inside_another() -> bool {
+        POLLED.try_with(Cell::get).is_ok_and(|polled| polled > 0)
+    }
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        let _ = POLLED.try_with(|polled| polled.set(polled.get().saturating_sub(1)));
+    }
 }
 
 impl<F> InContext<F> {
@@ -53,17 +75,24 @@ impl<F> InContext<F> {
     /// Runs in the context around it, with something added.
     #[doc(hidden)]
     pub fn adding(inner: F, change: impl FnOnce(&Context) -> Context + Clone + Send + Sync + 'static) -> Self {
-        let here = change.clone();
-        let context = with_current(|context| here(context).with_value(Added));
-        Self { inner, context, change: Some(Change(Box::new(move |context| change(context).with_value(Added)))) }
+        let made_in = with_current(Context::clone);
+        let context = change.clone()(&made_in);
+        Self { inner, context, change: Some(Change { made_in, add: Box::new(change) }) }
     }
 }
 
+/// Decides, at the first poll, to what is added.
 fn settle(context: &mut Context, change: &mut Option<Change>) {
-    if let Some(Change(change)) = change.take()
-        && let Some(around) = with_current(|around| says_something(around).then(|| around.clone()))
-    {
-        *context = change(&around);
+    let Some(Change { made_in, add }) = change.take() else { return };
+    let trace = |context: &Context| context.span().span_context().trace_id();
+    let made_in_nothing = !made_in.has_active_span() && made_in.get::<Scope>().is_none();
+    let adds_around = with_current(|around| {
+        let is_nested =
+            Polling::is_inside_another() && (!made_in.has_active_span() || trace(&made_in) == trace(around));
+        (made_in_nothing || is_nested).then(|| around.clone())
+    });
+    if let Some(around) = adds_around {
+        *context = add(&around);
     }
 }
 
@@ -74,6 +103,7 @@ impl<F: Future> Future for InContext<F> {
         let this = self.project();
         settle(this.context, this.change);
         let _guard = ContextGuard::attach(this.context.clone());
+        let _polling = Polling::begin();
         this.inner.poll(cx)
     }
 }
@@ -85,6 +115,7 @@ impl<S: Stream> Stream for InContext<S> {
         let this = self.project();
         settle(this.context, this.change);
         let _guard = ContextGuard::attach(this.context.clone());
+        let _polling = Polling::begin();
         this.inner.poll_next(cx)
     }
 

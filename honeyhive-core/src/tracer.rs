@@ -167,7 +167,7 @@ impl HoneyHiveTracer {
     /// What is measured goes every minute (`OTEL_METRIC_EXPORT_INTERVAL`, in milliseconds), on [`flush`](Self::flush) and on
     /// [`shutdown`](Self::shutdown) to `/v1/metrics` of the tracer's [`Otlp`](crate::Otlp) destinations, as sums since the start;
     /// HoneyHive itself takes no metrics, and with no such destination they go nowhere. A process that ends without a shutdown
-    /// loses those of its last minute. Made when it is first asked for.
+    /// loses those of its last minute, and a fork of one that has asked for it measures nothing. Made when it is first asked for.
     ///
     /// ```
     /// use honeyhive_core::{HoneyHiveTracer, Otlp};
@@ -254,18 +254,19 @@ impl HoneyHiveTracer {
     ///
     /// Blocks the calling thread; in async code use [`flush_async`](Self::flush_async).
     pub fn flush(&self, limit: Duration) -> Report {
-        let started = Instant::now();
+        let (started, measured) = (Instant::now(), self.shared.meters.start_flush());
         let report = self.core().queue.flush(limit);
-        self.shared.meters.flush(limit.saturating_sub(started.elapsed()));
+        measured.wait(limit.saturating_sub(started.elapsed()));
         report
     }
 
     /// Sends everything that has ended, without blocking the thread.
     pub fn flush_async(&self, limit: Duration) -> impl Future<Output = Report> + Send + use<> {
-        let (queue, measured) = (Arc::clone(&self.core().queue), self.shared.meters.start_flush(limit));
+        let (queue, measured) = (Arc::clone(&self.core().queue), self.shared.meters.start_flush());
         async move {
+            let started = Instant::now();
             let report = queue.flush_async(limit, false).await;
-            measured.await;
+            measured.within(limit.saturating_sub(started.elapsed())).await;
             report
         }
     }
@@ -274,9 +275,9 @@ impl HoneyHiveTracer {
     ///
     /// Blocks the calling thread. Calling it again returns the same accounts.
     pub fn shutdown(&self, limit: Duration) -> Report {
-        let started = Instant::now();
+        let (started, measured) = (Instant::now(), self.shared.meters.start_shutdown(limit));
         let report = self.core().queue.shutdown(limit);
-        self.shared.meters.shutdown(limit.saturating_sub(started.elapsed()));
+        measured.wait(limit.saturating_sub(started.elapsed()));
         report
     }
 
@@ -284,8 +285,9 @@ impl HoneyHiveTracer {
     pub fn shutdown_async(&self, limit: Duration) -> impl Future<Output = Report> + Send + use<> {
         let (queue, measured) = (Arc::clone(&self.core().queue), self.shared.meters.start_shutdown(limit));
         async move {
+            let started = Instant::now();
             let report = queue.flush_async(limit, true).await;
-            measured.await;
+            measured.within(limit.saturating_sub(started.elapsed())).await;
             report
         }
     }

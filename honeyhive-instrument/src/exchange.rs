@@ -183,7 +183,7 @@ impl Exchange {
     /// secrets.
     pub fn fail(&mut self, kind: &'static str, message: &str) {
         if !self.span.is_settled() {
-            self.span.call().ending = Ending::Failed(CallError { kind: kind.into(), message: message.to_owned() });
+            self.span.call().ending = Ending::Failed(CallError::new(kind, message.to_owned()));
             self.settle();
         }
     }
@@ -203,10 +203,10 @@ impl Exchange {
         span.settle(|call: &mut LlmCall| {
             match body {
                 Body::Sound if *status < 400 => {}
-                Body::Sound => call.ending = Ending::Failed(provider.error(*status, &[], call)),
+                Body::Sound => call.ending = refused(*provider, *status, &[], call),
                 Body::Stream(_) => provider.finish(call),
                 Body::Plain(body) if *status >= 400 => {
-                    call.ending = Ending::Failed(provider.error(*status, body, call));
+                    call.ending = refused(*provider, *status, body, call);
                 }
                 Body::Plain(body) => provider.reply(body, call),
             }
@@ -225,4 +225,8 @@ impl Drop for Exchange {
             self.settle();
         }
     }
+}
+
+fn refused(provider: &dyn Provider, status: u16, body: &[u8], call: &LlmCall) -> Ending {
+    Ending::Failed(CallError { status: Some(status), ..provider.error(status, body, call) })
 }

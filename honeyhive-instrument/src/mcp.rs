@@ -45,7 +45,7 @@ pub fn answer(message: &Json, step: &mut Step) {
 
 fn protocol_error(error: &Json) -> CallError {
     let message = error["message"].as_str().unwrap_or("MCP error").to_owned();
-    CallError { kind: "McpError".into(), message }
+    CallError::new("McpError", message)
 }
 
 fn plain(id: &Json) -> String {

@@ -183,12 +183,15 @@ pub struct CallError {
     pub kind: Cow<'static, str>,
     /// What was said.
     pub message: String,
+    /// Status of an answer that refused the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
 }
 
 impl CallError {
     /// Names a class and says what was said.
     pub fn new(kind: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { kind: kind.into(), message: message.into() }
+        Self { kind: kind.into(), message: message.into(), status: None }
     }
 }
 

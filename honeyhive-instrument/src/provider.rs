@@ -149,6 +149,11 @@ fn error_message(status: u16, body: &[u8]) -> String {
     if text.is_empty() {
         text = format!("Error code: {status}");
     }
+    cut(text)
+}
+
+/// Cuts what an error said to what is kept of it.
+fn cut(mut text: String) -> String {
     let mut end = text.len().min(MAX_ERROR_BODY);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -78,20 +78,10 @@ fn is_setting(key: &str, value: &Json) -> bool {
     }
 }
 
-/// What the message of a refused call begins with.
-const STATUS: &str = "Error code: ";
-
-/// Returns the status that a message names, of which nothing else is kept.
-fn status_of(message: &str) -> Option<u16> {
-    let rest = message.strip_prefix(STATUS)?;
-    rest.get(..3)?.parse().ok()
-}
-
 fn hide_ending(ending: &mut Ending) {
     match ending {
         Ending::Failed(error) => {
-            error.message =
-                status_of(&error.message).map_or("(hidden)".to_owned(), |status| format!("{STATUS}{status}"));
+            error.message = error.status.map_or("(hidden)".to_owned(), |status| format!("Error code: {status}"));
             // One that is borrowed is a name of ours.
             if matches!(&error.kind, Cow::Owned(kind) if !words::is_error(kind)) {
                 error.kind = "Error".into();
@@ -167,7 +157,7 @@ fn hide(part: Hide, call: &mut LlmCall) {
             hidden.input = true;
             hide_input_messages(request);
             (request.tools, response.tools) = (vec![], vec![]);
-            (request.prompts, request.inputs) = (vec![], vec![]);
+            (request.prompts, request.inputs, request.stop) = (vec![], vec![], vec![]);
             request.output_schema = None;
             request.params.retain(|key, value| is_setting(key, value));
             context.prompt = None;

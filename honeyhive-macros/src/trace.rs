@@ -47,9 +47,10 @@ fn methods(args: &Args, mut block: ItemImpl) -> syn::Result<TokenStream> {
     let mut errors = Errors::default();
     let owner = item::type_name(&block.self_ty);
     let of_trait = block.trait_.is_some();
-    let mut none_is_traced = true;
+    let (mut has_methods, mut none_is_traced) = (false, true);
     for member in &mut block.items {
         let ImplItem::Fn(method) = member else { continue };
+        has_methods |= method.sig.constness.is_none();
         let own = item::take_trace(&mut method.attrs);
         let public = of_trait || matches!(method.vis, Visibility::Public(_));
         if own.is_none() && (!public || method.sig.constness.is_some()) {
@@ -69,7 +70,7 @@ fn methods(args: &Args, mut block: ItemImpl) -> syn::Result<TokenStream> {
             *member = ImplItem::Verbatim(traced);
         }
     }
-    if none_is_traced {
+    if has_methods && none_is_traced {
         return Err(syn::Error::new_spanned(&block.self_ty, NONE_IS_TRACED));
     }
     errors.or_value(Some(block.into_token_stream()))

@@ -182,8 +182,14 @@ async fn scopes_nest_in_whatever_order_they_are_written() {
     // A task has nothing around it: what was there where it began goes on.
     let task = tracer.in_span("starts a task", |_| tokio::spawn(session.scope(user().scope(call("task")))));
     task.await.unwrap();
+    // Whoever polls a task has nothing to do with it.
+    let poller = tracer.start_span("poller");
+    let spawned = tracer.in_span("handler", |_| session.scope(user().scope(call("spawned"))));
+    poller.in_scope(|| futures::executor::block_on(spawned));
+    let around = session.scope(call("around"));
+    user().in_scope(|| futures::executor::block_on(around));
     instrumentor.uninstrument();
-    for name in ["session, user", "user, session", "three", "task"] {
+    for name in ["session, user", "user, session", "three", "task", "spawned", "around"] {
         let span = recorder.span(name).unwrap();
         assert_eq!(span.attribute("honeyhive.session_id"), Some(session.id().into()), "{name}");
         assert_eq!(span.attribute("user.id"), Some("ada".into()), "{name}");
@@ -194,4 +200,5 @@ async fn scopes_nest_in_whatever_order_they_are_written() {
         tree.contains("tool agent\n  model three\n") && tree.contains("tool starts a task\n  model task\n"),
         "{tree}"
     );
+    assert!(tree.contains("tool handler\n  model spawned\n"), "{tree}");
 }

@@ -70,7 +70,7 @@ fn describe(config: &Config) -> Vec<Setting> {
         ("HH_SPOOL_DIR", config.spool_dir.as_ref().map_or_else(none, |dir| dir.display().to_string())),
         ("HH_SPOOL_BYTES", config.spool_bytes.to_string()),
         ("HH_SPOOL_AGE", format!("{:?}", config.spool_age)),
-        ("HH_SPOOL_FREE_PERCENT", config.spool_free_percent.to_string()),
+        ("HH_SPOOL_FREE_PERCENT", config.spool_free.percent.to_string()),
         ("HH_BISECT_REFUSED", config.bisect_refused.to_string()),
         ("HH_KEEP_LOCAL", config.keep_local.to_string()),
         ("HH_LOCAL_DIR", config.local_dir.display().to_string()),

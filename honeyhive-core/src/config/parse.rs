@@ -309,9 +309,17 @@ pub(super) fn count<T>(rule: &Bounded<T>, explicit: Option<T>, env: &Env<'_>) ->
 where
     T: FromStr + PartialOrd + Debug + Copy,
 {
+    Ok(stated_count(rule, explicit, env)?.unwrap_or(rule.default))
+}
+
+/// Resolves a number that was set; none where it was not.
+pub(super) fn stated_count<T>(rule: &Bounded<T>, explicit: Option<T>, env: &Env<'_>) -> Result<Option<T>, ConfigError>
+where
+    T: FromStr + PartialOrd + Debug + Copy,
+{
     let whole = |text: &str| text.parse().map_err(|_| format!("{:?} is not a whole number", short(text)));
     let chosen = env.chosen(rule.setting, rule.variable, explicit, whole)?;
-    within(rule, chosen)
+    chosen.map(|chosen| within(rule, Some(chosen))).transpose()
 }
 
 /// Resolves a share of a whole.

@@ -78,7 +78,7 @@ fn every_variable_has_an_effect() {
     assert_eq!((config.compression, config.durability), (Some(Compression::Gzip), Durability::Fsync));
     assert_eq!(config.spool_dir.as_deref().and_then(|dir| dir.to_str()), Some("/spool"));
     assert_eq!(
-        (config.spool_bytes, config.spool_age, config.spool_free_percent),
+        (config.spool_bytes, config.spool_age, config.spool_free.percent),
         (2_000_000, Duration::from_secs(60), 5)
     );
     assert_eq!((config.bisect_refused, config.max_open_spans, config.keep_local), (true, 7, true));

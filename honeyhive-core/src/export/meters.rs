@@ -2,7 +2,7 @@
 //! start, so that what one request lost the next one has. It never holds anybody longer than it says, sends no key,
 //! and tells trouble once a minute.
 
-use std::{future::Future, io, sync::mpsc, thread, time::Duration};
+use std::{io, sync::mpsc, thread, time::Duration};
 
 use once_cell::sync::OnceCell;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -21,8 +21,23 @@ use crate::diag;
 pub(crate) struct Meters {
     resource: Resource,
     servers: Vec<Server>,
-    /// And the process whose threads send what it measures: a fork has none of them.
-    made: OnceCell<(SdkMeterProvider, u32)>,
+    made: OnceCell<Made>,
+}
+
+#[derive(Debug)]
+struct Made {
+    provider: SdkMeterProvider,
+    /// To the thread that asks the provider, since the SDK waits for its own threads without a limit.
+    asks: Option<mpsc::Sender<Ask>>,
+    /// The process that these threads are of: a fork has none.
+    process: u32,
+}
+
+/// To send what was measured, or to stop within a time; and who is told when it is done.
+#[derive(Debug)]
+struct Ask {
+    stop: Option<Duration>,
+    done: mpsc::Sender<()>,
 }
 
 impl Meters {
@@ -31,79 +46,88 @@ impl Meters {
     }
 
     pub(crate) fn provider(&self) -> &SdkMeterProvider {
-        let made = self.made.get_or_init(|| {
-            let none = SdkMeterProvider::builder().with_resource(self.resource.clone());
-            let servers = self.servers.iter().cloned().map(ToServer);
-            let provider = servers.fold(none, |all, server| all.with_periodic_exporter(server)).build();
-            (provider, std::process::id())
-        });
-        &made.0
+        &self.made.get_or_init(|| self.make()).provider
     }
 
-    /// Sends what was measured, waiting at most `limit`.
-    pub(crate) fn flush(&self, limit: Duration) {
-        self.wait(limit, |provider, _| provider.force_flush());
+    fn make(&self) -> Made {
+        let none = SdkMeterProvider::builder().with_resource(self.resource.clone());
+        let servers = self.servers.iter().cloned().map(ToServer);
+        let provider = servers.fold(none, |all, server| all.with_periodic_exporter(server)).build();
+        let (asks, asked) = mpsc::channel();
+        let for_thread = provider.clone();
+        let serves = !self.servers.is_empty()
+            && thread::Builder::new().name(THREAD.into()).spawn(move || serve(&for_thread, &asked)).is_ok();
+        Made { provider, asks: serves.then_some(asks), process: std::process::id() }
     }
 
-    /// Sends what was measured and stops.
-    pub(crate) fn shutdown(&self, limit: Duration) {
-        self.wait(limit, |provider, left| provider.shutdown_with_timeout(left));
+    /// Begins to send what was measured.
+    pub(crate) fn start_flush(&self) -> Pending {
+        self.ask(None)
     }
 
-    /// Like [`flush`](Self::flush), without blocking the thread.
-    pub(crate) fn start_flush(&self, limit: Duration) -> impl Future<Output = ()> + Send + use<> {
-        self.start(limit, |provider, _| provider.force_flush())
-    }
-
-    /// Like [`shutdown`](Self::shutdown), without blocking the thread.
-    pub(crate) fn start_shutdown(&self, limit: Duration) -> impl Future<Output = ()> + Send + use<> {
-        self.start(limit, |provider, left| provider.shutdown_with_timeout(left))
+    /// Begins to send what was measured, and stops within the limit.
+    pub(crate) fn start_shutdown(&self, limit: Duration) -> Pending {
+        self.ask(Some(limit))
     }
 
     /// Stops behind the back of whoever drops the tracer.
     pub(crate) fn close(&self) {
-        drop(self.start(Duration::from_secs(5), |provider, left| provider.shutdown_with_timeout(left)));
+        let is_served = self.ask(Some(Duration::from_secs(5))).0.is_some();
+        if let Some(Made { provider, .. }) = self.made.get().filter(|_| !is_served && !self.servers.is_empty()) {
+            // Its end would wait for threads that are not there.
+            std::mem::forget(provider.clone());
+        }
     }
 
-    fn wait(&self, limit: Duration, work: fn(&SdkMeterProvider, Duration) -> OTelSdkResult) {
-        if let Some(done) = self.run(limit, work) {
+    fn ask(&self, stop: Option<Duration>) -> Pending {
+        let here = self.made.get().filter(|made| made.process == std::process::id());
+        let (done, waits) = mpsc::channel();
+        let asked = here.and_then(|made| made.asks.as_ref()?.send(Ask { stop, done }).ok());
+        Pending(asked.map(|()| waits))
+    }
+}
+
+/// Serves what is asked; what was asked meanwhile is one.
+fn serve(provider: &SdkMeterProvider, asked: &mpsc::Receiver<Ask>) {
+    while let Ok(first) = asked.recv() {
+        let all: Vec<Ask> = std::iter::once(first).chain(asked.try_iter()).collect();
+        let stop = all.iter().find_map(|ask| ask.stop);
+        let _ = match stop {
+            Some(limit) => provider.shutdown_with_timeout(limit),
+            None => provider.force_flush(),
+        };
+        for ask in &all {
+            let _ = ask.done.send(());
+        }
+        if stop.is_some() {
+            return;
+        }
+    }
+}
+
+/// What was asked for, and is waited for as long as one likes.
+#[must_use]
+pub(crate) struct Pending(Option<mpsc::Receiver<()>>);
+
+impl Pending {
+    pub(crate) fn wait(self, limit: Duration) {
+        if let Some(done) = self.0 {
             let _ = done.recv_timeout(limit);
         }
     }
 
-    fn start(
-        &self,
-        limit: Duration,
-        work: fn(&SdkMeterProvider, Duration) -> OTelSdkResult,
-    ) -> impl Future<Output = ()> + Send + use<> {
-        let done = self.run(limit, work).and_then(|done| {
-            let (give, take) = oneshot::channel();
-            let wait = move || {
-                let _ = done.recv_timeout(limit);
-                let _ = give.send(());
-            };
-            thread::Builder::new().name(THREAD.into()).spawn(wait).ok().map(|_| take)
-        });
-        async move {
-            if let Some(done) = done {
-                let _ = done.await;
-            }
+    /// Waits on a thread of its own, which ends with the limit.
+    pub(crate) async fn within(self, limit: Duration) {
+        if self.0.is_none() {
+            return;
         }
-    }
-
-    /// Runs `work` on a thread of its own: the SDK waits for its own thread without a limit.
-    fn run(
-        &self,
-        limit: Duration,
-        work: fn(&SdkMeterProvider, Duration) -> OTelSdkResult,
-    ) -> Option<mpsc::Receiver<()>> {
-        let (provider, process) = self.made.get().filter(|_| !self.servers.is_empty())?.clone();
-        if process != std::process::id() {
-            return None;
-        }
-        let (give, take) = mpsc::channel();
-        let work = move || drop((work(&provider, limit), give.send(())));
-        thread::Builder::new().name(THREAD.into()).spawn(work).ok().map(|_| take)
+        let (give, take) = oneshot::channel();
+        let wait = move || {
+            self.wait(limit);
+            let _ = give.send(());
+        };
+        let _ = thread::Builder::new().name(THREAD.into()).spawn(wait);
+        let _ = take.await;
     }
 }
 

@@ -23,7 +23,8 @@ use std::{
 
 use uuid::Uuid;
 
-use super::disk::{Disk, Kind, Lock};
+use super::disk::{Disk, Free, Kind, Lock};
+use crate::config::SpoolFree;
 
 /// How long writing is off after an error.
 const COOL_DOWN: Duration = Duration::from_secs(30);
@@ -55,15 +56,18 @@ impl Identity {
     }
 }
 
-/// So many free bytes are enough, however small a share of the disk that is.
-const ENOUGH: u64 = 1 << 30;
-
 /// Limits of a spool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) bytes: u64,
     pub(crate) age: Duration,
-    pub(crate) free_percent: u64,
+    pub(crate) free: SpoolFree,
+}
+
+impl Bounds {
+    fn leaves_room(&self, free: Free) -> bool {
+        free.percent >= self.free.percent || free.bytes >= self.free.enough
+    }
 }
 
 /// The name of a segment's file.
@@ -176,13 +180,13 @@ impl Spool {
         if len > 0 {
             return Ok(());
         }
-        let (free, least) = (self.disk.free(&place.home)?, self.bounds.free_percent);
-        match free.percent < least && free.bytes < ENOUGH {
-            true => Err(io::Error::new(
+        let free = self.disk.free(&place.home)?;
+        match self.bounds.leaves_room(free) {
+            true => Ok(()),
+            false => Err(io::Error::new(
                 io::ErrorKind::StorageFull,
-                format!("less than {least} % of the disk and less than 1 GiB is free (HH_SPOOL_FREE_PERCENT)"),
+                format!("the disk is nearly full, {} % is free (HH_SPOOL_FREE_PERCENT)", free.percent),
             )),
-            false => Ok(()),
         }
     }
 
@@ -455,6 +459,26 @@ fn remove_older(disk: &dyn Disk, dir: &Path, oldest_ms: u64) {
     for entry in disk.list(dir).unwrap_or_default() {
         if entry.kind == Kind::File && created_ms(&entry.name).is_some_and(|created| created < oldest_ms) {
             let _ = disk.remove(&dir.join(&entry.name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_disk_has_room_with_a_small_share_of_it_free_unless_a_share_was_set() {
+        let bounds = |set: Option<u64>| Bounds { bytes: 0, age: Duration::ZERO, free: set.into() };
+        let (default, set) = (bounds(None), bounds(Some(30)));
+        for (percent, bytes, by_default, as_set) in [
+            (50, 1 << 20, true, true),
+            (6, 16 << 30, true, false),
+            (6, 1 << 20, false, false),
+            (20, 1 << 40, true, false),
+        ] {
+            let free = Free { percent, bytes };
+            assert_eq!((default.leaves_room(free), set.leaves_room(free)), (by_default, as_set), "{free:?}");
         }
     }
 }

@@ -65,7 +65,7 @@ fn plan(config: &Config, origin: &Arc<Origin>, destinations: Destinations, resou
         durability: config.durability,
         disk: Arc::new(RealDisk),
         spool_root: config.spool_dir.clone(),
-        bounds: Bounds { bytes: config.spool_bytes, age: config.spool_age, free_percent: config.spool_free_percent },
+        bounds: Bounds { bytes: config.spool_bytes, age: config.spool_age, free: config.spool_free },
         rules: Rules {
             batch_size: config.batch_size,
             interval: config.flush_interval,

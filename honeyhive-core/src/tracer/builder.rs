@@ -241,8 +241,8 @@ impl TracerBuilder {
         self
     }
 
-    /// Sets the share of the disk, in percent, that is left free; 1 GiB is enough in any case. Defaults to
-    /// `HH_SPOOL_FREE_PERCENT`, else 10.
+    /// Sets the share of the disk, in percent, that is left free. Defaults to `HH_SPOOL_FREE_PERCENT`, else to 10 or 1 GiB,
+    /// whichever is less.
     pub fn spool_free_percent(mut self, percent: u64) -> Self {
         self.explicit.spool_free_percent = Some(percent);
         self

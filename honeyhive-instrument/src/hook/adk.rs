@@ -16,5 +16,5 @@ const API: &str = "google_adk";
 
 /// Names an error by its category.
 fn error(error: &AdkError) -> CallError {
-    CallError { kind: format!("{:?}", error.category).into(), message: error.message.clone() }
+    CallError::new(format!("{:?}", error.category), error.message.clone())
 }

@@ -94,5 +94,5 @@ fn answered<T: Serialize>(answer: Result<&T, CallError>, step: &mut Step) {
 }
 
 fn protocol_error(error: &ErrorData) -> CallError {
-    CallError { kind: "McpError".into(), message: error.message.clone().into_owned() }
+    CallError::new("McpError", error.message.clone().into_owned())
 }

@@ -81,7 +81,7 @@ impl Provider for Anthropic {
     }
 
     fn error(&self, status: u16, body: &[u8], _: &LlmCall) -> CallError {
-        CallError { kind: error_kind(status).into(), message: super::error_message(status, body) }
+        CallError::new(error_kind(status), super::error_message(status, body))
     }
 }
 

@@ -172,7 +172,7 @@ impl Provider for Bedrock {
         let json: Json = serde_json::from_slice(body).unwrap_or_default();
         match call.response.error_class.as_deref() {
             Some(class) => error(class, class, &json, call),
-            None => CallError { kind: super::error_kind(status).into(), message: super::error_message(status, body) },
+            None => CallError::new(super::error_kind(status), super::error_message(status, body)),
         }
     }
 }
@@ -182,7 +182,7 @@ fn error(class: &str, kind: &str, json: &Json, call: &LlmCall) -> CallError {
     let operation = endpoint(call).map_or("InvokeModel", |endpoint| endpoint.aws_name);
     let said = json["message"].as_str().or(json["Message"].as_str()).unwrap_or("Unknown");
     let message = format!("An error occurred ({class}) when calling the {operation} operation: {said}");
-    CallError { kind: kind.to_owned().into(), message }
+    CallError::new(kind.to_owned(), message)
 }
 
 /// Unpacks a piece of an InvokeModel stream, which is base64 inside JSON.

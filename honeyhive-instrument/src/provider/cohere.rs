@@ -68,7 +68,7 @@ impl Provider for Cohere {
     fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Progress {
         let Ok(event) = serde_json::from_str::<Json>(&frame.data) else { return Progress::Other };
         if let Some(error) = text(&event["delta"], "error") {
-            call.ending = Ending::Failed(CallError { kind: "ApiError".into(), message: error });
+            call.ending = Ending::Failed(CallError::new("ApiError", error));
         }
         super::json::whole(&mut call.response.json).map_or(Progress::Other, |answer| merge_event(answer, &event))
     }
@@ -82,7 +82,7 @@ impl Provider for Cohere {
     }
 
     fn error(&self, status: u16, body: &[u8], _: &LlmCall) -> CallError {
-        CallError { kind: super::error_kind(status).into(), message: super::error_message(status, body) }
+        CallError::new(super::error_kind(status), super::error_message(status, body))
     }
 }
 
@@ -110,7 +110,7 @@ fn answer(json: Json, response: &mut Response) {
 fn usage(json: &Json) -> Usage {
     let either = |key: &str| count(&json["billed_units"], key).or_else(|| count(&json["tokens"], key));
     let (input, output) = (either("input_tokens"), either("output_tokens"));
-    let total = input.map(|input| input + output.unwrap_or(0));
+    let total = input.map(|input| input.saturating_add(output.unwrap_or(0)));
     Usage { input, output, total, cache_read: count(json, "cached_tokens"), ..Usage::default() }
 }
 

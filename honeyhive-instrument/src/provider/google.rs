@@ -155,14 +155,14 @@ impl Provider for Google {
         let message = match &json {
             Some(json) => {
                 let reason = json.pointer("/error/status").and_then(Json::as_str).unwrap_or("None");
-                format!("{status} {reason}. {json}")
+                super::cut(format!("{status} {reason}. {json}"))
             }
             None => {
                 let (text, reason) = (super::error_message(status, body), phrase().unwrap_or_default());
                 format!("{status} {reason}. {}", json!({ "message": text, "status": reason }))
             }
         };
-        CallError { kind: kind.into(), message }
+        CallError::new(kind, message)
     }
 }
 
@@ -171,6 +171,6 @@ fn fail_if_it_says_so(call: &mut LlmCall) {
     let failed = call.response.json.as_ref().filter(|json| json["status"] == "failed");
     if let Some(json) = failed.filter(|_| call.operation == Operation::Interaction) {
         let message = json.pointer("/error/message").and_then(Json::as_str).unwrap_or("the interaction failed");
-        call.ending = Ending::Failed(CallError { kind: "InteractionError".into(), message: message.to_owned() });
+        call.ending = Ending::Failed(CallError::new("InteractionError", message.to_owned()));
     }
 }

@@ -165,14 +165,14 @@ impl Provider for OpenAi {
     }
 
     fn error(&self, status: u16, body: &[u8], _: &LlmCall) -> CallError {
-        CallError { kind: super::error_kind(status).into(), message: super::error_message(status, body) }
+        CallError::new(super::error_kind(status), super::error_message(status, body))
     }
 }
 
 /// Reads an error in the middle of a stream.
 fn stream_error(error: &Json) -> CallError {
     let message = error["message"].as_str().map_or_else(|| error.to_string(), str::to_owned);
-    CallError { kind: "APIError".into(), message }
+    CallError::new("APIError", message)
 }
 
 /// A response may arrive whole and say that it failed.

@@ -21,7 +21,7 @@ impl Case {
 
     /// Reads every case of a file, a line each.
     pub(crate) fn lines(file: &Path) -> Vec<Self> {
-        let text = fs::read_to_string(file).unwrap_or_default();
+        let text = fs::read_to_string(file).unwrap();
         text.lines().map(|line| Self { json: serde_json::from_str(line).unwrap() }).collect()
     }
 

@@ -435,3 +435,37 @@ async fn an_interaction_that_failed_is_an_error() {
     );
     assert_eq!(spans[0].status(), ("ERROR", "InteractionError: no capacity"));
 }
+
+#[tokio::test]
+async fn texts_at_which_an_answer_ends_are_inputs() {
+    const URL: &str = "https://api.openai.com/v1/chat/completions";
+    let body = json!({ "model": "gpt-4o", "messages": [], "stop": ["canary:"], "seed": 3 });
+    let shown = sent!(otel_genai::OpenAIInstrumentor::new(), URL, body, [b"{}"]);
+    assert_eq!(value(&shown[0], "gen_ai.request.stop_sequences"), json!(["canary:"]));
+    for hidden in [
+        otel_genai::OpenAIInstrumentor::new().hide(Hide::Inputs),
+        otel_genai::OpenAIInstrumentor::new().hide(Hide::InvocationParameters),
+        otel_genai::OpenAIInstrumentor::new().capture_content(false),
+    ] {
+        let spans = format!("{:?}", sent!(hidden, URL, body, [b"{}"]));
+        assert!(!spans.contains("canary"), "{spans}");
+    }
+}
+
+#[tokio::test]
+async fn of_an_error_the_status_stays_whatever_its_body_is() {
+    let refused = |body: &'static str| {
+        let (url, headers) = ("https://api.openai.com/v1/chat/completions".parse().unwrap(), http::HeaderMap::new());
+        let head = honeyhive_instrument::RequestHead::new("POST", &url, &headers);
+        let mut exchange = honeyhive_instrument::Exchange::begin(&head, Some(br#"{"model":"gpt-4o"}"#)).unwrap();
+        exchange.head(502, &headers);
+        exchange.data(body.as_bytes());
+        exchange.end();
+    };
+    for body in ["<html>canary</html>", r#"{"error":{"message":"canary"}}"#] {
+        let without = openinference::OpenAIInstrumentor::new().capture_content(false);
+        let spans = recorded!(without, refused(body));
+        assert_eq!(spans[0].status(), ("ERROR", "InternalServerError: Error code: 502"));
+        assert!(!format!("{spans:?}").contains("canary"));
+    }
+}

@@ -17,7 +17,7 @@ const MEMORY: Memory = Memory { all: 32 << 20, share: None };
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn bounds() -> Bounds {
-    Bounds { bytes: 1 << 40, age: DAY, free_percent: 10 }
+    Bounds { bytes: 1 << 40, age: DAY, free: None.into() }
 }
 
 fn backlog_in(disk: &Arc<FakeDisk>, durability: Durability, bounds: Bounds) -> Backlog {

@@ -115,7 +115,7 @@ impl Panicking {
             durability: Durability::Journal,
             disk: Arc::new(Panics(AtomicU32::new(panics))),
             spool_root: Some(place.0.clone()),
-            bounds: Bounds { bytes: 1 << 30, age: second * 3600, free_percent: 0 },
+            bounds: Bounds { bytes: 1 << 30, age: second * 3600, free: Some(0).into() },
             rules,
             console: crate::Console::Off,
             ascii: true,

@@ -102,6 +102,9 @@ fn call(request: &LlmRequest, stream: bool) -> LlmCall {
         max_tokens: request.config.as_ref().and_then(|config| config.max_output_tokens).map(Number::from),
         temperature: number(request.config.as_ref().and_then(|config| config.temperature)),
         top_p: number(request.config.as_ref().and_then(|config| config.top_p)),
+        top_k: request.config.as_ref().and_then(|config| config.top_k).map(Number::from),
+        seed: request.config.as_ref().and_then(|config| config.seed),
+        stop: request.config.as_ref().map(|config| config.stop_sequences.clone()).unwrap_or_default(),
         ..Request::default()
     };
     call
@@ -244,7 +247,7 @@ fn read(response: &LlmResponse, call: &mut LlmCall) {
     call.response.stated_cost = response.usage_metadata.as_ref().and_then(|usage| usage.cost);
     if let (Some(code), Ending::Complete) = (&response.error_code, &call.ending) {
         let message = response.error_message.clone().unwrap_or_default();
-        call.ending = Ending::Failed(crate::model::CallError { kind: code.clone().into(), message });
+        call.ending = Ending::Failed(crate::model::CallError::new(code.clone(), message));
     }
     let reason = response.finish_reason.as_ref().map(|reason| finish_reason(*reason).to_owned());
     let output = |content| Output { message: message(content), finish_reason: reason.clone(), ..Output::default() };

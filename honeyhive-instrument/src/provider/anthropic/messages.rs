@@ -103,8 +103,8 @@ pub(in crate::provider) fn event(event: &Json, call: &mut LlmCall) -> Progress {
     match (event["type"].as_str(), &mut call.response.json) {
         (Some("message_start"), _) => call.response.json = present(event, "message"),
         (Some("error"), _) => {
-            let kind = "APIStatusError".into();
-            call.ending = Ending::Failed(CallError { kind, message: event.to_string() });
+            let kind = "APIStatusError";
+            call.ending = Ending::Failed(CallError::new(kind, event.to_string()));
             return Progress::Last;
         }
         (Some("message_stop"), _) => return Progress::Last,

@@ -98,6 +98,7 @@ fn prompt(json: Json, call: &mut LlmCall) {
         either(&["maxTokens", "max_tokens", "max_gen_len", "maxTokenCount", "max_tokens_to_sample"]);
     call.request.temperature = either(&["temperature"]);
     call.request.top_p = either(&["topP", "top_p", "p"]);
+    call.request.seed = either(&["seed"]).and_then(|seed| seed.as_i64());
     call.request.top_k = either(&["top_k", "topK", "k"]);
     call.request.stop = STOPS.iter().flat_map(|name| json::texts(settings, name)).collect();
     call.request.input = prompt.clone().map(Json::String);

@@ -139,9 +139,9 @@ fn usage(json: &Json) -> Usage {
     };
     let thoughts = count(json, "thoughtsTokenCount");
     let input_tools = count(json, "toolUsePromptTokenCount");
-    let input = prompt + input_tools.unwrap_or(0);
+    let input = prompt.saturating_add(input_tools.unwrap_or(0));
     let said = count(json, "candidatesTokenCount");
-    let output = said.or(thoughts).map(|_| said.unwrap_or(0) + thoughts.unwrap_or(0));
+    let output = said.or(thoughts).map(|_| said.unwrap_or(0).saturating_add(thoughts.unwrap_or(0)));
     let audio = |details: &str| {
         let of_audio = items(json, details).filter(|detail| detail["modality"] == "AUDIO");
         let counts: Vec<u64> = of_audio.filter_map(|detail| count(detail, "tokenCount")).collect();
@@ -151,7 +151,7 @@ fn usage(json: &Json) -> Usage {
         input: Some(input),
         input_tools,
         output,
-        total: Some(count(json, "totalTokenCount").unwrap_or(0).max(input + output.unwrap_or(0))),
+        total: Some(count(json, "totalTokenCount").unwrap_or(0).max(input.saturating_add(output.unwrap_or(0)))),
         cache_read: count(json, "cachedContentTokenCount"),
         cache_write: None,
         reasoning: thoughts,

@@ -142,7 +142,7 @@ fn usage(json: &Json) -> Usage {
 pub(super) fn failure(json: &Json) -> Option<CallError> {
     let failed = json["status"] == "failed";
     let kind = text(&json["error"], "code").unwrap_or_else(|| "APIError".to_owned());
-    failed.then(|| CallError { kind: kind.into(), message: json["error"].to_string() })
+    failed.then(|| CallError::new(kind, json["error"].to_string()))
 }
 
 /// Reads an event of a stream.
@@ -161,7 +161,7 @@ pub(super) fn event(event: &Json, call: &mut LlmCall) -> Progress {
         }
         Some("error") => {
             let kind = text(event, "code").unwrap_or_else(|| "APIError".to_owned());
-            call.ending = Ending::Failed(CallError { kind: kind.into(), message: event.to_string() });
+            call.ending = Ending::Failed(CallError::new(kind, event.to_string()));
             return Progress::Last;
         }
         _ => {}
