@@ -48,16 +48,16 @@
 //! | `adk-core` | adk-core 2 (Rust 1.95) | the hooks for adk-rust's agents, tools and models |
 //! | `async-openai` | async-openai 0.43 | the hook for its client |
 //! | `aws-sdk-bedrockruntime` | aws-smithy-runtime-api 1 | the hook for its client |
-//! | `hdrhistogram` | hdrhistogram 7 | [`route::ProviderMonitor`] |
+//! | `hdrhistogram` | hdrhistogram 7 | `route::ProviderMonitor` |
 //! | `indicatif` | indicatif 0.18 | a progress bar of [`evaluate`] |
 //! | `signal-hook` | signal-hook 0.4 | `flush_on_signals` (Unix) |
-//! | `statrs` | statrs 0.19 | [`route::AbTest`] |
+//! | `statrs` | statrs 0.19 | `route::AbTest` |
 //! | `genai-prices` | genai-prices 0.2 | prices of model calls, [`instrument::pricing`] |
 //! | `reqwest` | reqwest 0.13, reqwest-middleware | the hook for reqwest clients |
 //! | `rig-http` | rig-http 0.44 (Rust 1.95) | the hook for rig's clients |
 //! | `rmcp` | rmcp 3 | the hooks for its clients and servers |
 //! | `tracing-subscriber` | tracing-subscriber 0.3 | `instrument::hook::TracingLayer`: spans of `tracing`, all or those about models |
-//! | `tower-service` | tower-service 0.3 | [`propagation::RequestLayer`], for servers such as axum |
+//! | `tower-service` | tower-service 0.3 | `propagation::RequestLayer`, for servers such as axum |
 //! | `hyper` | hyper 1 | the gateway of `instrument`, the fake HoneyHive server of [`testing`] |
 //!
 //! None is on by default.

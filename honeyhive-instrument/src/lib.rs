@@ -27,7 +27,7 @@
 //! | `async-openai` | the async-openai client, for OpenAI and every service that speaks its API |
 //! | `aws-sdk-bedrockruntime` | the AWS SDK, as an interceptor: [`hook::BedrockInterceptor`](hook) |
 //! | `genai-prices` | none: prices of model calls, see [`pricing`] |
-//! | `hyper` | clients that take a base URL only, in any program: [`gateway`] |
+//! | `hyper` | clients that take a base URL only, in any program: `gateway` |
 //! | `rig-http` | rig's clients of every provider: [`hook::RigHttp`](hook) |
 //! | `rmcp` | rmcp clients and servers: [`hook::McpClient`](hook), [`hook::McpServer`](hook) |
 //! | `tracing-subscriber` | crates that emit `gen_ai` spans of their own: [`hook::TracingLayer`](hook) |

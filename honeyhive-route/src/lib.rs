@@ -4,7 +4,7 @@
 //! Users reach it as `honeyhive::route`. It works on any async call and knows no client library; its spans
 //! go to the tracer that the current code belongs to, and without one the calls run untraced.
 //!
-//! In reading order: [`Fallback`], [`ProviderMonitor`], [`AbTest`].
+//! In reading order: [`Fallback`], `ProviderMonitor` (feature `hdrhistogram`), `AbTest` (feature `statrs`).
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "statrs")]

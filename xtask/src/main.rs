@@ -197,9 +197,28 @@ fn examples(folder: &str) -> Result<Vec<String>, String> {
 const PRIVATE: [&str; 3] = ["honeyhive-benches", "honeyhive-client-tests", "xtask"];
 
 fn package() -> Outcome {
-    let without = PRIVATE.iter().flat_map(|member| ["--exclude", member]);
-    let all: Vec<&str> = ["package", "--quiet", "--workspace", "--allow-dirty"].into_iter().chain(without).collect();
+    forget_unpacked();
+    // What it builds is known by version too.
+    let target = root().join("target/package-check");
+    let _ = fs::remove_dir_all(&target);
+    let target = target.to_string_lossy();
+    let mut all = vec!["package", "--quiet", "--workspace", "--allow-dirty", "--target-dir", &*target];
+    all.extend(PRIVATE.iter().flat_map(|member| ["--exclude", member]));
     cargo(&all)
+}
+
+/// Removes what cargo unpacked to check an earlier package: it is found by its version, whatever is in it now.
+fn forget_unpacked() {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let sources = home.and_then(|home| fs::read_dir(home.join("registry/src")).ok());
+    // Registries of a name are those on the network; the one beside a workspace has none.
+    let local = sources.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let local = local.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('-')));
+    for krate in local.filter_map(|path| fs::read_dir(path).ok()).flatten().filter_map(Result::ok) {
+        if krate.file_name().to_string_lossy().starts_with("honeyhive") {
+            let _ = fs::remove_dir_all(krate.path());
+        }
+    }
 }
 
 fn robust() -> Outcome {
