@@ -1,11 +1,14 @@
 //! Cohere's API: chat in version 2, and embeddings. The events of a stream are merged into one answer.
 //! Source: <https://docs.cohere.com/v2/reference/chat> and `embed`.
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::{
     Progress, Provider, RequestHead,
-    json::{append, content, count, items, list, merge, number, object, present, text, texts, without},
+    json::{
+        append, content, count, entry, items, list, merge, number, object, position, present, text, texts, vector,
+        without,
+    },
     openai::chat,
 };
 use crate::{
@@ -117,7 +120,6 @@ fn usage(json: &Json) -> Usage {
 /// Vectors of floats; in version 2 they stand under their type.
 fn embeddings(json: Json, response: &mut Response) {
     let vectors = json.pointer("/embeddings/float").or_else(|| json.get("embeddings"));
-    let vector = |json: &Json| json.as_array().into_iter().flatten().filter_map(Json::as_f64).collect();
     let vectors = vectors.and_then(Json::as_array).into_iter().flatten().map(vector);
     response.embeddings = vectors.enumerate().map(|(index, vector)| Embedding { index, vector }).collect();
     response.id = text(&json, "id");
@@ -155,18 +157,11 @@ fn merge_event(answer: &mut Map<String, Json>, event: &Json) -> Progress {
     Progress::Other
 }
 
-/// Most parts of one answer, against an index that would fill the memory.
-const MAX_PARTS: usize = 10_000;
-
 /// Lets the part at the event's index grow: texts are appended, at any depth.
 fn grow(answer: &mut Map<String, Json>, key: &str, event: &Json, piece: &Json) {
-    let index = count(event, "index").and_then(|index| usize::try_from(index).ok()).unwrap_or(0);
     let parts = object(answer, "message").and_then(|message| list(message, key));
-    let Some(parts) = parts.filter(|_| index < MAX_PARTS) else { return };
-    if parts.len() <= index {
-        parts.resize(index + 1, Json::Object(Map::new()));
-    }
-    if let Some(Json::Object(part)) = parts.get_mut(index) {
+    let (Some(parts), Some(index)) = (parts, position(count(event, "index").unwrap_or(0))) else { return };
+    if let Some(Json::Object(part)) = entry(parts, index, json!({})) {
         merge_texts(part, piece);
     }
 }

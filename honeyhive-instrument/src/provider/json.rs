@@ -42,6 +42,11 @@ pub(super) fn items<'a>(json: &'a Json, key: &str) -> impl Iterator<Item = &'a J
     json.get(key).and_then(Json::as_array).into_iter().flatten()
 }
 
+/// Returns the numbers of a vector.
+pub(super) fn vector(json: &Json) -> Vec<f64> {
+    json.as_array().into_iter().flatten().filter_map(Json::as_f64).collect()
+}
+
 /// Returns what a message says: a text, or parts that `part` reads.
 pub(super) fn content(json: Option<&Json>, part: fn(&Json) -> Part) -> Content {
     match json {
@@ -102,6 +107,22 @@ pub(super) fn list<'a>(json: &'a mut Map<String, Json>, key: &str) -> Option<&'a
         *slot = Json::Array(vec![]);
     }
     slot.as_array_mut()
+}
+
+/// Most entries of a list that a stream fills, against an index that would fill the memory.
+const MAX_ENTRIES: u64 = 10_000;
+
+/// Returns the position that an event names, unless it is beyond [`MAX_ENTRIES`].
+pub(super) fn position(index: u64) -> Option<usize> {
+    usize::try_from(index).ok().filter(|_| index < MAX_ENTRIES)
+}
+
+/// Returns the entry of `list` at a [`position`], where entries before it that are yet to come are a `gap`.
+pub(super) fn entry(list: &mut Vec<Json>, position: usize, gap: Json) -> Option<&mut Json> {
+    if list.len() <= position {
+        list.resize(position + 1, gap);
+    }
+    list.get_mut(position)
 }
 
 /// Returns the object in `list` whose `index` is that of `piece`, adding one where there is none.

@@ -1,5 +1,7 @@
 //! Messages of OpenInference: each a flat list of attributes, its parts and calls numbered apart.
 
+use std::borrow::Cow;
+
 use serde_json::Value as Json;
 
 use super::{Dialect, Sink};
@@ -14,10 +16,11 @@ pub(super) fn input(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
         content: content.clone(),
         ..Message::default()
     });
+    let system = system.map(Cow::Owned);
     let first = usize::from(call.operation == Operation::Responses && system.is_none());
     let turns = messages.iter().flat_map(|message| match dialect.results_apart {
         true => results_apart(message),
-        false => vec![message.clone()],
+        false => vec![Cow::Borrowed(message)],
     });
     for (index, message) in (first..).zip(system.into_iter().chain(turns)) {
         write(sink, &format!("llm.input_messages.{index}.message"), &message, dialect);
@@ -43,12 +46,15 @@ pub(super) fn output_blocks(message: &Message, dialect: &Dialect, sink: &mut Sin
 }
 
 /// Each result of a tool as a message of its own, before what else is said.
-fn results_apart(message: &Message) -> Vec<Message> {
-    let of = |parts: Vec<Part>| Message { content: Content::Parts(parts), ..message.clone() };
-    let (results, rest): (Vec<Part>, Vec<Part>) =
-        message.content.parts().iter().cloned().partition(|part| matches!(part, Part::ToolResult { .. }));
-    let says_more = results.is_empty() || !rest.is_empty();
-    let rest = says_more.then(|| if results.is_empty() { message.clone() } else { of(rest) });
+fn results_apart(message: &Message) -> Vec<Cow<'_, Message>> {
+    let is_result = |part: &Part| matches!(part, Part::ToolResult { .. });
+    let parts = message.content.parts();
+    if !parts.iter().any(is_result) {
+        return vec![Cow::Borrowed(message)];
+    }
+    let of = |parts| Cow::Owned(Message { content: Content::Parts(parts), ..message.clone() });
+    let (results, rest): (Vec<Part>, Vec<Part>) = parts.iter().cloned().partition(is_result);
+    let rest = (!rest.is_empty()).then(|| of(rest));
     results.into_iter().map(|result| of(vec![result])).chain(rest).collect()
 }
 

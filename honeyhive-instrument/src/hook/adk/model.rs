@@ -85,6 +85,7 @@ fn call(request: &LlmRequest, stream: bool) -> LlmCall {
     };
     let mut tools: Vec<_> = request.tools.iter().collect();
     tools.sort_by_key(|(name, _)| name.as_str());
+    let settings = request.config.as_ref();
     call.request = Request {
         json: serde_json::to_value(request).ok(),
         model: Some(request.model.clone()),
@@ -99,12 +100,12 @@ fn call(request: &LlmRequest, stream: bool) -> LlmCall {
                 .collect()
         }),
         stream: Some(stream),
-        max_tokens: request.config.as_ref().and_then(|config| config.max_output_tokens).map(Number::from),
-        temperature: number(request.config.as_ref().and_then(|config| config.temperature)),
-        top_p: number(request.config.as_ref().and_then(|config| config.top_p)),
-        top_k: request.config.as_ref().and_then(|config| config.top_k).map(Number::from),
-        seed: request.config.as_ref().and_then(|config| config.seed),
-        stop: request.config.as_ref().map(|config| config.stop_sequences.clone()).unwrap_or_default(),
+        max_tokens: settings.and_then(|config| config.max_output_tokens).map(Number::from),
+        temperature: number(settings.and_then(|config| config.temperature)),
+        top_p: number(settings.and_then(|config| config.top_p)),
+        top_k: settings.and_then(|config| config.top_k).map(Number::from),
+        seed: settings.and_then(|config| config.seed),
+        stop: settings.map(|config| config.stop_sequences.clone()).unwrap_or_default(),
         ..Request::default()
     };
     call

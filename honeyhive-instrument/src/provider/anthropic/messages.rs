@@ -5,7 +5,10 @@ use serde_json::{Map, Value as Json};
 
 use super::super::{
     Progress,
-    json::{append, content, count, filled, items, list, merge, number, object, only, present, text, texts, without},
+    json::{
+        append, content, count, entry, filled, items, list, merge, number, object, only, position, present, text,
+        texts, without,
+    },
 };
 use crate::model::{CallError, Ending, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
@@ -138,16 +141,9 @@ fn merge_event(kind: &str, event: &Json, whole: &mut Map<String, Json>) -> Progr
     Progress::Other
 }
 
-/// Most blocks of one answer, against an index that would fill the memory.
-const MAX_BLOCKS: usize = 10_000;
-
 fn block_at<'a>(whole: &'a mut Map<String, Json>, event: &Json) -> Option<&'a mut Json> {
-    let index = usize::try_from(count(event, "index")?).ok().filter(|index| *index < MAX_BLOCKS)?;
-    let blocks = list(whole, "content")?;
-    if blocks.len() <= index {
-        blocks.resize(index + 1, Json::Null);
-    }
-    blocks.get_mut(index)
+    let index = position(count(event, "index")?)?;
+    entry(list(whole, "content")?, index, Json::Null)
 }
 
 fn merge_delta(block: &mut Map<String, Json>, delta: &Json) {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::super::{
     Progress,
-    json::{append, count, items, list, merge, number, object, only, present, text, texts, whole},
+    json::{append, count, entry, items, list, merge, number, object, only, position, present, text, texts, whole},
 };
 use crate::model::{Content, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
@@ -114,9 +114,6 @@ fn usage(json: &Json, headers: Usage) -> Usage {
     }
 }
 
-/// Most blocks of one answer, against an index that would fill the memory.
-const MAX_BLOCKS: usize = 10_000;
-
 /// Merges an event of a stream.
 pub(super) fn event(name: &str, event: &Json, slot: &mut Option<Json>) -> Progress {
     let Some(answer) = whole(slot) else { return Progress::Other };
@@ -154,13 +151,8 @@ fn merge_role(answer: &mut Map<String, Json>, event: &Json) {
 }
 
 fn block_at<'a>(answer: &'a mut Map<String, Json>, event: &Json) -> Option<&'a mut Map<String, Json>> {
-    let index = count(event, "contentBlockIndex").unwrap_or(0);
-    let index = usize::try_from(index).ok().filter(|index| *index < MAX_BLOCKS)?;
-    let blocks = list(said(answer)?, "content")?;
-    if blocks.len() <= index {
-        blocks.resize(index + 1, json!({}));
-    }
-    blocks.get_mut(index)?.as_object_mut()
+    let index = position(count(event, "contentBlockIndex").unwrap_or(0))?;
+    entry(list(said(answer)?, "content")?, index, json!({}))?.as_object_mut()
 }
 
 fn start_block(answer: &mut Map<String, Json>, event: &Json) {

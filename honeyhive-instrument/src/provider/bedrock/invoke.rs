@@ -7,7 +7,7 @@ use super::{
     super::{
         Progress,
         anthropic::messages,
-        json::{self, append, items, list, merge, number, text, whole, without},
+        json::{self, append, items, list, merge, number, text, vector, whole, without},
         openai::chat,
     },
     converse,
@@ -224,7 +224,6 @@ fn whole_number(json: &Json) -> Option<u64> {
 }
 
 fn vectors(json: Json, response: &mut Response) {
-    let vector = |json: &Json| json.as_array().into_iter().flatten().filter_map(Json::as_f64).collect();
     let many = items(&json, "embeddings").map(vector);
     let one = json.get("embedding").map(vector);
     response.embeddings = many.chain(one).enumerate().map(|(index, vector)| Embedding { index, vector }).collect();
