@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -26,7 +26,11 @@ pub(crate) struct Got {
 
 type Replies = Arc<Mutex<HashMap<String, Reply>>>;
 
+/// An instrumentor sees the calls of the whole process, so the tests take turns where they share one.
+static TURN: Mutex<()> = Mutex::new(());
+
 pub(crate) struct Replay {
+    _turn: MutexGuard<'static, ()>,
     server: LoopbackServer,
     replies: Replies,
     runtime: tokio::runtime::Runtime,
@@ -50,13 +54,14 @@ impl Middleware for Redirect {
 
 impl Replay {
     pub(crate) fn start() -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let replies = Replies::default();
         let shared = Arc::clone(&replies);
         let server = LoopbackServer::start(move |request| {
             shared.lock().unwrap().get(request.path()).cloned().unwrap_or_else(|| Reply::status(404))
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Self { server: server.unwrap(), replies, runtime: runtime.unwrap() }
+        Self { _turn: turn, server: server.unwrap(), replies, runtime: runtime.unwrap() }
     }
 
     pub(crate) fn run(&self, case: &Case, convention: &str) -> Got {
