@@ -46,6 +46,7 @@
 //! | feature | crate | for |
 //! |---|---|---|
 //! | `adk-core` | adk-core 2 (Rust 1.95) | the hooks for adk-rust's agents, tools and models |
+//! | `anthropic-ai-sdk` | anthropic-ai-sdk 0.2 (OpenSSL on Linux) | the hook for its client |
 //! | `async-openai` | async-openai 0.43 | the hook for its client |
 //! | `aws-sdk-bedrockruntime` | aws-smithy-runtime-api 1 | the hook for its client |
 //! | `hdrhistogram` | hdrhistogram 7 | `route::ProviderMonitor` |

@@ -13,6 +13,7 @@ use opentelemetry::{
 
 use crate::{
     context::{self, CallContext},
+    convention::Convention,
     model::{CallError, Ending, LlmCall},
     redact,
     registry::{self, Active},
@@ -61,6 +62,8 @@ const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
 #[must_use]
 pub struct CallSpan {
     active: Arc<Active>,
+    /// None where the call is measured and has no span.
+    writer: Option<&'static dyn Convention>,
     call: LlmCall,
     context: Context,
     started: Instant,
@@ -86,16 +89,15 @@ impl CallSpan {
         }
         let active = registry::find(api).filter(|active| !active.is_off())?;
         let mut call = read()?;
-        if !active.convention.covers(&call) {
+        let writer = active.writer(&call);
+        if writer.is_none() && !active.counts(&call) {
             return None;
         }
         call.context = CallContext::current();
-        let (name, kind) = active.convention.head(&call);
-        let builder = active.tracer.span_builder(name).with_kind(kind);
-        let span = active.tracer.build_with_context(builder, &parent);
         Some(Self {
-            context: context::silent(&parent.with_span(span)),
+            context: context::silent(&begun(&active, writer, &call, &parent)),
             active,
+            writer,
             call,
             started: Instant::now(),
             pieces: 0,
@@ -136,7 +138,8 @@ impl CallSpan {
         if let Some(last) = last.filter(|_| self.gaps.len() < MOST_GAPS && self.active.measures_pieces()) {
             self.gaps.push(elapsed.saturating_sub(last));
         }
-        if let Some(event) = self.active.convention.piece_event(&self.call, self.pieces) {
+        let event = self.writer.and_then(|writer| writer.piece_event(&self.call, self.pieces));
+        if let Some(event) = event {
             span.add_event(event, vec![]);
         }
         self.pieces += 1;
@@ -177,8 +180,19 @@ impl CallSpan {
             span.set_attribute(KeyValue::new(COST, cost.total));
             span.set_attribute(KeyValue::new(COST_SOURCE, cost.source.clone()));
         }
-        write_outcome(&span, self.call.api, self.call.error(), self.active.convention.status(&self.call));
+        let status = self.writer.map_or(Status::Unset, |writer| writer.status(&self.call));
+        write_outcome(&span, self.call.api, self.call.error(), status);
     }
+}
+
+/// Begins the span of a call. One that is measured only leaves the ids of what is around it, and nothing to write to.
+fn begun(active: &Active, writer: Option<&'static dyn Convention>, call: &LlmCall, parent: &Context) -> Context {
+    let Some(writer) = writer else {
+        return parent.with_remote_span_context(parent.span().span_context().clone());
+    };
+    let (name, kind) = writer.head(call);
+    let builder = active.tracer.span_builder(name).with_kind(kind);
+    parent.with_span(active.tracer.build_with_context(builder, parent))
 }
 
 impl Drop for CallSpan {

@@ -37,6 +37,11 @@ pub trait Convention: Debug + Send + Sync {
     /// Returns whether such a call is written at all.
     fn covers(&self, call: &LlmCall) -> bool;
 
+    /// Returns whether such a call is measured. By default where it is written.
+    fn counts(&self, call: &LlmCall) -> bool {
+        self.covers(call)
+    }
+
     /// Returns name and kind of the span, known when the call starts.
     fn head(&self, call: &LlmCall) -> (String, SpanKind);
 

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "adk-core")]
 mod adk;
+#[cfg(feature = "anthropic-ai-sdk")]
+mod anthropic_ai_sdk;
 #[cfg(feature = "async-openai")]
 mod async_openai;
 #[cfg(feature = "aws-sdk-bedrockruntime")]
@@ -20,6 +22,8 @@ mod tracing;
 
 #[cfg(feature = "adk-core")]
 pub use self::adk::{AdkAgent, AdkLlm, AdkTool};
+#[cfg(feature = "anthropic-ai-sdk")]
+pub use self::anthropic_ai_sdk::AnthropicMessages;
 #[cfg(feature = "async-openai")]
 pub use self::async_openai::{OpenAiLayer, OpenAiService, openai_with_http_client};
 #[cfg(feature = "aws-sdk-bedrockruntime")]
@@ -48,7 +52,7 @@ pub use self::tracing::TracingLayer;
 /// # }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "no hook for `{Self}`: `with_honeyhive` is for `reqwest::Client` (0.13, feature `reqwest`) and `async_openai::Client` (feature `async-openai`)"
+    message = "no hook for `{Self}`: `with_honeyhive` is for `reqwest::Client` (0.13, feature `reqwest`), `async_openai::Client` (feature `async-openai`) and `anthropic_ai_sdk`'s `AnthropicClient` (feature `anthropic-ai-sdk`)"
 )]
 pub trait WithHoneyHive {
     /// The client with tracing.

@@ -24,6 +24,7 @@
 //! | feature | hook for |
 //! |---|---|
 //! | `adk-core` | adk-rust: [`hook::AdkAgent`](hook), `AdkTool`, `AdkLlm` |
+//! | `anthropic-ai-sdk` | the anthropic-ai-sdk client |
 //! | `async-openai` | the async-openai client, for OpenAI and every service that speaks its API |
 //! | `aws-sdk-bedrockruntime` | the AWS SDK, as an interceptor: [`hook::BedrockInterceptor`](hook) |
 //! | `genai-prices` | none: prices of model calls, see [`pricing`] |

@@ -45,6 +45,15 @@ impl Active {
         self.off && self.meters.is_none()
     }
 
+    /// Returns the convention that names the span of a call: the first that writes such calls.
+    pub(crate) fn writer(&self, call: &LlmCall) -> Option<&'static dyn Convention> {
+        self.conventions().find(|convention| convention.covers(call))
+    }
+
+    fn conventions(&self) -> impl Iterator<Item = &'static dyn Convention> {
+        [self.convention].into_iter().chain(self.also.iter().copied())
+    }
+
     /// Returns what a call cost: what the provider states, else what the prices say.
     pub(crate) fn cost(&self, call: &LlmCall) -> Option<Cost> {
         let stated = |total| Cost { total, input: None, output: None, source: "stated by the provider".into() };
@@ -52,10 +61,19 @@ impl Active {
         call.response.stated_cost.map(stated).or_else(priced)
     }
 
-    /// Records the metrics of a call that has ended. Of two conventions the first measures: names are the same,
-    /// and would count twice.
+    /// Returns what measures a call. Of two conventions that is the first: names are the same, and would count twice.
+    fn meters_of(&self, call: &LlmCall) -> Option<&Meters> {
+        self.meters.as_ref().filter(|_| self.convention.counts(call))
+    }
+
+    /// Returns whether a call is measured.
+    pub(crate) fn counts(&self, call: &LlmCall) -> bool {
+        self.meters_of(call).is_some()
+    }
+
+    /// Records the metrics of a call that has ended.
     pub(crate) fn measure(&self, call: &LlmCall) {
-        let Some(meters) = &self.meters else { return };
+        let Some(meters) = self.meters_of(call) else { return };
         self.convention.measures(call).into_iter().for_each(|measure| self.record(meters, measure));
         if let Some(cost) = &call.cost {
             self.record(meters, metrics::cost(cost.total, self.convention.measure_attributes(call)));
@@ -70,7 +88,7 @@ impl Active {
     /// Records the times from one piece of a stream to the next.
     pub(crate) fn measure_pieces(&self, call: &LlmCall, times: &[Duration]) {
         let (Some(meters), Some(instrument), false) =
-            (&self.meters, self.convention.between_pieces(), times.is_empty())
+            (self.meters_of(call), self.convention.between_pieces(), times.is_empty())
         else {
             return;
         };
@@ -95,26 +113,24 @@ impl Active {
     /// Returns the attributes of a call, in all its conventions. Of a key that two of them write the first
     /// one's value counts.
     pub(crate) fn attributes(&self, call: &LlmCall) -> Vec<KeyValue> {
-        let also = self.also.iter().filter(|convention| convention.covers(call));
-        self.written([&self.convention].into_iter().chain(also), |convention, sink| convention.write(call, sink))
+        let covering = self.conventions().filter(|convention| convention.covers(call));
+        self.written(covering, |convention, sink| convention.write(call, sink))
     }
 
     /// Returns the attributes of a step, likewise.
     pub(crate) fn step_attributes(&self, step: &Step) -> Vec<KeyValue> {
-        self.written([&self.convention].into_iter().chain(&self.also), |convention, sink| {
-            convention.write_step(step, sink);
-        })
+        self.written(self.conventions(), |convention, sink| convention.write_step(step, sink))
     }
 
-    fn written<'a>(
+    fn written(
         &self,
-        conventions: impl Iterator<Item = &'a &'static dyn Convention>,
+        conventions: impl Iterator<Item = &'static dyn Convention>,
         write: impl Fn(&dyn Convention, &mut Sink),
     ) -> Vec<KeyValue> {
         let mut attributes: Vec<KeyValue> = vec![];
         for convention in conventions {
             let mut sink = Sink::default();
-            write(*convention, &mut sink);
+            write(convention, &mut sink);
             let known: HashSet<_> = attributes.iter().map(|attribute| attribute.key.clone()).collect();
             attributes.extend(sink.into_attributes().into_iter().filter(|attribute| !known.contains(&attribute.key)));
         }

@@ -75,7 +75,7 @@ impl Convention for Traceloop {
         format!("opentelemetry.instrumentation.{}", Dialect::of_api(api).package.unwrap_or(api))
     }
 
-    /// The originals count images without a span, and of Google's API and Bedrock's they trace models only.
+    /// Of Google's API and Bedrock's the originals trace models only.
     fn covers(&self, call: &LlmCall) -> bool {
         match call.operation {
             Operation::ImageGeneration
@@ -86,6 +86,11 @@ impl Convention for Traceloop {
             Operation::Embeddings => call.api != "google_genai",
             _ => true,
         }
+    }
+
+    /// The originals measure images and write no span of them.
+    fn counts(&self, call: &LlmCall) -> bool {
+        self.covers(call) || call.operation == Operation::ImageGeneration
     }
 
     fn head(&self, call: &LlmCall) -> (String, SpanKind) {
@@ -157,7 +162,7 @@ fn operation(operation: Operation) -> &'static str {
         Operation::GenerateContent => "generate_content",
         Operation::TextCompletion => "text_completion",
         Operation::Embeddings => "embeddings",
-        Operation::ImageGeneration => "image_generation",
+        Operation::ImageGeneration => "image_gen",
         Operation::Audio => "audio",
         Operation::Interaction => "interaction",
         Operation::CacheCreation => "create_cache",

@@ -30,6 +30,10 @@ impl Convention for TraceloopLegacy {
         Traceloop.covers(call)
     }
 
+    fn counts(&self, call: &LlmCall) -> bool {
+        Traceloop.counts(call)
+    }
+
     fn head(&self, call: &LlmCall) -> (String, SpanKind) {
         let name = match (call.api, call.operation) {
             ("google_genai", _) => "gemini.generate_content",

@@ -88,6 +88,12 @@ async fn traceloop_measures_tokens_choices_durations_and_first_tokens() {
 }
 
 #[tokio::test]
+async fn traceloop_measures_images() {
+    let shown = measured!(traceloop::OpenAIInstrumentor::new(), "openai/images");
+    expect_test::expect!["gen_ai.client.operation.duration [s] (time) address=api.openai.com model=dall-e-2 model=dall-e-2 name=image_gen name=openai stream=false"].assert_eq(&shown);
+}
+
+#[tokio::test]
 async fn opentelemetry_measures_tokens_and_durations() {
     let shown = measured!(otel_genai::AnthropicInstrumentor::new(), "anthropic/messages");
     expect_test::expect![[r#"

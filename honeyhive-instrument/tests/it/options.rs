@@ -7,6 +7,7 @@ use honeyhive_instrument::{
     openinference, otel_genai, traceloop, traceloop_legacy, without_model_calls,
 };
 use opentelemetry::context::FutureExt;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use serde_json::{Value as Json, json};
 
 use crate::{fixture::Fixture, instrumentors::turn};
@@ -160,6 +161,27 @@ async fn two_conventions_on_one_span() {
     let count = all.len();
     all.dedup();
     assert_eq!(all.len(), count, "no key twice");
+}
+
+#[tokio::test]
+async fn what_one_convention_does_not_write_the_other_does() {
+    let both = traced!(traceloop::OpenAIInstrumentor::new().also(&OpenInference), "openai/images");
+    assert_eq!((both.name(), both.status().0), ("ImagesResponse", "OK"));
+    assert_eq!((keys(&both, "input."), keys(&both, "gen_ai.")), (2, 0));
+}
+
+#[tokio::test]
+async fn what_is_measured_only_writes_to_no_span() {
+    let _turn = turn().await;
+    let (recorder, meters) = (Recorder::new(), SdkMeterProvider::default());
+    let tracer = recorder.tracer();
+    let instrumentor = traceloop::OpenAIInstrumentor::new().metrics(&meters);
+    instrumentor.instrument(tracer.provider()).unwrap();
+    tracer.in_span("plain", |_| ());
+    tracer.in_span("around", |_| Fixture::of("openai/images").exchange());
+    instrumentor.uninstrument();
+    let keys = |name| recorder.span(name).unwrap().attributes().into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+    assert_eq!((recorder.spans().len(), keys("around")), (2, keys("plain")));
 }
 
 #[tokio::test]

@@ -10,6 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anthropic_ai_sdk::{
+    client::AnthropicClient,
+    types::message::{
+        CreateMessageParams, Message as AnthropicMessage, MessageClient, MessageError, RequiredMessageParams, Role,
+    },
+};
 use async_openai::{
     config::OpenAIConfig,
     types::chat::{ChatCompletionRequestUserMessageArgs, CreateChatCompletionRequest, CreateChatCompletionRequestArgs},
@@ -35,7 +41,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../honeyhive-ins
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A client as a program uses it: what comes back as text, errors too.
-#[async_trait]
+#[async_trait(?Send)]
 trait Caller {
     async fn plain(&self) -> String;
 
@@ -71,7 +77,7 @@ impl OpenAi {
     }
 }
 
-#[async_trait]
+#[async_trait(?Send)]
 impl Caller for OpenAi {
     async fn plain(&self) -> String {
         said(self.0.chat().create(Self::question()).await)
@@ -83,10 +89,32 @@ impl Caller for OpenAi {
     }
 }
 
+struct Anthropic<C>(C);
+
+impl<C> Anthropic<C> {
+    fn question(stream: bool) -> CreateMessageParams {
+        let (model, messages) = ("claude-sonnet-4-5".into(), vec![AnthropicMessage::new_text(Role::User, "Capital?")]);
+        let asked = CreateMessageParams::new(RequiredMessageParams { model, messages, max_tokens: 100 });
+        if stream { asked.with_stream(true) } else { asked }
+    }
+}
+
+#[async_trait(?Send)]
+impl<C: MessageClient> Caller for Anthropic<C> {
+    async fn plain(&self) -> String {
+        said(self.0.create_message(Some(&Self::question(false))).await)
+    }
+
+    async fn stream(&self, most: usize) -> (Vec<String>, Duration) {
+        let (asked, question) = (Instant::now(), Self::question(true));
+        read(asked, self.0.create_message_streaming(&question).await.unwrap(), most).await
+    }
+}
+
 /// Of rig the client that its providers are given.
 struct Rig(rig_core::http_client::DynHttpClient, String);
 
-#[async_trait]
+#[async_trait(?Send)]
 impl Caller for Rig {
     async fn plain(&self) -> String {
         let claude = AnthropicConfig::new("canary-key").with_base_url(&self.1).connect(self.0.clone());
@@ -110,7 +138,7 @@ impl Aws {
     }
 }
 
-#[async_trait]
+#[async_trait(?Send)]
 impl Caller for Aws {
     async fn plain(&self) -> String {
         let answer = self.0.converse().model_id("anthropic.claude-3-haiku-20240307-v1:0").messages(Self::question());
@@ -138,7 +166,7 @@ impl Caller for Aws {
 
 struct Gemini(gemini_rust::Gemini, #[allow(dead_code, reason = "it lives as long as its client")] Option<Gateway>);
 
-#[async_trait]
+#[async_trait(?Send)]
 impl Caller for Gemini {
     async fn plain(&self) -> String {
         said(self.0.generate_content().with_user_message("Capital of France?").execute().await)
@@ -256,10 +284,26 @@ fn openai() -> Client {
     }
 }
 
+const MESSAGE: &str = r#"{"id":"m-1","type":"message","role":"assistant","model":"claude-sonnet-4-5","stop_reason":"end_turn",
+    "stop_sequence":null,"content":[{"type":"text","text":"Paris."}],"usage":{"input_tokens":7,"output_tokens":2}}"#;
+
+fn anthropic() -> Client {
+    Client {
+        answer: MESSAGE,
+        pieces: events("anthropic/messages_tools_stream"),
+        content_type: "text/event-stream",
+        connect: |server, _, hooked| {
+            let client = AnthropicClient::builder("canary-key", "2023-06-01").with_api_base_url(server.url() + "/v1");
+            let client = client.build::<MessageError>().unwrap();
+            if hooked { Box::new(Anthropic(client.with_honeyhive())) } else { Box::new(Anthropic(client)) }
+        },
+        route: None,
+    }
+}
+
 fn rig() -> Client {
     Client {
-        answer: r#"{"id":"m-1","type":"message","role":"assistant","model":"claude-sonnet-4-5","stop_reason":"end_turn",
-            "stop_sequence":null,"content":[{"type":"text","text":"Paris."}],"usage":{"input_tokens":7,"output_tokens":2}}"#,
+        answer: MESSAGE,
         pieces: events("anthropic/messages_tools_stream"),
         content_type: "text/event-stream",
         connect: |server, _, hooked| {
@@ -324,7 +368,14 @@ async fn the_caller_and_the_server_see_the_same() {
     AnthropicInstrumentor::new().instrument(tracer.provider()).unwrap();
     BedrockInstrumentor::new().instrument(tracer.provider()).unwrap();
     GoogleGenerativeAIInstrumentor::new().instrument(tracer.provider()).unwrap();
-    for (name, client) in [("async-openai", openai()), ("rig", rig()), ("aws", aws()), ("gemini", gemini())] {
+    let clients = [
+        ("async-openai", openai()),
+        ("anthropic-ai-sdk", anthropic()),
+        ("rig", rig()),
+        ("aws", aws()),
+        ("gemini", gemini()),
+    ];
+    for (name, client) in clients {
         let all = PAUSE * u32::try_from(client.pieces.len()).unwrap();
         for fate in [Fate::Answered, Fate::Refused, Fate::Streamed, Fate::Broken, Fate::Left] {
             let (bare, _) = client.call(fate, false).await;

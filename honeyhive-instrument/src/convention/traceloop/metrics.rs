@@ -20,6 +20,8 @@ instruments! {
     TIME_TO_GENERATE = Histogram "llm.chat_completions.streaming_time_to_generate", "s", SECONDS,
         "Time between first token and completion in streaming chat completions";
     CHAT_ERRORS = Counter "llm.openai.chat_completions.exceptions", "time", &[], "Number of exceptions occurred during chat completions";
+    IMAGE_ERRORS = Counter "llm.openai.image_generations.exceptions", "time", &[],
+        "Number of exceptions occurred during image generations operation";
     EMBEDDING_ERRORS = Counter "llm.openai.embeddings.exceptions", "time", &[], "Number of exceptions occurred during embeddings operation";
     VECTOR_SIZE = Counter "llm.openai.embeddings.vector_size", "element", &[], "The size of returned vector";
     ANTHROPIC_ERRORS = Counter "llm.anthropic.completion.exceptions", "time", &[], "Number of exceptions occurred during chat completions";
@@ -89,6 +91,7 @@ fn errors(call: &LlmCall) -> Option<&'static Instrument> {
         ("anthropic", _) => Some(&ANTHROPIC_ERRORS),
         ("bedrock", _) => Some(&BEDROCK_ERRORS),
         ("openai", Operation::Embeddings) => Some(&EMBEDDING_ERRORS),
+        ("openai", Operation::ImageGeneration) => Some(&IMAGE_ERRORS),
         ("openai", Operation::Chat) => Some(&CHAT_ERRORS),
         _ => None,
     }

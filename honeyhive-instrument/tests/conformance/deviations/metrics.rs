@@ -23,12 +23,6 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
         },
     },
     Deviation {
-        name: "images without metrics",
-        reason: "Traceloop has no span for images, and what has none is not measured",
-        convention: "metrics",
-        applies: |case, difference| case.operation() == "images_generations" && difference.got.is_null(),
-    },
-    Deviation {
         name: "blocks as choices",
         reason: "Anthropic's original counts the blocks of its one answer; ours counts answers, as the name says",
         convention: "metrics",
