@@ -170,6 +170,7 @@ pub(crate) struct Explicit {
     pub(crate) max_attributes: Option<u32>,
     pub(crate) max_events: Option<u32>,
     pub(crate) disabled: Option<bool>,
+    pub(crate) capture_content: Option<bool>,
     pub(crate) sample_rate: Option<f64>,
     pub(crate) visibility: Option<Visibility>,
     pub(crate) local_dir: Option<PathBuf>,
@@ -207,6 +208,7 @@ pub(crate) struct Config {
     pub(crate) max_attributes: u32,
     pub(crate) max_events: u32,
     pub(crate) disabled: bool,
+    pub(crate) capture_content: bool,
     pub(crate) sample_rate: f64,
     pub(crate) visibility: Visibility,
     pub(crate) local_dir: PathBuf,
@@ -247,11 +249,8 @@ impl Config {
             .unwrap_or_else(|| program.to_owned());
         let console = env.chosen("console", "HH_CONSOLE", explicit.console, parse::console)?;
         let protocol = env.chosen("protocol", "HH_OTLP_PROTOCOL", explicit.protocol, parse::protocol)?;
-        let disabled = env.chosen("disabled", "HH_DISABLE_TRACING", explicit.disabled, parse::boolean)?;
         let compression = env.chosen("compression", "HH_COMPRESSION", explicit.compression, parse::compression)?;
         let durability = env.chosen("durability", "HH_DURABILITY", explicit.durability, parse::durability)?;
-        let bisect = env.chosen("bisect_refused", "HH_BISECT_REFUSED", explicit.bisect_refused, parse::boolean)?;
-        let keep_local = env.chosen("keep_local", "HH_KEEP_LOCAL", explicit.keep_local, parse::boolean)?;
         let local_dir = explicit.local_dir.or_else(|| env.text("HH_LOCAL_DIR").map(PathBuf::from));
         Ok(Self {
             server_url: parse::server_url(explicit.server_url, &env)?,
@@ -268,7 +267,8 @@ impl Config {
             queue_bytes: parse::count(&QUEUE_BYTES, explicit.queue_bytes, &env)?,
             max_attributes: parse::count(&MAX_ATTRIBUTES, explicit.max_attributes, &env)?,
             max_events: parse::count(&MAX_EVENTS, explicit.max_events, &env)?,
-            disabled: disabled.unwrap_or(false),
+            disabled: env.flag("disabled", "HH_DISABLE_TRACING", explicit.disabled, false)?,
+            capture_content: env.flag("capture_content", "HH_CAPTURE_CONTENT", explicit.capture_content, true)?,
             sample_rate: parse::share(&SAMPLE_RATE, explicit.sample_rate, &env)?,
             visibility: explicit.visibility.unwrap_or_default(),
             local_dir: local_dir.unwrap_or_else(|| DEFAULT_LOCAL_DIR.into()),
@@ -283,17 +283,14 @@ impl Config {
             max_open_spans: parse::count(&MAX_OPEN_SPANS, explicit.max_open_spans, &env)?,
             retry_first: parse::duration(&RETRY_FIRST, explicit.retry_waits.map(|(first, _)| first), &env)?,
             retry_most: parse::duration(&RETRY_MOST, explicit.retry_waits.map(|(_, most)| most), &env)?,
-            bisect_refused: bisect.unwrap_or(false),
-            keep_local: keep_local.unwrap_or(false),
+            bisect_refused: env.flag("bisect_refused", "HH_BISECT_REFUSED", explicit.bisect_refused, false)?,
+            keep_local: env.flag("keep_local", "HH_KEEP_LOCAL", explicit.keep_local, false)?,
             ascii: env.text("TERM").is_some_and(|term| term == "dumb"),
             key,
             project_key,
         })
     }
 }
-
-#[cfg(test)]
-mod tests;
 
 /// What a spool leaves free of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,3 +308,6 @@ impl From<Option<u64>> for SpoolFree {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,15 +157,24 @@ pub struct Open {
 }
 
 impl Open {
-    /// Returns whether there is a use for it.
+    /// Takes what the call site says, where there is a use for it.
     #[inline]
-    pub fn is_live(&self) -> bool {
-        self.span.is_live()
+    pub fn say(&mut self, say: impl FnOnce(&mut Self) -> &mut Self) {
+        if self.span.is_live() {
+            say(self);
+        }
+    }
+
+    /// Returns whether there is a use for what the function is given.
+    #[inline]
+    pub fn takes_inputs(&self) -> bool {
+        self.span.takes_content()
     }
 
     /// Records a value; one whose name marks a secret is masked.
-    pub fn put(&mut self, name: &Name, value: Captured<'_>) {
+    pub fn put(&mut self, name: &Name, value: Captured<'_>) -> &mut Self {
         name.write(value, self.attributes.get_or_insert_with(door::paper));
+        self
     }
 }
 
@@ -229,8 +238,9 @@ impl Outcome<'_> {
     pub(crate) fn write(self, span: &Span) {
         match self {
             Self::Silent => {}
+            Self::Good(_) if !span.takes_content() => {}
             Self::Good(value) => span.fill(|attributes| const { &outputs("result") }.write(value, attributes)),
-            Self::Bad(error) => span.fail(error.kind, &error.message),
+            Self::Bad(error) => span.caught(error.kind, &error.message),
         }
     }
 }

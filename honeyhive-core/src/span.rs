@@ -182,11 +182,13 @@ impl SpanBuilder<'_> {
 #[must_use = "the span ends when it is dropped"]
 pub struct Span {
     hold: Hold,
+    /// Whether its tracer lets content be recorded.
+    content: bool,
 }
 
 impl Span {
-    pub(crate) fn of(hold: Hold) -> Self {
-        Self { hold }
+    pub(crate) fn of(hold: Hold, content: bool) -> Self {
+        Self { hold, content }
     }
 
     /// Makes a span that records nothing.
@@ -196,7 +198,7 @@ impl Span {
     /// assert!(!span.is_recording() && span.trace_id().is_none());
     /// ```
     pub const fn off() -> Self {
-        Self { hold: Hold::Off }
+        Self { hold: Hold::Off, content: false }
     }
 
     /// Returns whether there is no span at all, nor a trace that is left out.
@@ -209,6 +211,12 @@ impl Span {
     #[inline]
     pub(crate) fn is_live(&self) -> bool {
         self.hold.is_live()
+    }
+
+    /// Returns whether what a function is given and returns is recorded.
+    #[inline]
+    pub(crate) fn takes_content(&self) -> bool {
+        self.content && self.is_live()
     }
 
     /// Returns whether anything that is set is kept.
@@ -332,6 +340,11 @@ impl Span {
         );
     }
 
+    /// Records a failure that was caught; without content, only of what kind it is.
+    pub(crate) fn caught(&self, error_type: &str, message: &str) {
+        self.fail(error_type, if self.content { message } else { error_type });
+    }
+
     /// Records a panic that is passing through.
     pub(crate) fn panicked(&self, payload: &(dyn Any + Send)) {
         let message = payload
@@ -339,7 +352,7 @@ impl Span {
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "panic with a value that is no text".to_owned());
-        self.fail("panic", &message);
+        self.caught("panic", &message);
     }
 
     fn write(&self, key: Key<'_>, value: &Value) {

@@ -102,7 +102,8 @@ fn plain(record: Box<Record>, start: Start, parent: &Context) -> Span {
         local::recycle(record);
         return tracer.map_or(Span::off(), |tracer| under(&tracer, None, start, parent));
     }
-    Span::of(begin(record, start, parent))
+    let content = core.content;
+    Span::of(begin(record, start, parent), content)
 }
 
 /// Starts a span and says in its context whose it is.
@@ -112,10 +113,11 @@ fn under(tracer: &HoneyHiveTracer, scope: Option<&Scope>, mut start: Start, pare
         scope.is_some_and(|scope| scope.tracer().same_as(tracer) && scope.session_of(tracer) == session.as_ref());
     start.session.clone_from(&session);
     let begun = begin(local::record(tracer.core()), start, parent);
-    Span::of(match known {
+    let hold = match known {
         true => begun,
         false => begun.map_inside(|inside| inside.with_value(Scope::of(tracer, session, scope))),
-    })
+    };
+    Span::of(hold, tracer.core().content)
 }
 
 /// Returns whether who called decided that this trace is not recorded.

@@ -134,9 +134,9 @@ impl Tally {
             self.ending.span().enrich(Bucket::Metrics, "time_to_first_item_ms", millis);
         }
         match outcome {
-            Outcome::Good(value) => self.said.add(value.into_value()),
+            Outcome::Good(value) if self.ending.span().takes_content() => self.said.add(value.into_value()),
             Outcome::Bad(_) => outcome.write(self.ending.span()),
-            Outcome::Silent => {}
+            Outcome::Good(_) | Outcome::Silent => {}
         }
     }
 

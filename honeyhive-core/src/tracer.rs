@@ -83,6 +83,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) max_open: u64,
     pub(crate) visibility: Visibility,
+    /// Whether what functions are given and return is recorded.
+    pub(crate) content: bool,
     /// Traces are left out whose number is not below; none where all are recorded.
     pub(crate) sampled: Option<Share>,
     queue: Arc<Queue>,
@@ -123,10 +125,10 @@ impl Core {
     /// Returns the same with another queue.
     #[cfg(test)]
     pub(crate) fn with_queue(&self, queue: Arc<Queue>) -> Arc<Self> {
-        let Self { config, origin, limits, max_open, visibility, sampled, .. } = self;
-        let (config, origin, shared) = (config.clone(), Arc::clone(origin), OnceCell::new());
-        let (limits, max_open, visibility, sampled) = (*limits, *max_open, *visibility, *sampled);
-        Arc::new(Self { config, origin, limits, max_open, visibility, sampled, queue, shared, attached: false.into() })
+        let Self { limits, max_open, visibility, content, sampled, .. } = *self;
+        let (config, origin, shared) = (self.config.clone(), Arc::clone(&self.origin), OnceCell::new());
+        let attached = false.into();
+        Arc::new(Self { config, origin, limits, max_open, visibility, content, sampled, queue, shared, attached })
     }
 }
 

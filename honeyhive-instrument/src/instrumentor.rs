@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use honeyhive_core::__private::Pipeline;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::{
@@ -32,9 +33,10 @@ impl Instrumentor {
     fn instrument(&self, tracers: &SdkTracerProvider) -> Result<(), InstrumentError> {
         let Self { id, api, convention, options } = self;
         let variable = |name: &str| std::env::var(name).ok();
-        let Resolved { capture, also, meters } = options
+        let Resolved { mut capture, also, meters } = options
             .resolve(convention.name(), &variable)
             .map_err(|variable| InstrumentError(Cause::Variable(variable)))?;
+        capture.content &= Pipeline::of(tracers).is_none_or(|pipeline| pipeline.captures_content());
         let way = Way { convention: *convention, also, prices: options.prices.clone(), meters, capture };
         registry::add(*id, api, way, tracers).map_err(|taken| InstrumentError(Cause::Taken(api, taken)))
     }
@@ -146,7 +148,8 @@ macro_rules! row {
                 Self(Instrumentor::new($api, &$convention))
             }
 
-            /// Sets whether prompts, answers, tools and error texts are recorded. Defaults to `true`.
+            /// Sets whether prompts, answers, tools and error texts are recorded. Defaults to `true`; on a tracer that
+            /// [records no content](honeyhive_core::TracerBuilder::capture_content) it is `false`, whatever is set here.
             #[must_use]
             pub fn capture_content(mut self, capture: bool) -> Self {
                 self.0.options.content = Some(capture);

@@ -1,6 +1,7 @@
 //! The public API end to end, against a fake HoneyHive server on loopback or in memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod content;
 mod context;
 mod delivery;
 mod destinations;

@@ -75,6 +75,7 @@ fn describe(config: &Config) -> Vec<Setting> {
         ("HH_KEEP_LOCAL", config.keep_local.to_string()),
         ("HH_LOCAL_DIR", config.local_dir.display().to_string()),
         ("HH_CONSOLE", format!("{:?}", config.console).to_lowercase()),
+        ("HH_CAPTURE_CONTENT", config.capture_content.to_string()),
         ("HH_MAX_ATTRIBUTES", config.max_attributes.to_string()),
         ("HH_MAX_EVENTS", config.max_events.to_string()),
         ("HH_MAX_OPEN_SPANS", config.max_open_spans.to_string()),

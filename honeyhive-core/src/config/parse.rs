@@ -42,6 +42,17 @@ impl<'a> Env<'a> {
             (None, None) => Ok(None),
         }
     }
+
+    /// Returns a switch.
+    pub(super) fn flag(
+        &self,
+        setting: &'static str,
+        variable: &'static str,
+        explicit: Option<bool>,
+        default: bool,
+    ) -> Result<bool, ConfigError> {
+        Ok(self.chosen(setting, variable, explicit, boolean)?.unwrap_or(default))
+    }
 }
 
 /// Picks the key that traces, sessions and events are sent with, and the project key.
@@ -281,7 +292,7 @@ pub(super) fn spool_dir(explicit: Option<PathBuf>, env: &Env<'_>) -> Result<Opti
     }
 }
 
-pub(super) fn boolean(text: &str) -> Result<bool, String> {
+fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
         "0" | "false" | "no" | "off" => Ok(false),

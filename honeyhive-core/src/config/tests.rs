@@ -59,6 +59,7 @@ fn every_variable_has_an_effect() {
         ("HH_BISECT_REFUSED", "yes"),
         ("HH_MAX_OPEN_SPANS", "7"),
         ("HH_KEEP_LOCAL", "1"),
+        ("HH_CAPTURE_CONTENT", "false"),
     ])
     .unwrap();
     assert_eq!(config.key.unwrap().reveal(), "key");
@@ -71,7 +72,7 @@ fn every_variable_has_an_effect() {
     assert_eq!(config.flush_interval, Duration::from_millis(500));
     assert_eq!((config.batch_size, config.queue_bytes), (7, 70_000));
     assert_eq!((config.max_attributes, config.max_events), (99, 9));
-    assert!(config.disabled);
+    assert!(config.disabled && !config.capture_content);
     assert_eq!(config.sample_rate, 0.25);
     assert_eq!(config.local_dir.to_str(), Some("/x"));
     assert_eq!(config.console, Console::Line);

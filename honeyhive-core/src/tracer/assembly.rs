@@ -96,6 +96,7 @@ pub(super) fn assemble(config: Config, destinations: Destinations) -> HoneyHiveT
         limits: Limits { attributes: config.max_attributes as usize, events: config.max_events as usize },
         max_open: config.max_open_spans,
         visibility: config.visibility,
+        content: config.capture_content,
         sampled: Share::of(config.sample_rate),
         queue: Queue::new(Arc::new(plan(&config, &origin, destinations, resource.clone()))),
         origin,
@@ -103,7 +104,7 @@ pub(super) fn assemble(config: Config, destinations: Destinations) -> HoneyHiveT
         shared: OnceCell::new(),
         attached: false.into(),
     });
-    let ticket = Ticket::new();
+    let ticket = Ticket::new(core.content);
     let provider = provider(&core, &ticket, resource);
     HoneyHiveTracer::of(Shared { core, key, ticket, provider, meters })
 }

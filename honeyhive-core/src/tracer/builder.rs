@@ -186,6 +186,24 @@ impl TracerBuilder {
         self
     }
 
+    /// Sets whether content is recorded: what functions with `#[trace]` are given and return, the texts of their errors
+    /// and panics, and, by instrumentors on this tracer's provider, prompts and answers. Names, times, counts and what
+    /// the program itself says, by `enrich_span!` or the methods of a span, stay. Defaults to `HH_CAPTURE_CONTENT`, else
+    /// to `true`.
+    ///
+    /// ```
+    /// # let recorder = honeyhive_core::testing::Recorder::new();
+    /// let tracer = recorder.tracer_with(|builder| builder.capture_content(false));
+    /// let work = std::panic::AssertUnwindSafe(tracer.start_span("work").instrument(async { panic!("of Mr Smith") }));
+    /// # let run = |work| tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work);
+    /// assert!(std::panic::catch_unwind(|| run(work)).is_err());
+    /// assert_eq!(recorder.span("work").unwrap().status(), ("ERROR", "panic"));
+    /// ```
+    pub fn capture_content(mut self, capture: bool) -> Self {
+        self.explicit.capture_content = Some(capture);
+        self
+    }
+
     /// Sets the most attributes of one span. Defaults to `HH_MAX_ATTRIBUTES`, else 10,000, which is what
     /// HoneyHive takes and what long conversations in OpenInference's form need.
     pub fn max_attributes(mut self, count: u32) -> Self {

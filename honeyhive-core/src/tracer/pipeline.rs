@@ -26,6 +26,7 @@ static LIVE: Mutex<Vec<Pipeline>> = Mutex::new(Vec::new());
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     id: u64,
+    content: bool,
     alive: Weak<()>,
 }
 
@@ -46,6 +47,11 @@ impl Pipeline {
     /// Returns the pipeline of a tracer.
     pub fn of_tracer(tracer: &HoneyHiveTracer) -> Self {
         tracer.ticket().pipeline()
+    }
+
+    /// Returns whether its tracer lets content be recorded.
+    pub fn captures_content(&self) -> bool {
+        self.content
     }
 
     /// Returns whether its tracer exists.
@@ -70,12 +76,13 @@ fn live() -> std::sync::MutexGuard<'static, Vec<Pipeline>> {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     id: u64,
+    content: bool,
     alive: Arc<()>,
 }
 
 impl Ticket {
-    pub(super) fn new() -> Self {
-        let ticket = Self { id: NEXT.fetch_add(1, Ordering::Relaxed), alive: Arc::new(()) };
+    pub(super) fn new(content: bool) -> Self {
+        let ticket = Self { id: NEXT.fetch_add(1, Ordering::Relaxed), content, alive: Arc::new(()) };
         live().push(ticket.pipeline());
         ticket
     }
@@ -87,7 +94,7 @@ impl Ticket {
     }
 
     fn pipeline(&self) -> Pipeline {
-        Pipeline { id: self.id, alive: Arc::downgrade(&self.alive) }
+        Pipeline { id: self.id, content: self.content, alive: Arc::downgrade(&self.alive) }
     }
 }
 

@@ -145,6 +145,20 @@ async fn a_masked_attribute_and_all_below_it_are_hidden() {
 }
 
 #[tokio::test]
+async fn a_tracer_without_content_has_none_of_model_calls() {
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer_with(|builder| builder.capture_content(false));
+    let instrumentor = openinference::OpenAIInstrumentor::new().capture_content(true);
+    instrumentor.instrument(tracer.provider()).unwrap();
+    Fixture::of("openai/chat").exchange();
+    instrumentor.uninstrument();
+    let spans = recorder.spans();
+    assert_eq!(keys(&spans[0], "llm.input_messages.0.message.content"), 0);
+    assert!(keys(&spans[0], "llm.token_count.") > 0);
+}
+
+#[tokio::test]
 async fn two_conventions_on_one_span() {
     let both = traced!(traceloop::OpenAIInstrumentor::new().also(&OpenInference), "openai/chat_tools_history");
     assert_eq!((both.name(), both.kind()), ("openai.chat", "CLIENT"));

@@ -89,27 +89,27 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     let runtime = quote!(#hh);
     let entries = traced.maps.iter().flat_map(|(bucket, map)| {
         let bucket = Ident::new(bucket, Span::mixed_site());
-        let (runtime, hh, span) = (runtime.clone(), hh.clone(), span.clone());
+        let (runtime, hh) = (runtime.clone(), hh.clone());
         map.0.iter().map(move |(key, value): &(syn::LitStr, Value)| {
             let value = value.quote(&runtime);
-            quote!(#span.put(const { &#hh::#bucket(#key) }, #value);)
+            quote!(.put(const { &#hh::#bucket(#key) }, #value))
         })
     });
     let entries: TokenStream = entries.collect();
     // In a closure, so that no `?` or `return` in a value leaves the function, and only where it is traced.
-    let entries = (!entries.is_empty()).then(|| quote!((|| { #entries })();));
-    let puts: TokenStream = inputs.chain(entries).collect();
+    let entries = (!entries.is_empty()).then(|| quote!(#span.say(|#span| #span #entries);));
+    let inputs: TokenStream = inputs.collect();
+    let inputs = (!inputs.is_empty()).then(|| quote!(if #span.takes_inputs() { #inputs }));
     let call = quote! {
         #hh::call(const { &#hh::site(#name, #event_type, ::core::module_path!(), ::core::line!()) })
             #tracer #session #visibility
     };
-    match puts.is_empty() {
+    match inputs.is_none() && entries.is_none() {
         true => quote!(let #span = #call.start();),
         false => quote! {
             let mut #span = #call.start_open();
-            if #span.is_live() {
-                #puts
-            }
+            #inputs
+            #entries
         },
     }
 }
