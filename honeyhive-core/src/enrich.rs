@@ -46,7 +46,7 @@ use crate::{
 /// let work = recorder.span("work").unwrap();
 /// assert_eq!(work.attribute("honeyhive_config.retries"), Some(3.into()));
 /// assert_eq!(work.attribute("honeyhive_config.password"), Some(honeyhive_core::MASK.into()));
-/// assert_eq!(work.status().0, "UNSET");
+/// assert_eq!(work.status(), None);
 /// ```
 #[derive(Debug)]
 pub struct Enricher {

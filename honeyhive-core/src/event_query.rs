@@ -4,7 +4,10 @@
 //! Wire format: `POST /v1/events/export` as HoneyHive's Python SDK calls it. Fields that are not known are kept,
 //! those that are missing are none.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
@@ -66,11 +69,13 @@ impl Operator {
 ///
 /// ```
 /// use honeyhive_core::{EventQuery, Operator};
+/// use std::time::{Duration, SystemTime};
 ///
+/// let now = SystemTime::now();
 /// let expensive = EventQuery::new()
 ///     .filter("event_type", Operator::Is, "model")
 ///     .filter("metadata.cost", Operator::GreaterThan, 0.01)
-///     .between("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
+///     .between(now - Duration::from_secs(7 * 24 * 3600), now)
 ///     .limit(100);
 /// # let _ = expensive;
 /// ```
@@ -78,7 +83,7 @@ impl Operator {
 #[must_use]
 pub struct EventQuery {
     filters: Vec<Json>,
-    dates: Option<(String, String)>,
+    dates: Option<(SystemTime, SystemTime)>,
     fields: Vec<String>,
     limit: usize,
     page: usize,
@@ -109,9 +114,9 @@ impl EventQuery {
         self
     }
 
-    /// Keeps the events of a span of time, which is given as ISO 8601: `2026-01-31T23:59:59Z`.
-    pub fn between(mut self, from: &str, to: &str) -> Self {
-        self.dates = Some((from.to_owned(), to.to_owned()));
+    /// Keeps the events from one time to another.
+    pub fn between(mut self, from: SystemTime, to: SystemTime) -> Self {
+        self.dates = Some((from, to));
         self
     }
 
@@ -149,14 +154,20 @@ impl EventQuery {
 
     fn body(&self) -> Json {
         let mut body = json!({ "filters": self.filters, "limit": self.limit, "page": self.page });
-        if let Some((from, to)) = &self.dates {
-            body["dateRange"] = json!({ "$gte": from, "$lte": to });
+        if let Some((from, to)) = self.dates {
+            body["dateRange"] = json!({ "$gte": date(from), "$lte": date(to) });
         }
         if !self.fields.is_empty() {
             body["projections"] = json!(self.fields);
         }
         body
     }
+}
+
+/// Shows a time as ISO 8601; one that has no such form is the nearest that has.
+fn date(time: SystemTime) -> String {
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_millis(time.clamp(UNIX_EPOCH, UNIX_EPOCH + LAST)).to_string()
 }
 
 /// An event as HoneyHive has it: a span, a session, or one that was [created](HoneyHiveTracer::create_event).
@@ -329,5 +340,18 @@ impl HoneyHiveTracer {
     ) -> impl Future<Output = Result<EventPage, RequestError>> + Send + use<> {
         let query = query.clone();
         self.ask_async(limit, async move |desk| export(desk, query).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_time_has_a_date() {
+        let after = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(date(after(1_769_904_000)), "2026-02-01T00:00:00.000Z");
+        assert_eq!(date(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(date(after(1 << 40)), "9999-12-31T23:59:59.000Z");
     }
 }

@@ -16,12 +16,12 @@ use std::{
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{SpanContext, SpanKind as OtelKind, Status as OtelStatus, TraceContextExt},
+    trace::{SpanContext, Status as OtelStatus, TraceContextExt},
 };
 use pin_project_lite::pin_project;
 
 use crate::{
-    Bucket, EventType, HoneyHiveTracer, InContext, Session, Status, Value, Visibility, attr,
+    Bucket, EventType, HoneyHiveTracer, InContext, Session, SpanKind, Status, Value, Visibility, attr,
     attributes::Attributes,
     context::{ContextGuard, with_current},
     enrich::{masked, masked_in},
@@ -29,42 +29,6 @@ use crate::{
     start::{self, Start},
     wire::Key,
 };
-
-/// Role of a span in a remote interaction.
-///
-/// ```
-/// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
-/// use honeyhive_core::SpanKind;
-///
-/// let _call = tracer.span("GET /facts").kind(SpanKind::Client).start();
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum SpanKind {
-    /// Work inside the process. The default.
-    #[default]
-    Internal,
-    /// A request that is sent.
-    Client,
-    /// A request that is served.
-    Server,
-    /// A message that is sent.
-    Producer,
-    /// A message that is processed.
-    Consumer,
-}
-
-impl SpanKind {
-    fn otel(self) -> OtelKind {
-        match self {
-            Self::Internal => OtelKind::Internal,
-            Self::Client => OtelKind::Client,
-            Self::Server => OtelKind::Server,
-            Self::Producer => OtelKind::Producer,
-            Self::Consumer => OtelKind::Consumer,
-        }
-    }
-}
 
 /// Settings of a span that is about to start.
 ///
@@ -177,7 +141,7 @@ impl SpanBuilder<'_> {
 /// span.end();
 /// let seen = recorder.span("look up").unwrap();
 /// assert_eq!((seen.trace_id(), seen.span_id()), ids);
-/// assert_eq!(seen.status(), ("ERROR", "no such row"));
+/// assert_eq!(seen.error(), Some("no such row"));
 /// ```
 #[must_use = "the span ends when it is dropped"]
 pub struct Span {

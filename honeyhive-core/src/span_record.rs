@@ -7,11 +7,11 @@ use std::{
 
 use opentelemetry::{
     KeyValue, Value as OtelValue,
-    trace::{SpanId, SpanKind, Status as OtelStatus},
+    trace::{Event, SpanId, Status as OtelStatus},
 };
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::{EventType, attr, record::is_local_root};
+use crate::{EventType, SpanKind, Status, attr, record::is_local_root};
 
 /// An ended span as exporters and tests see it.
 ///
@@ -20,7 +20,7 @@ use crate::{EventType, attr, record::is_local_root};
 /// # recorder.tracer().in_span("work", |span| span.enrich(honeyhive_core::Bucket::Metrics, "score", 0.5));
 /// let span = recorder.span("work").unwrap();
 /// assert_eq!(span.attribute("honeyhive_metrics.score"), Some(0.5.into()));
-/// assert_eq!((span.kind(), span.parent_span_id()), ("INTERNAL", None));
+/// assert_eq!((span.kind(), span.parent_span_id()), (honeyhive_core::SpanKind::Internal, None));
 /// ```
 ///
 /// A model call, in whatever convention it was traced:
@@ -56,9 +56,12 @@ use crate::{EventType, attr, record::is_local_root};
 /// assert_eq!(lookup.trace_id(), agent.trace_id());
 /// assert_eq!(lookup.end_time(), lookup.start_time() + lookup.duration());
 ///
-/// assert_eq!(lookup.status(), ("ERROR", "no such row"));
-/// assert_eq!(lookup.error_type().as_deref(), Some("str"));
-/// assert_eq!(lookup.events()[0].0, "exception");
+/// assert_eq!((lookup.error(), lookup.error_type().as_deref()), (Some("no such row"), Some("str")));
+/// assert_eq!((lookup.status(), agent.status()), (Some(honeyhive_core::Status::error("no such row")), None));
+/// let exception = lookup.events().next().unwrap();
+/// assert_eq!(exception.name(), "exception");
+/// assert_eq!(exception.attribute("exception.message"), Some("no such row".into()));
+/// assert!(exception.time() <= lookup.end_time() && exception.attributes().len() == 2);
 /// ```
 ///
 /// What was made by whom, and what was too much:
@@ -104,23 +107,25 @@ impl SpanRecord {
         is_local_root(&self.data)
     }
 
-    /// Returns the OpenTelemetry span kind in upper case, such as `CLIENT`.
-    pub fn kind(&self) -> &'static str {
-        match self.data.span_kind {
-            SpanKind::Client => "CLIENT",
-            SpanKind::Server => "SERVER",
-            SpanKind::Producer => "PRODUCER",
-            SpanKind::Consumer => "CONSUMER",
-            SpanKind::Internal => "INTERNAL",
+    /// Returns the kind.
+    pub fn kind(&self) -> SpanKind {
+        SpanKind::of(&self.data.span_kind)
+    }
+
+    /// Returns the status; none where it was not set.
+    pub fn status(&self) -> Option<Status> {
+        match &self.data.status {
+            OtelStatus::Unset => None,
+            OtelStatus::Ok => Some(Status::Ok),
+            OtelStatus::Error { description } => Some(Status::Error(description.clone())),
         }
     }
 
-    /// Returns the status in upper case (`UNSET`, `OK` or `ERROR`) and the description of an error.
-    pub fn status(&self) -> (&'static str, &str) {
+    /// Returns why the span failed, if its status says that it did; the text may be empty.
+    pub fn error(&self) -> Option<&str> {
         match &self.data.status {
-            OtelStatus::Unset => ("UNSET", ""),
-            OtelStatus::Ok => ("OK", ""),
-            OtelStatus::Error { description } => ("ERROR", description),
+            OtelStatus::Error { description } => Some(description),
+            OtelStatus::Unset | OtelStatus::Ok => None,
         }
     }
 
@@ -146,8 +151,7 @@ impl SpanRecord {
 
     /// Returns an attribute as JSON; integers, floats, booleans and lists keep their type.
     pub fn attribute(&self, key: &str) -> Option<serde_json::Value> {
-        let found = self.data.attributes.iter().rfind(|kv| kv.key.as_str() == key)?;
-        Some(otel_json(&found.value))
+        find(&self.data.attributes, key)
     }
 
     /// Returns all attributes as JSON, in order.
@@ -155,9 +159,9 @@ impl SpanRecord {
         json_pairs(&self.data.attributes)
     }
 
-    /// Returns the events: name and attributes.
-    pub fn events(&self) -> Vec<(String, Vec<(String, serde_json::Value)>)> {
-        self.data.events.iter().map(|event| (event.name.to_string(), json_pairs(&event.attributes))).collect()
+    /// Returns the events, in order.
+    pub fn events(&self) -> impl ExactSizeIterator<Item = SpanEvent<'_>> {
+        self.data.events.iter().map(SpanEvent)
     }
 
     /// Returns how many attributes were dropped over the limit.
@@ -236,6 +240,38 @@ impl SpanRecord {
     pub(crate) fn text(&self, key: &str) -> Option<Cow<'_, str>> {
         self.data.attributes.iter().rfind(|kv| kv.key.as_str() == key).map(|kv| kv.value.as_str())
     }
+}
+
+/// Something that happened in a span.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanEvent<'a>(&'a Event);
+
+impl<'a> SpanEvent<'a> {
+    /// Returns the name, such as `exception`.
+    pub fn name(&self) -> &'a str {
+        &self.0.name
+    }
+
+    /// Returns when it happened.
+    pub fn time(&self) -> SystemTime {
+        self.0.timestamp
+    }
+
+    /// Returns an attribute as JSON.
+    pub fn attribute(&self, key: &str) -> Option<serde_json::Value> {
+        find(&self.0.attributes, key)
+    }
+
+    /// Returns all attributes as JSON, in order.
+    pub fn attributes(&self) -> Vec<(String, serde_json::Value)> {
+        json_pairs(&self.0.attributes)
+    }
+}
+
+/// Finds an attribute; of several values the last one counts.
+fn find(attributes: &[KeyValue], key: &str) -> Option<serde_json::Value> {
+    let found = attributes.iter().rfind(|kv| kv.key.as_str() == key)?;
+    Some(otel_json(&found.value))
 }
 
 fn json_pairs(attributes: &[KeyValue]) -> Vec<(String, serde_json::Value)> {

@@ -152,7 +152,7 @@ fn line(span: &SpanRecord, depth: usize, out: &mut String) {
     let _ = write!(out, "{:indent$}{} {}", "", span.event_type(), span.name(), indent = depth * 2);
     if let Some(error) = span.text(attr::ERROR) {
         let _ = write!(out, " ! {error}");
-    } else if let ("ERROR", description) = span.status() {
+    } else if let Some(description) = span.error() {
         let _ = write!(out, " ! {description}");
     }
     out.push('\n');

@@ -54,7 +54,7 @@ const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
 /// span.fail("APIConnectionError", "Connection error.");
 ///
 /// let call = recorder.span("ChatCompletion").unwrap();
-/// assert_eq!(call.status(), ("ERROR", "APIConnectionError: Connection error."));
+/// assert_eq!(call.error(), Some("APIConnectionError: Connection error."));
 /// assert!(call.attribute("honeyhive_metadata.time_to_first_token_ms").is_some());
 /// # Ok::<(), honeyhive_instrument::InstrumentError>(())
 /// ```

@@ -56,7 +56,7 @@ const TOO_LARGE: &str = "honeyhive_metadata.response_too_large";
 /// let mut again = Exchange::begin(&head, body).expect("an instrumentor is active");
 /// again.fail("ProxyError", "the proxy wants a password");
 ///
-/// let why: Vec<_> = recorder.spans().iter().map(|span| span.status().1.to_owned()).collect();
+/// let why: Vec<_> = recorder.spans().iter().map(|span| span.error().unwrap().to_owned()).collect();
 /// assert_eq!(why, ["APITimeoutError: Request timed out.", "ProxyError: the proxy wants a password"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

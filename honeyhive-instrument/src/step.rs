@@ -50,7 +50,7 @@ use crate::{
 /// let inside = recorder.span("look up").unwrap();
 /// let step = recorder.spans().into_iter().find(|span| Some(span.span_id()) == inside.parent_span_id()).unwrap();
 /// assert_eq!(step.parent_span_id().as_deref(), Some("b7ad6b7169203331"));
-/// assert_eq!(step.status(), ("ERROR", "NoSuchNumber: no number"));
+/// assert_eq!(step.error(), Some("NoSuchNumber: no number"));
 /// # Ok::<(), honeyhive_instrument::InstrumentError>(())
 /// ```
 #[derive(Debug)]

@@ -325,7 +325,7 @@ impl ProviderMonitor {
     fn see(&self, span: &SpanRecord) {
         let (EventType::Model, Some(model)) = (span.event_type(), span.model()) else { return };
         let class = span.error_type();
-        let error = (span.status().0 == "ERROR").then(|| class.as_deref().unwrap_or("error"));
+        let error = span.error().map(|_| class.as_deref().unwrap_or("error"));
         let request = Request {
             took: span.duration(),
             error,

@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use honeyhive::{
@@ -57,7 +57,7 @@ async fn events_are_read_back_by_what_they_say() {
     let dear = EventQuery::new()
         .filter("event_type", Operator::Is, "model")
         .filter("metadata.cost", Operator::GreaterThan, 0.01)
-        .between("2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z");
+        .between(SystemTime::UNIX_EPOCH, SystemTime::now() + LIMIT);
     let page = tracer.export_events_async(&dear.clone().limit(1).page(2), LIMIT).await.unwrap();
     assert_eq!((page.total(), page.events().len()), (2, 1));
     let event = &page.events()[0];
@@ -150,10 +150,11 @@ fn a_query_is_asked_as_it_was_made() {
     })
     .unwrap();
     let tracer = sender_to(&server.url()).build().unwrap();
+    let after = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let query = EventQuery::new()
         .filter("event_name", Operator::NotContains, "test")
         .filter("metadata.stream", Operator::Is, true)
-        .between("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
+        .between(after(1_767_225_600), after(1_769_904_000))
         .fields(["event_name", "duration"])
         .limit(100_000);
     let error = tracer.export_events(&query, Duration::MAX).unwrap_err();
@@ -163,7 +164,7 @@ fn a_query_is_asked_as_it_was_made() {
             { "field": "event_name", "operator": "not contains", "value": "test", "type": "string" },
             { "field": "metadata.stream", "operator": "is", "value": true, "type": "boolean" },
         ],
-        "dateRange": { "$gte": "2026-01-01T00:00:00Z", "$lte": "2026-02-01T00:00:00Z" },
+        "dateRange": { "$gte": "2026-01-01T00:00:00.000Z", "$lte": "2026-02-01T00:00:00.000Z" },
         "projections": ["event_name", "duration"],
         "limit": 7_500,
         "page": 1,

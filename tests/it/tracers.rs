@@ -125,7 +125,7 @@ fn held_spans_go_across_threads_and_end_once() {
     span.set_status(Status::error("rate limited"));
     span.end();
     let span = recorder.span("monitor.openai").unwrap();
-    assert_eq!((span.kind(), span.status()), ("CLIENT", ("ERROR", "rate limited")));
+    assert_eq!((span.kind(), span.error()), (SpanKind::Client, Some("rate limited")));
     assert_eq!(span.event_type(), EventType::Chain);
     for (key, value) in [("thread.3", json!(true)), ("ratio", json!(0.5)), ("tags.1", json!("b"))] {
         assert_eq!(span.attribute(key), Some(value), "{key}");

@@ -91,7 +91,7 @@ impl<'a> Page<'a> {
     }
 
     fn alike(&self, a: &SpanRecord, b: &SpanRecord) -> bool {
-        let plain = |span: &SpanRecord| self.forest.children(span).is_empty() && span.status().0 != "ERROR";
+        let plain = |span: &SpanRecord| self.forest.children(span).is_empty() && span.error().is_none();
         a.name() == b.name() && plain(a) && plain(b)
     }
 
@@ -104,7 +104,7 @@ impl<'a> Page<'a> {
     }
 
     fn span(&mut self, span: &SpanRecord, prefix: &str, note: &str) {
-        let failed = span.status().0 == "ERROR";
+        let failed = span.error().is_some();
         let (glyph, colour) = match failed {
             true => (self.pick("✗", "x"), BAD),
             false => (self.pick("●", "*"), GOOD),
@@ -160,7 +160,7 @@ fn root_note(span: &SpanRecord) -> String {
 }
 
 fn error_text(span: &SpanRecord) -> String {
-    match (span.status().1, span.text(attr::ERROR)) {
+    match (span.error().unwrap_or_default(), span.text(attr::ERROR)) {
         ("", Some(error)) => error.into_owned(),
         (description, _) => description.to_owned(),
     }

@@ -197,7 +197,7 @@ impl TracerBuilder {
     /// let work = std::panic::AssertUnwindSafe(tracer.start_span("work").instrument(async { panic!("of Mr Smith") }));
     /// # let run = |work| tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work);
     /// assert!(std::panic::catch_unwind(|| run(work)).is_err());
-    /// assert_eq!(recorder.span("work").unwrap().status(), ("ERROR", "panic"));
+    /// assert_eq!(recorder.span("work").unwrap().error(), Some("panic"));
     /// ```
     pub fn capture_content(mut self, capture: bool) -> Self {
         self.explicit.capture_content = Some(capture);

@@ -204,7 +204,7 @@ fn f55_panics_pass_through() {
     let payload = catch_unwind(AssertUnwindSafe(|| poll_once(future)));
     assert_eq!(payload.unwrap_err().downcast_ref::<&str>(), Some(&"in a future"));
     for name in ["sync", "async"] {
-        assert_eq!(recorder.span(name).unwrap().status().0, "ERROR");
+        assert!(recorder.span(name).unwrap().error().is_some());
     }
     note("F55", "spans exported as errors, payloads untouched");
 }

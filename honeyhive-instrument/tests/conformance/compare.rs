@@ -14,6 +14,7 @@
 //! - boto3 tells in an error how often it tried; that is left out.
 //! - The scope is compared by name, not by version.
 
+use honeyhive_core::{SpanEvent, Status};
 use serde_json::{Map, Value as Json, json};
 
 use crate::python;
@@ -29,15 +30,16 @@ pub(crate) struct Difference {
 /// Shows a span in the form of the corpus.
 pub(crate) fn shown(span: &honeyhive_core::SpanRecord) -> Json {
     let pairs = |pairs: Vec<(String, Json)>| pairs.into_iter().collect::<Map<_, _>>();
-    let (code, description) = span.status();
-    let events: Vec<_> = span
-        .events()
-        .into_iter()
-        .map(|(name, attributes)| json!({ "name": name, "attributes": pairs(attributes) }))
-        .collect();
+    let (code, description) = match span.status() {
+        None => ("UNSET", ""),
+        Some(Status::Ok) => ("OK", ""),
+        Some(_) => ("ERROR", span.error().unwrap_or_default()),
+    };
+    let event = |event: SpanEvent<'_>| json!({ "name": event.name(), "attributes": pairs(event.attributes()) });
+    let events: Vec<_> = span.events().map(event).collect();
     json!({
         "name": span.name(),
-        "kind": span.kind(),
+        "kind": format!("{:?}", span.kind()).to_uppercase(),
         "status": { "code": code, "description": description },
         "attributes": pairs(span.attributes()),
         "events": events,

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use honeyhive_core::testing::{LoopbackServer, Recorder, Reply, tree};
+use honeyhive_core::{
+    Status,
+    testing::{LoopbackServer, Recorder, Reply, tree},
+};
 use honeyhive_instrument::{
     gateway::{Gateway, Route},
     openinference, traceloop,
@@ -80,7 +83,7 @@ async fn a_stream_is_not_held_back() {
     instrumentor.uninstrument();
     assert!(first.unwrap() < pause * count / 3, "{first:?}");
     let spans = recorder.spans();
-    assert_eq!((spans.len(), spans[0].status().0), (1, "OK"));
+    assert_eq!((spans.len(), spans[0].status()), (1, Some(Status::Ok)));
 }
 
 #[tokio::test]

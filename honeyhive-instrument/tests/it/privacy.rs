@@ -100,7 +100,7 @@ async fn a_message_that_begins_like_ours_is_hidden_too() {
     recorded.send(usize::MAX);
     openai.uninstrument();
     let spans = recorder.spans();
-    assert_eq!((spans.len(), spans[0].status().0), (1, "ERROR"));
+    assert_eq!((spans.len(), spans[0].error().is_some()), (1, true));
     assert!(!format!("{spans:?}").contains(MARKER), "{spans:?}");
 }
 

@@ -1,6 +1,9 @@
 //! The layer for `tracing`: spans about models and nothing else, or all.
 
-use honeyhive_core::testing::{LoopbackServer, Recorder, Reply};
+use honeyhive_core::{
+    SpanKind,
+    testing::{LoopbackServer, Recorder, Reply},
+};
 use honeyhive_instrument::{WithHoneyHive, hook::TracingLayer, otel_genai};
 use serde_json::json;
 use tracing::{field::Empty, info_span};
@@ -66,7 +69,7 @@ async fn spans_about_models_nest_with_ours_and_calls_below_are_not_doubled() {
     "#]]
     .assert_eq(&recorder.tree());
     let chat = recorder.span("chat").unwrap();
-    assert_eq!((chat.kind(), chat.attribute("gen_ai.usage.output_tokens")), ("CLIENT", Some(json!(5))));
+    assert_eq!((chat.kind(), chat.attribute("gen_ai.usage.output_tokens")), (SpanKind::Client, Some(json!(5))));
 }
 
 #[tokio::test]

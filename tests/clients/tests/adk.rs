@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use expect_test::expect;
 use futures::StreamExt;
 use honeyhive_core::{
-    SpanRecord,
+    SpanRecord, Status,
     testing::{LoopbackServer, Recorder, Reply, tree},
 };
 use honeyhive_instrument::{
@@ -162,14 +162,14 @@ async fn an_invocation_is_one_tree_without_double_spans() {
     );
     let tool = find(&spans, "execute_tool weather");
     assert_eq!(tool.attribute("tool.parameters"), Some(json!(r#"{"city":"Paris"}"#)));
-    assert_eq!((tool.attribute("tool.id"), tool.status().0), (Some(json!("call-1")), "OK"));
+    assert_eq!((tool.attribute("tool.id"), tool.status()), (Some(json!("call-1")), Some(Status::Ok)));
 }
 
 #[tokio::test]
 async fn a_tool_that_fails() {
     let spans = traced!(otel_genai, true);
     let tool = find(&spans, "execute_tool weather");
-    assert_eq!((tool.status(), tool.attribute("error.type")), (("ERROR", "no answer"), Some(json!("Timeout"))));
+    assert_eq!((tool.error(), tool.attribute("error.type")), (Some("no answer"), Some(json!("Timeout"))));
 }
 
 #[tokio::test]

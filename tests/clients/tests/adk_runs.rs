@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use expect_test::expect;
 use futures::StreamExt;
 use honeyhive_core::{
-    SpanRecord,
+    SpanRecord, Status,
     testing::{Recorder, tree},
 };
 use honeyhive_instrument::{
@@ -231,10 +231,10 @@ async fn a_run_that_is_not_read_to_its_end_ends_its_spans_once() {
             model call_llm
     "#]]
     .assert_eq(&tree(&spans));
-    let status = |name: &str| spans.iter().find(|span| span.name() == name).unwrap().status().0;
+    let status = |name: &str| spans.iter().find(|span| span.name() == name).unwrap().status();
     assert_eq!(
         (status("call_llm"), status("agent_run [talker]"), status("invocation [app]")),
-        ("OK", "UNSET", "UNSET")
+        (Some(Status::Ok), None, None)
     );
 }
 

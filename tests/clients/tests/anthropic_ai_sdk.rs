@@ -80,11 +80,11 @@ async fn messages_streams_and_errors() {
         )
     });
     expect![[r#"
-        messages.create ("OK", "") 7→2 -
-        messages.create ("OK", "") 506→153 "get_weather"
-        messages.create ("ERROR", "OverloadedError: Error code: 529 - {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}") -→- -
-        messages.create ("ERROR", "APIStatusError: Tea") -→- -
-        messages.create ("ERROR", "APIResponseValidationError: The client could not read the answer.") -→- -
-        messages.create ("ERROR", "APIConnectionError: Connection error.") -→- -"#]].assert_eq(&shown.collect::<Vec<_>>().join("\n"));
+        messages.create Some(Ok) 7→2 -
+        messages.create Some(Ok) 506→153 "get_weather"
+        messages.create Some(Error("OverloadedError: Error code: 529 - {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}")) -→- -
+        messages.create Some(Error("APIStatusError: Tea")) -→- -
+        messages.create Some(Error("APIResponseValidationError: The client could not read the answer.")) -→- -
+        messages.create Some(Error("APIConnectionError: Connection error.")) -→- -"#]].assert_eq(&shown.collect::<Vec<_>>().join("\n"));
     assert!(!format!("{:?}", recorder.spans()).contains("canary"));
 }

@@ -133,7 +133,7 @@ async fn a_stream_that_is_left_early_ends_its_span() {
         events.recv().await.unwrap();
     })
     .await;
-    assert_eq!(outcomes(&spans), r#"chat m ("UNSET", "")"#);
+    assert_eq!(outcomes(&spans), "chat m None");
 }
 
 #[tokio::test]
@@ -158,9 +158,9 @@ async fn retries_are_one_span_and_errors_reach_caller_and_span() {
     .await;
     assert_eq!(tries.load(Ordering::SeqCst), 2);
     expect![[r#"
-        chat busy ("UNSET", "")
-        chat wrong ("ERROR", "An error occurred (ValidationException) when calling the Converse operation: no such model")
-        chat nobody ("ERROR", "Connection error.")"#]]
+        chat busy None
+        chat wrong Some(Error("An error occurred (ValidationException) when calling the Converse operation: no such model"))
+        chat nobody Some(Error("Connection error."))"#]]
     .assert_eq(&outcomes(&spans));
 }
 

@@ -11,7 +11,7 @@ use axum::{
 };
 use expect_test::expect;
 use honeyhive_core::{
-    HoneyHiveTracer, current_tracer,
+    HoneyHiveTracer, SpanKind, current_tracer,
     propagation::{self, RequestLayer},
     set_default_tracer,
     testing::Recorder,
@@ -74,7 +74,7 @@ async fn two_services_make_one_trace() {
     "#]]
     .assert_eq(&recorder.tree());
     let span = recorder.span("GET /facts/{id}").unwrap();
-    assert_eq!(span.kind(), "SERVER");
+    assert_eq!(span.kind(), SpanKind::Server);
     for (key, value) in [
         ("http.request.method", json!("GET")),
         ("url.path", json!("/facts/7")),

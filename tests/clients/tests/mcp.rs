@@ -7,7 +7,7 @@ use std::{io::Write, process::Command};
 
 use expect_test::expect;
 use honeyhive_core::{
-    HoneyHiveTracer, SpanRecord,
+    HoneyHiveTracer, SpanKind, SpanRecord, Status,
     testing::{Recorder, tree},
 };
 use honeyhive_instrument::{
@@ -149,7 +149,7 @@ async fn one_trace_over_client_and_server() {
     let call = find(&spans, "add.tool");
     assert_eq!(parsed(call, "traceloop.entity.input"), json!({ "tool_name": "add", "arguments": { "a": 2, "b": 3 } }));
     assert_eq!(call.attribute("traceloop.entity.output"), Some(json!(r#"{"result":"5"}"#)));
-    assert_eq!(call.status().0, "OK");
+    assert_eq!(call.status(), Some(Status::Ok));
 }
 
 #[tokio::test]
@@ -164,17 +164,17 @@ async fn tools_that_fail_and_tools_that_are_unknown() {
         .iter()
         .filter(|span| span.name().contains('/'))
         .map(|span| {
-            format!("{} {} {:?} {}", span.kind(), span.name(), span.status(), span.attribute("error.type").unwrap())
+            format!("{:?} {} {:?} {}", span.kind(), span.name(), span.status(), span.attribute("error.type").unwrap())
         })
         .collect();
     shown.sort();
     expect![[r#"
-        CLIENT resources/read ("ERROR", "resources/read") "McpError"
-        CLIENT tools/call fail ("ERROR", "division by zero") "tool_error"
-        CLIENT tools/call nope ("ERROR", "Unknown tool: nope") "McpError"
-        SERVER resources/read ("ERROR", "resources/read") "McpError"
-        SERVER tools/call fail ("ERROR", "division by zero") "tool_error"
-        SERVER tools/call nope ("ERROR", "Unknown tool: nope") "McpError""#]]
+        Client resources/read Some(Error("resources/read")) "McpError"
+        Client tools/call fail Some(Error("division by zero")) "tool_error"
+        Client tools/call nope Some(Error("Unknown tool: nope")) "McpError"
+        Server resources/read Some(Error("resources/read")) "McpError"
+        Server tools/call fail Some(Error("division by zero")) "tool_error"
+        Server tools/call nope Some(Error("Unknown tool: nope")) "McpError""#]]
     .assert_eq(&shown.join("\n"));
 }
 
@@ -212,7 +212,7 @@ async fn what_a_server_asks_of_the_client_is_a_span() {
         let answer = client.call_tool(CallToolRequestParams::new("ask")).await.unwrap();
         assert_eq!(answer.content[0].as_text().unwrap().text, "a-model");
     });
-    assert_eq!(find(&spans, "sampling/createMessage").kind(), "SERVER");
+    assert_eq!(find(&spans, "sampling/createMessage").kind(), SpanKind::Server);
     expect![[r#"
         tool agent
           tool initialize

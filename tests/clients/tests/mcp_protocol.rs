@@ -13,7 +13,7 @@ use std::{
 
 use expect_test::expect;
 use honeyhive_core::{
-    HoneyHiveTracer,
+    HoneyHiveTracer, SpanKind, Status,
     testing::{FakeBackend, Recorder, tree},
 };
 use honeyhive_instrument::{
@@ -198,7 +198,7 @@ async fn prompts_and_resources() {
     "#]]
     .assert_eq(&tree(&spans));
     let read = spans.iter().find(|span| span.name() == "resources/read").unwrap();
-    assert_eq!((read.attribute("mcp.resource.uri"), read.status().0), (Some(json!("file:///note")), "UNSET"));
+    assert_eq!((read.attribute("mcp.resource.uri"), read.status()), (Some(json!("file:///note")), None));
     assert!(spans.iter().any(|span| span.attribute("gen_ai.prompt.name") == Some(json!("greeting"))));
 }
 
@@ -248,8 +248,8 @@ async fn a_call_that_is_given_up_ends_on_both_sides() {
           tool tools/call wait ! given up
     "#]]
     .assert_eq(&traced.recorder.tree());
-    let status = |kind| traced.recorder.spans().iter().find(|span| span.kind() == kind).unwrap().status().0;
-    assert_eq!((status("CLIENT"), status("SERVER")), ("UNSET", "ERROR"));
+    let status = |kind| traced.recorder.spans().iter().find(|span| span.kind() == kind).unwrap().status();
+    assert_eq!((status(SpanKind::Client), status(SpanKind::Server)), (None, Some(Status::error("given up"))));
 }
 
 #[tokio::test]
@@ -273,7 +273,7 @@ async fn trace_state_and_baggage_travel_along() {
     assert_eq!(seen, "tenant=acme", "the tool's own code sees it");
     let meta: serde_json::Value = serde_json::from_str(&library.meta.lock().unwrap()).unwrap();
     let spans = traced.recorder.spans();
-    let call = spans.iter().find(|span| span.name() == "tools/call meta" && span.kind() == "CLIENT").unwrap();
+    let call = spans.iter().find(|span| span.name() == "tools/call meta" && span.kind() == SpanKind::Client).unwrap();
     assert_eq!(meta["traceparent"], format!("00-{}-{}-01", TraceId::from(7), call.span_id()));
     assert_eq!((&meta["tracestate"], &meta["baggage"]), (&json!("vendor=x"), &json!("tenant=acme")));
     assert!(spans.iter().all(|span| span.trace_id() == TraceId::from(7).to_string()));
