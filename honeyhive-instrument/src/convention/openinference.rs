@@ -174,10 +174,14 @@ fn of_adk(call: &LlmCall, sink: &mut Sink) {
     sink.text("gen_ai.agent.name", call.agent.as_deref());
     sink.text("gen_ai.conversation.id", call.context.session.as_deref());
     sink.text("gen_ai.request.model", request.model.as_deref());
+    sink.number("gen_ai.request.top_p", request.top_p.as_ref());
+    sink.number("gen_ai.request.max_tokens", request.max_tokens.as_ref());
     sink.count("gen_ai.usage.input_tokens", response.usage.input);
     sink.count("gen_ai.usage.output_tokens", response.usage.output);
     sink.count("gen_ai.usage.reasoning.output_tokens", response.usage.reasoning);
-    let reasons: Vec<_> = response.outputs.iter().filter_map(|output| output.finish_reason.as_deref()).collect();
+    sink.count("gen_ai.usage.cache_read.input_tokens", response.usage.cache_read);
+    let each = response.outputs.iter().filter_map(|output| output.finish_reason.as_deref());
+    let reasons: Vec<_> = each.chain(response.finish_reason.as_deref()).collect();
     if !reasons.is_empty() {
         let reasons = reasons.iter().map(|reason| reason.to_lowercase().into()).collect();
         sink.put("gen_ai.response.finish_reasons", OtelValue::Array(Array::String(reasons)));

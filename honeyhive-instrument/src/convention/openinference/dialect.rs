@@ -46,6 +46,10 @@ pub(super) struct Dialect {
     pub(super) results_apart: bool,
     /// Whether calls stand beside the contents only, of which those count that have a form.
     pub(super) calls_apart: bool,
+    /// Whether contents and calls are numbered by their place among all parts.
+    pub(super) numbered_by_part: bool,
+    /// Whether arguments are objects, of which an empty one is left out.
+    pub(super) arguments_are_objects: bool,
     /// Whether the result of a tool, among other parts, is a content.
     pub(super) results_are_contents: bool,
     /// Whether the framework has written its own names on the span.
@@ -64,6 +68,8 @@ const OPENAI: Dialect = Dialect {
     blocks_apart: false,
     results_apart: false,
     calls_apart: false,
+    numbered_by_part: false,
+    arguments_are_objects: false,
     results_are_contents: false,
     names_of_genai: false,
 };
@@ -79,10 +85,11 @@ const ANTHROPIC: Dialect = Dialect {
 };
 /// Of a stream, the original keeps the name that was asked for.
 const ANTHROPIC_STREAM: Dialect = Dialect { model: Model::Asked, ..ANTHROPIC };
-const GOOGLE: Dialect = Dialect { system: None, calls_apart: true, results_are_contents: true, ..ANTHROPIC };
+const GOOGLE: Dialect =
+    Dialect { system: None, calls_apart: true, arguments_are_objects: true, results_are_contents: true, ..ANTHROPIC };
 const ADK: Dialect = Dialect {
     finish: Finish::Nowhere,
-    calls_apart: false,
+    numbered_by_part: true,
     results_are_contents: false,
     names_of_genai: true,
     ..GOOGLE
@@ -94,6 +101,7 @@ const BEDROCK: Dialect = Dialect {
     text_mime: None,
     empty_parameters: true,
     results_apart: true,
+    arguments_are_objects: false,
     results_are_contents: false,
     ..GOOGLE
 };

@@ -99,7 +99,7 @@ impl Body<'_> {
             }
             other => write_content(sink, &format!("{prefix}.message_content"), other),
         };
-        self.contents += usize::from(wrote || !self.dialect.calls_apart);
+        self.contents += usize::from(wrote || !self.dialect.calls_apart || self.dialect.numbered_by_part);
     }
 
     /// A call that is a content is written as one too, where contents may be calls.
@@ -107,6 +107,9 @@ impl Body<'_> {
         if !self.dialect.calls_apart {
             sink.put(format!("{prefix}.message_content.type"), "tool_use");
             write_call(sink, prefix, call, self.dialect);
+        }
+        if self.dialect.numbered_by_part {
+            self.calls = self.contents;
         }
         self.call(sink, call);
         false
@@ -167,7 +170,7 @@ fn write_call(sink: &mut Sink, prefix: &str, call: &ToolCall, dialect: &Dialect)
     sink.text(format!("{prefix}.tool_call.id"), call.id.as_deref());
     sink.text(format!("{prefix}.tool_call.function.name"), call.name.as_deref());
     // Where arguments are objects, the originals leave an empty one out.
-    let are_objects = call.item_id.is_some() || dialect.results_are_contents;
+    let are_objects = call.item_id.is_some() || dialect.arguments_are_objects;
     let arguments = call.arguments.as_deref().filter(|arguments| !are_objects || *arguments != "{}");
     sink.text(format!("{prefix}.tool_call.function.arguments"), arguments);
     sink.text(format!("{prefix}.tool_call.reasoning_signature"), call.signature.as_deref());

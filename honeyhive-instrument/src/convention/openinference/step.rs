@@ -62,7 +62,11 @@ fn of_adk(step: &Step, sink: &mut Sink) {
             sink.text("gen_ai.tool.name", step.name.as_deref());
             sink.text("gen_ai.tool.description", step.description.as_deref());
             sink.text("gen_ai.tool.call.id", step.call_id.as_deref());
-            sink.maybe("error.type", step.failure().map(|(kind, _)| kind.into_owned()));
+            // An answer that tells of an error is one, and the tool has worked.
+            let told = step.output.as_ref().and_then(|output| output.pointer("/response/error"));
+            let is_none = |error: &Json| matches!(error, Json::Null | Json::Bool(false)) || error == "";
+            let told = told.filter(|error| !is_none(error)).map(|_| "TOOL_ERROR".to_owned());
+            sink.maybe("error.type", step.failure().map(|(kind, _)| kind.into_owned()).or(told));
         }
         StepKind::Invocation | StepKind::Request => {}
     }

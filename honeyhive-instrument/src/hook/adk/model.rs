@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_core::Stream;
 use opentelemetry::{Context, context::FutureExt, trace::TraceContextExt};
+use serde::Serialize;
 use serde_json::{Map, Number, Value as Json, json};
 
 use super::{API, run::Run};
@@ -77,8 +78,8 @@ fn call(request: &LlmRequest, stream: bool) -> LlmCall {
     call.agent = Context::map_current(|context| context.get::<Run>().map(|run| run.agent.clone()));
     let (system, messages): (Vec<&AdkContent>, Vec<&AdkContent>) =
         request.contents.iter().partition(|content| content.role == "system");
-    let config = request.config.as_ref().and_then(|config| serde_json::to_value(config).ok());
-    let number = |value: Option<f32>| value.and_then(|value| Number::from_f64(value.into()));
+    let config = request.config.as_ref().and_then(json);
+    let number = |value: Option<f32>| value.as_ref().and_then(json).and_then(|json| json.as_number().cloned());
     let tool = |(name, declaration): (&String, &Json)| Tool {
         raw: Some(declaration.clone()),
         definition: Some(json!({ "name": name, "description": declaration["description"] })),
@@ -87,7 +88,7 @@ fn call(request: &LlmRequest, stream: bool) -> LlmCall {
     tools.sort_by_key(|(name, _)| name.as_str());
     let settings = request.config.as_ref();
     call.request = Request {
-        json: serde_json::to_value(request).ok(),
+        json: json(request),
         model: Some(request.model.clone()),
         system: system.first().map(|content| message(content).content),
         messages: messages.into_iter().map(message).collect(),
@@ -111,6 +112,11 @@ fn call(request: &LlmRequest, stream: bool) -> LlmCall {
     call
 }
 
+/// Returns a value as it goes over the wire: by way of a text, in which numbers are as short as they were written.
+fn json<T: Serialize>(value: &T) -> Option<Json> {
+    serde_json::from_slice(&serde_json::to_vec(value).ok()?).ok()
+}
+
 fn message(content: &AdkContent) -> Message {
     let mut message = Message { role: content.role.clone(), ..Message::default() };
     let mut parts = vec![];
@@ -126,13 +132,13 @@ fn message(content: &AdkContent) -> Message {
             AdkPart::InlineData { mime_type, data, .. } if mime_type.starts_with("image/") => {
                 parts.push(Part::ImageData { mime_type: mime_type.clone(), base64: BASE64_STANDARD.encode(data) });
             }
-            AdkPart::FunctionCall { name, args, id, thought_signature } => message.tool_calls.push(ToolCall {
+            AdkPart::FunctionCall { name, args, id, thought_signature } => parts.push(Part::ToolCall(ToolCall {
                 id: id.clone(),
                 item_id: None,
                 name: Some(name.clone()),
                 arguments: Some(args.to_string()),
                 signature: thought_signature.clone(),
-            }),
+            })),
             AdkPart::FunctionResponse { function_response, id, .. } => {
                 message.role = "tool".to_owned();
                 message.name = Some(function_response.name.clone());
@@ -268,7 +274,8 @@ fn finish_reason(reason: FinishReason) -> &'static str {
     }
 }
 
-/// Thoughts are added to the answer's tokens unless the total says that they are among them.
+/// Thoughts are added to the answer's tokens unless the total says that they are among them. A count of zero stands for
+/// none in adk-rust.
 fn usage(usage: &UsageMetadata) -> Usage {
     let count = |count: i32| u64::try_from(count).unwrap_or(0);
     let (input, total) = (count(usage.prompt_token_count), count(usage.total_token_count));
@@ -276,9 +283,9 @@ fn usage(usage: &UsageMetadata) -> Usage {
     let spoken = count(usage.candidates_token_count);
     let output = if input + spoken == total { spoken } else { spoken + thoughts.unwrap_or(0) };
     Usage {
-        input: Some(input),
-        output: Some(output),
-        total: Some(total),
+        input: Some(input).filter(|count| *count > 0),
+        output: Some(output).filter(|count| *count > 0),
+        total: Some(total).filter(|count| *count > 0),
         cache_read: usage.cache_read_input_token_count.map(count),
         cache_write: usage.cache_creation_input_token_count.map(count),
         reasoning: thoughts,
