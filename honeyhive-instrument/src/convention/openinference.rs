@@ -72,6 +72,7 @@ impl Convention for OpenInference {
             Operation::Embeddings => ("EMBEDDING", EMBEDDING_MODEL, EMBEDDING_PARAMETERS),
             Operation::Guardrail => ("GUARDRAIL", MODEL, PARAMETERS),
             Operation::CacheCreation => ("CHAIN", MODEL, PARAMETERS),
+            Operation::Interaction if call.agent.is_some() => ("AGENT", MODEL, PARAMETERS),
             _ => ("LLM", MODEL, PARAMETERS),
         };
         sink.put(SPAN_KIND, kind);

@@ -147,8 +147,12 @@ impl Provider for Google {
         fail_if_it_says_so(call);
     }
 
-    /// Names the error as Google's Python client does, which puts status and reason before the body.
-    fn error(&self, status: u16, body: &[u8], _: &LlmCall) -> CallError {
+    /// Names the error as Google's Python client does, which puts status and reason before the body; of an interaction as
+    /// the clients of OpenAI and Anthropic do.
+    fn error(&self, status: u16, body: &[u8], call: &LlmCall) -> CallError {
+        if call.operation == Operation::Interaction {
+            return CallError::new(super::error_kind(status), super::error_message(status, body));
+        }
         let kind = if status < 500 { "ClientError" } else { "ServerError" };
         let json: Option<Json> = serde_json::from_slice(body).ok();
         let phrase = || StatusCode::from_u16(status).ok()?.canonical_reason();

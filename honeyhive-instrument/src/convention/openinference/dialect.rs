@@ -87,6 +87,7 @@ const ANTHROPIC: Dialect = Dialect {
 const ANTHROPIC_STREAM: Dialect = Dialect { model: Model::Asked, ..ANTHROPIC };
 const GOOGLE: Dialect =
     Dialect { system: None, calls_apart: true, arguments_are_objects: true, results_are_contents: true, ..ANTHROPIC };
+const GOOGLE_INTERACTIONS: Dialect = Dialect { empty_parameters: true, arguments_are_objects: false, ..GOOGLE };
 const ADK: Dialect = Dialect {
     finish: Finish::Nowhere,
     numbered_by_part: true,
@@ -130,6 +131,7 @@ impl Dialect {
             ("bedrock", Operation::Chat) if call.vendor == Some("anthropic") => &BEDROCK_CLAUDE,
             ("bedrock", _) => &BEDROCK,
             ("google_adk", _) => &ADK,
+            ("google_genai", Operation::Interaction) => &GOOGLE_INTERACTIONS,
             ("google_genai", _) => &GOOGLE,
             _ => &OTHER,
         }

@@ -12,6 +12,7 @@ use crate::model::{Content, LlmCall, Message, Output, Part, Response, Tool, Tool
 pub(super) fn request(json: Json, call: &mut LlmCall) {
     let request = &mut call.request;
     request.model = text(&json, "model").or_else(|| text(&json, "agent"));
+    call.agent = text(&json, "agent").filter(|_| json.get("model").is_none());
     request.stream = Some(json["stream"] == true);
     request.system = text(&json, "system_instruction").map(Content::Text);
     request.messages = match json.get("input") {
@@ -41,7 +42,8 @@ fn tool(raw: &Json) -> Tool {
 }
 
 fn is_step(json: &Json) -> bool {
-    json.get("content").is_some() || json.get("role").is_some()
+    let is_named = matches!(json["type"].as_str(), Some("function_call" | "function_result" | "thought"));
+    is_named || json.get("content").is_some() || json.get("role").is_some()
 }
 
 /// A step of the input; `None` for one that says nothing.
@@ -108,7 +110,8 @@ pub(super) fn response(json: Json, response: &mut Response) {
     let mut message = Message { role: "model".to_owned(), ..Message::default() };
     // Older answers call the steps outputs.
     items(&json, "steps").chain(items(&json, "outputs")).for_each(|step| add(step, &mut message));
-    let said = message.content != Content::Absent || !message.tool_calls.is_empty();
+    // An agent answers later, and says nothing until then.
+    let said = message.content != Content::Absent || !message.tool_calls.is_empty() || json.get("agent").is_none();
     response.outputs = said.then(|| Output { message, ..Output::default() }).into_iter().collect();
     response.output = present(&json, "steps").or_else(|| present(&json, "outputs"));
     response.finish_reason = json["status"].as_str().and_then(finish_reason).map(str::to_owned);
