@@ -109,13 +109,13 @@ impl Enricher {
 /// ```
 pub fn current_event_id() -> Option<String> {
     let mut current = Enricher::current()?;
-    let id = event_id_of(current.context.span().span_context().clone());
+    let id = event_id_of(current.context.span().span_context());
     current.attributes.put_value(Key::whole(attr::EVENT_ID), &id.clone().into());
     Some(id)
 }
 
 /// The id that the event of a span gets when it is asked for one.
-pub(crate) fn event_id_of(span: SpanContext) -> String {
+pub(crate) fn event_id_of(span: &SpanContext) -> String {
     session::id_of(&format!("{}-{}", span.trace_id(), span.span_id())).to_string()
 }
 

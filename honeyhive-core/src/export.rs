@@ -54,7 +54,7 @@ pub use self::forward::Forwarded;
 pub use self::health::Health;
 pub use self::http::Otlp;
 pub(crate) use self::lane::Rules;
-pub(crate) use self::meters::Meters;
+pub(crate) use self::meters::{Meters, Pending};
 pub use self::report::Report;
 #[cfg(all(unix, feature = "signal-hook"))]
 pub use self::signals::flush_on_signals;

@@ -35,7 +35,7 @@ use crate::{
     api::Call,
     config::{Config, parse_key},
     context::session_in,
-    export::{Health, Meters, keys::KeySlot, queue::Queue},
+    export::{Health, Meters, Pending, keys::KeySlot, queue::Queue},
     record::{Limits, Origin},
     session::{self, SessionTag},
 };
@@ -264,13 +264,7 @@ impl HoneyHiveTracer {
 
     /// Sends everything that has ended, without blocking the thread.
     pub fn flush_async(&self, limit: Duration) -> impl Future<Output = Report> + Send + use<> {
-        let (queue, measured) = (Arc::clone(&self.core().queue), self.shared.meters.start_flush());
-        async move {
-            let started = Instant::now();
-            let report = queue.flush_async(limit, false).await;
-            measured.within(limit.saturating_sub(started.elapsed())).await;
-            report
-        }
+        self.settle_async(limit, self.shared.meters.start_flush(), false)
     }
 
     /// Flushes and stops, waiting at most `limit`. Later spans are counted as dropped.
@@ -285,10 +279,19 @@ impl HoneyHiveTracer {
 
     /// Flushes and stops, without blocking the thread.
     pub fn shutdown_async(&self, limit: Duration) -> impl Future<Output = Report> + Send + use<> {
-        let (queue, measured) = (Arc::clone(&self.core().queue), self.shared.meters.start_shutdown(limit));
+        self.settle_async(limit, self.shared.meters.start_shutdown(limit), true)
+    }
+
+    fn settle_async(
+        &self,
+        limit: Duration,
+        measured: Pending,
+        close: bool,
+    ) -> impl Future<Output = Report> + Send + use<> {
+        let queue = Arc::clone(&self.core().queue);
         async move {
             let started = Instant::now();
-            let report = queue.flush_async(limit, true).await;
+            let report = queue.flush_async(limit, close).await;
             measured.within(limit.saturating_sub(started.elapsed())).await;
             report
         }

@@ -88,7 +88,7 @@ impl Span {
     /// assert_eq!(honeyhive_core::Span::off().event_id(), None);
     /// ```
     pub fn event_id(&self) -> Option<String> {
-        let id = self.is_live().then(|| self.span_context().map(event_id_of))??;
+        let id = self.is_live().then(|| self.span_context().map(|span| event_id_of(&span)))??;
         self.set_attribute(attr::EVENT_ID, id.clone());
         Some(id)
     }

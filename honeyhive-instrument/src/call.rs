@@ -153,7 +153,7 @@ impl CallSpan {
     /// Ends the call with an error of the transport: its class, as the providers' clients name it, and a text
     /// without secrets.
     pub fn fail(mut self, kind: &'static str, message: &str) {
-        let error = CallError::new(kind, message.to_owned());
+        let error = CallError::new(kind, message);
         self.settle(|call| call.ending = Ending::Failed(error));
     }
 

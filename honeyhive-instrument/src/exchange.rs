@@ -183,7 +183,7 @@ impl Exchange {
     /// secrets.
     pub fn fail(&mut self, kind: &'static str, message: &str) {
         if !self.span.is_settled() {
-            self.span.call().ending = Ending::Failed(CallError::new(kind, message.to_owned()));
+            self.span.call().ending = Ending::Failed(CallError::new(kind, message));
             self.settle();
         }
     }

@@ -93,7 +93,7 @@ impl StepSpan {
 
     /// Ends the step with an error: its class, and a text without secrets.
     pub fn fail(mut self, kind: &'static str, message: &str) {
-        let error = CallError::new(kind, message.to_owned());
+        let error = CallError::new(kind, message);
         self.settle(|step| step.ending = Ending::Failed(error));
     }
 

@@ -8,14 +8,14 @@ use std::{
 
 use honeyhive::{
     Compression, Console, Durability, HoneyHiveTracer, OtelExporter, Otlp, Protocol,
-    testing::{FakeBackend, LoopbackServer, Recorder, Reply},
+    testing::{FakeBackend, Recorder, Reply},
 };
 use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{SpanData, SpanExporter},
 };
 
-use crate::{LIMIT, backend, delivery::check_accounts};
+use crate::{LIMIT, backend, collector, delivery::check_accounts};
 
 /// An exporter of the OpenTelemetry SDK.
 #[derive(Clone, Debug, Default)]
@@ -53,13 +53,7 @@ fn each_destination_gets_every_span() {
 
 #[test]
 fn an_otlp_server_is_enough_and_needs_no_key() {
-    let requests = Arc::new(Mutex::new(vec![]));
-    let seen = requests.clone();
-    let server = LoopbackServer::start(move |request| {
-        seen.lock().unwrap().push(request);
-        Reply::status(200)
-    })
-    .unwrap();
+    let (server, requests) = collector(|| Reply::status(200));
     let plain = Otlp::to(&server.url()).unwrap().header("x-team", "search").unwrap();
     let whole = Otlp::to(&format!("{}/v1/traces", server.url())).unwrap();
     let whole = whole.protocol(Protocol::HttpJson).compression(Compression::Gzip).timeout(Duration::from_secs(3));

@@ -20,9 +20,15 @@ mod sessions;
 mod tracers;
 mod wire;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use honeyhive::{Durability, HoneyHiveTracer, TracerBuilder, testing::FakeBackend};
+use honeyhive::{
+    Durability, HoneyHiveTracer, TracerBuilder,
+    testing::{FakeBackend, LoopbackServer, Reply, Request},
+};
 
 /// Long enough for any loopback exchange.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -39,4 +45,17 @@ fn backend(set: impl FnOnce(TracerBuilder) -> TracerBuilder) -> (FakeBackend, Ho
     let builder = builder.retry_waits(Duration::from_millis(20), Duration::from_millis(100));
     let tracer = set(builder).build().unwrap();
     (backend, tracer)
+}
+
+type Requests = Arc<Mutex<Vec<Request>>>;
+
+/// A collector of OpenTelemetry's, and what it was sent.
+fn collector(answer: impl Fn() -> Reply + Send + Sync + 'static) -> (LoopbackServer, Requests) {
+    let requests = Requests::default();
+    let seen = Arc::clone(&requests);
+    let server = LoopbackServer::start(move |request| {
+        seen.lock().unwrap().push(request);
+        answer()
+    });
+    (server.unwrap(), requests)
 }

@@ -9,30 +9,17 @@ use async_openai::{Client, config::OpenAIConfig, types::chat::CreateChatCompleti
 use honeyhive::{
     Console, Durability, HoneyHiveTracer, Otlp, Protocol,
     instrument::{WithHoneyHive, traceloop},
-    testing::{LoopbackServer, Reply, Request},
+    testing::{LoopbackServer, Reply},
 };
 use opentelemetry::{KeyValue, metrics::MeterProvider};
 use serde_json::{Value as Json, json};
 
-use crate::{LIMIT, backend};
+use crate::{LIMIT, Requests, backend, collector};
 
 const METRICS: &str = "/v1/metrics";
 const ANSWER: &str = r#"{"id":"c-1","object":"chat.completion","created":1,"model":"gpt-4o","choices":[{"index":0,
     "message":{"role":"assistant","content":"Hello."},"finish_reason":"stop"}],
     "usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}"#;
-
-type Requests = Arc<Mutex<Vec<Request>>>;
-
-/// A collector, and what it was sent.
-fn collector(answer: impl Fn() -> Reply + Send + Sync + 'static) -> (LoopbackServer, Requests) {
-    let requests = Requests::default();
-    let seen = Arc::clone(&requests);
-    let server = LoopbackServer::start(move |request| {
-        seen.lock().unwrap().push(request);
-        answer()
-    });
-    (server.unwrap(), requests)
-}
 
 fn to(server: &LoopbackServer) -> Otlp {
     Otlp::to(&server.url()).unwrap().protocol(Protocol::HttpJson)

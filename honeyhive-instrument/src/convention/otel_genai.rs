@@ -138,8 +138,7 @@ fn provider(call: &LlmCall) -> Cow<'static, str> {
         (_, Some("mistralai")) => "mistral_ai",
         (_, Some("moonshot")) => "moonshot_ai",
         (_, Some("xai")) => "x_ai",
-        (_, Some(_)) => return call.provider.clone().unwrap_or_default(),
-        (api, None) => api,
+        _ => return call.provider.clone().unwrap_or(Cow::Borrowed(call.api)),
     }
     .into()
 }

@@ -175,6 +175,6 @@ fn fail_if_it_says_so(call: &mut LlmCall) {
     let failed = call.response.json.as_ref().filter(|json| json["status"] == "failed");
     if let Some(json) = failed.filter(|_| call.operation == Operation::Interaction) {
         let message = json.pointer("/error/message").and_then(Json::as_str).unwrap_or("the interaction failed");
-        call.ending = Ending::Failed(CallError::new("InteractionError", message.to_owned()));
+        call.ending = Ending::Failed(CallError::new("InteractionError", message));
     }
 }

@@ -198,5 +198,5 @@ fn call_error(error: &ServiceError) -> CallError {
         ServiceError::UnexpectedResponse => ("UnexpectedResponse", "Unexpected response."),
         _ => ("TransportError", "Connection error."),
     };
-    CallError::new(kind, message.to_owned())
+    CallError::new(kind, message)
 }
