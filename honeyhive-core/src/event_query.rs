@@ -114,7 +114,8 @@ impl EventQuery {
         self
     }
 
-    /// Keeps the events from one time to another.
+    /// Keeps the events from one time to another, both included, to the millisecond. Times before 1970 and after 9999 stand
+    /// for these.
     pub fn between(mut self, from: SystemTime, to: SystemTime) -> Self {
         self.dates = Some((from, to));
         self

@@ -168,7 +168,7 @@ impl Open {
     /// Returns whether there is a use for what the function is given.
     #[inline]
     pub fn takes_inputs(&self) -> bool {
-        self.span.takes_content()
+        self.span.captures_content()
     }
 
     /// Records a value; one whose name marks a secret is masked.
@@ -238,9 +238,9 @@ impl Outcome<'_> {
     pub(crate) fn write(self, span: &Span) {
         match self {
             Self::Silent => {}
-            Self::Good(_) if !span.takes_content() => {}
+            Self::Good(_) if !span.captures_content() => {}
             Self::Good(value) => span.fill(|attributes| const { &outputs("result") }.write(value, attributes)),
-            Self::Bad(error) => span.caught(error.kind, &error.message),
+            Self::Bad(error) => span.fail(error.kind, &error.message),
         }
     }
 }

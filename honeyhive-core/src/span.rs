@@ -177,9 +177,20 @@ impl Span {
         self.hold.is_live()
     }
 
-    /// Returns whether what a function is given and returns is recorded.
+    /// Returns whether the span is for content too: false where its tracer
+    /// [records none](crate::TracerBuilder::capture_content), and for a span that is off.
+    ///
+    /// ```
+    /// # let tracer = honeyhive_core::testing::Recorder::new().tracer_with(|builder| builder.capture_content(false));
+    /// # let question = "Who is Mr Smith?";
+    /// let span = tracer.start_span("answer");
+    /// if span.captures_content() {
+    ///     span.set_attribute("question", question);
+    /// }
+    /// # assert!(!span.captures_content());
+    /// ```
     #[inline]
-    pub(crate) fn takes_content(&self) -> bool {
+    pub fn captures_content(&self) -> bool {
         self.content && self.is_live()
     }
 
@@ -207,7 +218,8 @@ impl Span {
         });
     }
 
-    /// Records a failure: status, one exception event, and the error of the event.
+    /// Records a failure: status, one exception event, and the error of the event. Where the tracer
+    /// [records no content](crate::TracerBuilder::capture_content) the error's type stands for its text.
     pub fn record_error<E: fmt::Display + ?Sized>(&self, error: &E) {
         self.fail(std::any::type_name::<E>(), &error.to_string());
     }
@@ -287,10 +299,12 @@ impl Span {
         self.hold.inside().cloned().unwrap_or_else(|| with_current(Context::clone))
     }
 
+    /// Records a failure; where no content is recorded, only of what kind it is.
     pub(crate) fn fail(&self, error_type: &str, message: &str) {
         if !self.is_live() {
             return;
         }
+        let message = if self.content { message } else { error_type };
         let Value::Text(text) = Value::text(message.to_owned()) else { return };
         self.hold.set_status(OtelStatus::error(text.clone()));
         self.hold.set_attribute(KeyValue::new(attr::ERROR, text.clone()));
@@ -304,11 +318,6 @@ impl Span {
         );
     }
 
-    /// Records a failure that was caught; without content, only of what kind it is.
-    pub(crate) fn caught(&self, error_type: &str, message: &str) {
-        self.fail(error_type, if self.content { message } else { error_type });
-    }
-
     /// Records a panic that is passing through.
     pub(crate) fn panicked(&self, payload: &(dyn Any + Send)) {
         let message = payload
@@ -316,7 +325,7 @@ impl Span {
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "panic with a value that is no text".to_owned());
-        self.caught("panic", &message);
+        self.fail("panic", &message);
     }
 
     fn write(&self, key: Key<'_>, value: &Value) {

@@ -78,7 +78,8 @@ impl Span {
     /// `read` says what is recorded of an item. Texts are put together, other values become a list; both stop at
     /// what a span takes ([`MAX_TEXT_BYTES`], [`MAX_WIDTH`] items). [`Value::Null`] records nothing. The event gets `outputs.result`,
     /// `outputs.items` (how many came) and `metrics.time_to_first_item_ms`; dropping the stream early marks the
-    /// span as cancelled.
+    /// span as cancelled. There is no `outputs.result` where the tracer
+    /// [records no content](crate::TracerBuilder::capture_content).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -134,7 +135,7 @@ impl Tally {
             self.ending.span().enrich(Bucket::Metrics, "time_to_first_item_ms", millis);
         }
         match outcome {
-            Outcome::Good(value) if self.ending.span().takes_content() => self.said.add(value.into_value()),
+            Outcome::Good(value) if self.ending.span().captures_content() => self.said.add(value.into_value()),
             Outcome::Bad(_) => outcome.write(self.ending.span()),
             Outcome::Good(_) | Outcome::Silent => {}
         }

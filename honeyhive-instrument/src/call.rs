@@ -26,7 +26,7 @@ const MOST_GAPS: usize = 10_000;
 const TIME_TO_FIRST_TOKEN: &str = "honeyhive_metadata.time_to_first_token_ms";
 
 /// A traced model call, for hooks of clients that show their calls as values rather than bytes. For those of
-/// bytes there is [`Exchange`](crate::Exchange).
+/// bytes there is [`Exchange`](crate::Exchange). A call that is measured only, as Traceloop's images are, has no span.
 ///
 /// ```
 /// use honeyhive_instrument::{CallSpan, model::{LlmCall, Operation}};
@@ -65,6 +65,9 @@ pub struct CallSpan {
     /// None where the call is measured and has no span.
     writer: Option<&'static dyn Convention>,
     call: LlmCall,
+    /// Holds the span; empty where there is none.
+    own: Context,
+    /// In which the request is sent.
     context: Context,
     started: Instant,
     pieces: usize,
@@ -74,7 +77,7 @@ pub struct CallSpan {
 }
 
 impl CallSpan {
-    /// Starts a span below the current one, if anybody traces such a call here.
+    /// Starts a span below the current one, if anybody traces or measures such a call here.
     pub fn begin(call: LlmCall) -> Option<Self> {
         let api = call.api;
         Self::begin_with(api, || Some(call))
@@ -94,8 +97,10 @@ impl CallSpan {
             return None;
         }
         call.context = CallContext::current();
+        let own = writer.map_or_else(Context::new, |writer| begun(&active, writer, &call, &parent));
         Some(Self {
-            context: context::silent(&begun(&active, writer, &call, &parent)),
+            context: context::silent(if writer.is_some() { &own } else { &parent }),
+            own,
             active,
             writer,
             call,
@@ -123,12 +128,12 @@ impl CallSpan {
 
     /// Writes an attribute of the hook's own.
     pub(crate) fn mark(&self, key: &'static str) {
-        self.context.span().set_attribute(KeyValue::new(key, true));
+        self.own.span().set_attribute(KeyValue::new(key, true));
     }
 
     /// Notes that a piece of a stream has come.
     pub fn piece(&mut self) {
-        let span = self.context.span();
+        let span = self.own.span();
         let elapsed = self.started.elapsed();
         if self.pieces == 0 {
             self.call.timing.first_piece = Some(elapsed);
@@ -169,12 +174,12 @@ impl CallSpan {
         contained(|| self.write());
         contained(|| self.active.measure(&self.call));
         contained(|| self.active.measure_pieces(&self.call, &self.gaps));
-        self.context.span().end_with_timestamp(ended);
+        self.own.span().end_with_timestamp(ended);
     }
 
     /// Writes the record onto the span.
     fn write(&self) {
-        let span = self.context.span();
+        let span = self.own.span();
         span.set_attributes(self.active.attributes(&self.call));
         if let Some(cost) = &self.call.cost {
             span.set_attribute(KeyValue::new(COST, cost.total));
@@ -185,11 +190,8 @@ impl CallSpan {
     }
 }
 
-/// Begins the span of a call. One that is measured only leaves the ids of what is around it, and nothing to write to.
-fn begun(active: &Active, writer: Option<&'static dyn Convention>, call: &LlmCall, parent: &Context) -> Context {
-    let Some(writer) = writer else {
-        return parent.with_remote_span_context(parent.span().span_context().clone());
-    };
+/// Begins the span of a call.
+fn begun(active: &Active, writer: &dyn Convention, call: &LlmCall, parent: &Context) -> Context {
     let (name, kind) = writer.head(call);
     let builder = active.tracer.span_builder(name).with_kind(kind);
     parent.with_span(active.tracer.build_with_context(builder, parent))

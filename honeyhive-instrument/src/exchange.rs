@@ -78,7 +78,7 @@ enum Body {
 }
 
 impl Exchange {
-    /// Starts a span, if anybody traces such a request here.
+    /// Starts a span, if anybody traces or measures such a request here.
     pub fn begin(head: &RequestHead<'_>, body: Option<&[u8]>) -> Option<Self> {
         if registry::is_empty() {
             return None;

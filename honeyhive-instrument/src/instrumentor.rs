@@ -197,7 +197,8 @@ macro_rules! row {
             }
 
             /// Writes a second convention on the same spans, for a migration. Name, kind, status and events
-            /// stay those of this one.
+            /// stay those of this one; of a call that it does not write, such as an image in Traceloop, they are the
+            /// other's.
             #[must_use]
             pub fn also(mut self, convention: &'static dyn Convention) -> Self {
                 self.0.options.also.push(convention);

@@ -15,7 +15,11 @@ use honeyhive_core::{Bucket, Event, Span, Status};
 use uuid::Uuid;
 
 pub use self::report::{AbReport, Comparison, Interval, VariantReport, Verdict};
-use crate::{latency::Latency, moments::Moments, span::start};
+use crate::{
+    latency::Latency,
+    moments::Moments,
+    span::{start, told},
+};
 
 /// What a run says of itself, and is counted by.
 const VARIANT: &str = "ab_test.variant";
@@ -304,7 +308,7 @@ impl Arm {
         note(&span, took, &noted);
         span.set_attribute(SUCCESS, result.is_ok());
         if let Err(error) = &result {
-            span.set_status(Status::error(error.to_string()));
+            span.set_status(Status::error(told(&span, error)));
         }
         result
     }

@@ -7,7 +7,7 @@ use std::{borrow::Cow, error::Error, fmt, future::Future, pin::Pin};
 
 use honeyhive_core::{Span, Status};
 
-use crate::span::start;
+use crate::span::{start, told};
 
 type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 type Pause<'a> = Box<dyn Fn(u32) -> Pending<'a, ()> + Send + Sync + 'a>;
@@ -311,7 +311,7 @@ impl<T, E: fmt::Display> Provider<'_, T, E> {
 fn note<T, E: fmt::Display>(span: &Span, result: &Result<T, E>) {
     span.set_attribute("provider.success", result.is_ok());
     if let Err(error) = result {
-        let text = error.to_string();
+        let text = told(span, error);
         span.set_attribute("provider.error", text.clone());
         span.set_status(Status::error(text));
     }

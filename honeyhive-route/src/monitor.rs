@@ -17,7 +17,10 @@ use opentelemetry::{
 };
 use serde::Serialize;
 
-use crate::{latency::Latency, span::start};
+use crate::{
+    latency::Latency,
+    span::{start, told},
+};
 
 /// Most pairs of provider and model that are told apart; those beyond are counted under `other`.
 const MAX_MODELS: usize = 1_000;
@@ -275,7 +278,7 @@ impl TrackedRequest {
 
     /// Ends it: it failed. Its class is the type of the error.
     pub fn fail<E: fmt::Display + ?Sized>(mut self, error: &E) {
-        self.span.set_attribute("monitor.error", error.to_string());
+        self.span.set_attribute("monitor.error", told(&self.span, error));
         self.span.record_error(error);
         let class = std::any::type_name::<E>();
         // Of a text and of a boxed error the type says nothing.

@@ -124,6 +124,24 @@ async fn when_all_fail_every_error_is_told() {
 }
 
 #[tokio::test]
+async fn where_no_content_is_recorded_errors_are_told_by_their_type() {
+    let (_turn, _) = recorded().await;
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer_with(|builder| builder.capture_content(false));
+    set_default_tracer(&tracer);
+    let error = || async { Err(Busy("no answer for Mr Smith")) };
+    Fallback::<(), _>::new("agent").provider("openai", "gpt-4", error).run().await.unwrap_err();
+    let test = AbTest::new("models", [("a", "openai", 0.5), ("b", "anthropic", 0.5)]).unwrap();
+    let failed: Result<(), _> = test.arm("user-1").run(error()).await;
+    failed.unwrap_err();
+    ProviderMonitor::new().track_request("openai", "gpt-4", "chat").fail(&Busy("no answer for Mr Smith"));
+    let spans = recorder.spans();
+    assert_eq!(spans.iter().filter(|span| span.error().is_some()).count(), 4);
+    let told = format!("{spans:?}");
+    assert!(told.contains("Busy") && !told.contains("Mr Smith"), "{told}");
+}
+
+#[tokio::test]
 async fn an_error_that_no_other_provider_would_mend_ends_it() {
     let (_turn, recorder) = recorded().await;
     let failed = Fallback::<(), _>::new("agent")

@@ -34,6 +34,16 @@ async fn panics(tracer: &HoneyHiveTracer, name: &str) -> String {
 }
 
 #[trace(tracer = tracer, skip(tracer))]
+fn falls(tracer: &HoneyHiveTracer, name: &str) {
+    panic!("{name}")
+}
+
+#[trace(tracer = tracer, skip(tracer))]
+fn later(tracer: &HoneyHiveTracer, name: &'static str) -> impl Future<Output = &'static str> {
+    std::future::ready(name)
+}
+
+#[trace(tracer = tracer, skip(tracer))]
 fn streams(tracer: &HoneyHiveTracer, name: &'static str) -> impl Stream<Item = Result<&'static str, &'static str>> {
     stream::iter([Ok(name), Err(name)])
 }
@@ -42,7 +52,10 @@ async fn run(tracer: &HoneyHiveTracer) {
     answers(tracer, "premium", MARKER, &Untouched);
     assert!(fails(tracer, MARKER).is_err());
     assert!(std::panic::AssertUnwindSafe(panics(tracer, MARKER)).catch_unwind().await.is_err());
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| falls(tracer, MARKER))).is_err());
+    assert_eq!(later(tracer, MARKER).await, MARKER);
     assert_eq!(streams(tracer, MARKER).count().await, 2);
+    tracer.in_span("told", |span| span.record_error(MARKER));
     let stream = tracer.start_span("by hand").trace_stream(stream::iter([MARKER]), |text| (*text).into());
     assert_eq!(stream.count().await, 1);
 }
@@ -52,7 +65,7 @@ async fn without_content_only_what_the_program_says_is_recorded() {
     let recorder = Recorder::new();
     run(&recorder.tracer_with(|builder| builder.capture_content(false))).await;
     let spans = recorder.spans();
-    assert_eq!(spans.len(), 5);
+    assert_eq!(spans.len(), 8);
     assert!(!format!("{spans:?}").contains(MARKER), "{spans:?}");
     let seen = |name: &str, key: &str| recorder.span(name).unwrap().attribute(key);
     assert_eq!(seen("answers", "honeyhive_metadata.tier"), Some("premium".into()));
@@ -67,5 +80,5 @@ async fn with_content_the_same_calls_show_it() {
     let recorder = Recorder::new();
     run(&recorder.tracer()).await;
     let with = recorder.spans().iter().filter(|span| format!("{span:?}").contains(MARKER)).count();
-    assert_eq!(with, 5);
+    assert_eq!(with, 8);
 }

@@ -186,10 +186,10 @@ impl TracerBuilder {
         self
     }
 
-    /// Sets whether content is recorded: what functions with `#[trace]` are given and return, the texts of their errors
-    /// and panics, and, by instrumentors on this tracer's provider, prompts and answers. Names, times, counts and what
-    /// the program itself says, by `enrich_span!` or the methods of a span, stay. Defaults to `HH_CAPTURE_CONTENT`, else
-    /// to `true`.
+    /// Sets whether content is recorded: what functions with `#[trace]` are given and return, the texts of errors and
+    /// panics, and, by instrumentors on this tracer's provider, prompts and answers. Names, times, counts, types of
+    /// errors and what the program itself says, by `enrich_span!` or the methods of a span, stay. Defaults to
+    /// `HH_CAPTURE_CONTENT`, else to `true`.
     ///
     /// ```
     /// # let recorder = honeyhive_core::testing::Recorder::new();

@@ -3,6 +3,7 @@
 //! not seen: the gateway sees it.
 
 use std::{
+    fmt,
     ops::Deref,
     pin::Pin,
     task::{self, Poll},
@@ -34,9 +35,16 @@ use crate::{exchange::Exchange, provider::RequestHead, registry};
 /// # let _ = client.get_api_version();
 /// # Ok::<(), MessageError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AnthropicMessages {
     inner: AnthropicClient,
+}
+
+impl fmt::Debug for AnthropicMessages {
+    /// Shows no key, which the client's own would.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnthropicMessages").finish_non_exhaustive()
+    }
 }
 
 impl WithHoneyHive for AnthropicClient {
@@ -103,19 +111,27 @@ impl MessageClient for AnthropicMessages {
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 impl AnthropicMessages {
-    /// Starts an exchange, if such a request is traced; only then its parameters are written.
+    /// Starts an exchange, if such a request is traced. What stands before the last part of the path is the API's, be it
+    /// called `v1` or not.
     fn begin(&self, params: Option<&CreateMessageParams>) -> Option<Exchange> {
         if registry::is_empty() {
             return None;
         }
-        let url = format!("{}/messages", self.inner.get_api_base_url()).parse().ok()?;
+        let base = self.inner.get_api_base_url().trim_end_matches('/');
+        let url = format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)).parse().ok()?;
         let body = params.and_then(|params| serde_json::to_vec(params).ok());
         Exchange::begin(&RequestHead::new("POST", &url, &HeaderMap::new()), body.as_deref())
     }
 }
 
+/// Starts of what the client says where nothing came back.
+const OF_TRANSPORT: [&str; 6] =
+    ["error ", "builder error", "request or response body", "Failed to get", "Failed to read", "Transport error"];
+/// Start of what it says of an event that it has no type for. The stream goes on.
+const OF_AN_EVENT: &str = "Failed to parse SSE event";
+
 /// Reads an error: the client keeps the body of an answer that refuses, and not its status. Any other text may hold a
-/// URL, with whatever is in it.
+/// URL, with whatever is in it, and says nothing of a timeout.
 fn failed(exchange: &mut Exchange, error: &MessageError) {
     let (MessageError::ApiError(said) | MessageError::RequestFailed(said)) = error;
     let body = serde_json::from_str::<Json>(said).unwrap_or_default();
@@ -129,7 +145,9 @@ fn failed(exchange: &mut Exchange, error: &MessageError) {
         _ if said.starts_with("JSON parsing error") => {
             exchange.fail("APIResponseValidationError", "The client could not read the answer.");
         }
-        _ => exchange.disconnected(said.contains("timed out")),
+        _ if said.starts_with(OF_AN_EVENT) => {}
+        _ if OF_TRANSPORT.iter().any(|start| said.starts_with(start)) => exchange.disconnected(false),
+        _ => exchange.fail("APIStatusError", "The server refused with a text that is no error of the API's."),
     }
 }
 

@@ -1,12 +1,17 @@
 //! Every option, by what it does to a span.
 
-use honeyhive_core::{SpanKind, SpanRecord, Status, testing::Recorder};
+use honeyhive_core::{HoneyHiveTracer, SpanKind, SpanRecord, Status, testing::Recorder};
 use honeyhive_instrument::{
-    CallContext, Hide, PromptTemplate,
+    CallContext, CallSpan, Hide, PromptTemplate, StepSpan,
     convention::{OpenInference, OtelGenAi},
+    model::{LlmCall, Operation, Side, Step, StepKind},
     openinference, otel_genai, traceloop, traceloop_legacy, without_model_calls,
 };
-use opentelemetry::context::FutureExt;
+use opentelemetry::{
+    Context, KeyValue,
+    context::FutureExt,
+    trace::{TraceContextExt, Tracer as _, TracerProvider as _},
+};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use serde_json::{Value as Json, json};
 
@@ -153,9 +158,18 @@ async fn a_tracer_without_content_has_none_of_model_calls() {
     instrumentor.instrument(tracer.provider()).unwrap();
     Fixture::of("openai/chat").exchange();
     instrumentor.uninstrument();
+    let mcp = openinference::MCPInstrumentor::new();
+    mcp.instrument(tracer.provider()).unwrap();
+    let mut step = Step::new("mcp", StepKind::Tool, Side::Client);
+    (step.name, step.input) = (Some("add".into()), Some(json!({ "arguments": { "of": "Mr Smith" } })));
+    StepSpan::begin(step).unwrap().end(|step| step.output = Some(json!("for Mr Smith")));
+    mcp.uninstrument();
     let spans = recorder.spans();
     assert_eq!(keys(&spans[0], "llm.input_messages.0.message.content"), 0);
     assert!(keys(&spans[0], "llm.token_count.") > 0);
+    let asked = Fixture::of("openai/chat").call(usize::MAX).request.messages;
+    let texts = asked.iter().filter_map(|message| message.content.text()).chain(["Mr Smith"]);
+    texts.for_each(|text| assert!(!format!("{spans:?}").contains(text), "{text}"));
 }
 
 #[tokio::test]
@@ -193,9 +207,20 @@ async fn what_is_measured_only_writes_to_no_span() {
     instrumentor.instrument(tracer.provider()).unwrap();
     tracer.in_span("plain", |_| ());
     tracer.in_span("around", |_| Fixture::of("openai/images").exchange());
+    // What is below it goes on as without us: its spans are there, and what is written reaches the span around.
+    let call = || LlmCall::new("openai", "Images", Operation::ImageGeneration, "https://api.openai.com/v1/".into());
+    let inside = |work: fn(&HoneyHiveTracer)| {
+        let span = CallSpan::begin(call()).unwrap();
+        let _sending = span.context().attach();
+        work(&tracer);
+    };
+    inside(|tracer| drop(tracer.provider().tracer("http").start("root below")));
+    tracer.in_span("written", |_| inside(|_| Context::current().span().set_attribute(KeyValue::new("below", true))));
     instrumentor.uninstrument();
     let keys = |name| recorder.span(name).unwrap().attributes().into_iter().map(|(key, _)| key).collect::<Vec<_>>();
-    assert_eq!((recorder.spans().len(), keys("around")), (2, keys("plain")));
+    assert_eq!((recorder.spans().len(), keys("around")), (4, keys("plain")));
+    assert_eq!(recorder.span("root below").unwrap().parent_span_id(), None);
+    assert!(keys("written").contains(&"below".to_owned()));
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Bytes of recorded exchanges → records.
 
 use expect_test::expect_file;
-use honeyhive_instrument::provider::{self, PROVIDERS, RequestHead};
+use honeyhive_instrument::{
+    model::{Content, Part},
+    provider::{self, PROVIDERS, RequestHead},
+};
 use http::HeaderMap;
 use proptest::prelude::*;
 
@@ -50,6 +53,19 @@ fn other_requests_are_not_claimed() {
         let head = RequestHead::new(method, &url, &none);
         assert!(provider::claim(&head).is_none(), "{method} {url}");
     }
+}
+
+#[test]
+fn contents_beside_the_steps_of_an_interaction_are_the_users_last_word() {
+    let url = "https://generativelanguage.googleapis.com/v1beta/interactions".parse().unwrap();
+    let none = HeaderMap::new();
+    let (provider, mut call) = provider::claim(&RequestHead::new("POST", &url, &none)).unwrap();
+    let body = br#"{"model":"gemini-2.5-flash","input":[{"type":"text","text":"And Rome?"},
+        {"type":"function_result","call_id":"c1","result":"sunny"}]}"#;
+    provider.request(body, &mut call);
+    let said: Vec<_> = call.request.messages.iter().map(|message| (&*message.role, &message.content)).collect();
+    let parts = Content::Parts(vec![Part::Text("And Rome?".into())]);
+    assert_eq!(said, [("tool", &Content::Text("sunny".into())), ("user", &parts)]);
 }
 
 #[test]

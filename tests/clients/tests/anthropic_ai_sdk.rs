@@ -35,6 +35,14 @@ fn answer(request: &Request) -> Reply {
             Reply::json(418, r#"{"type":"error","error":{"type":"teapot_error","message":"Tea"}}"#)
         }
         () if asks("garbage") => Reply::json(200, "<html>"),
+        () if asks("a proxy") => Reply::json(502, "<html>"),
+        () if asks("news") => {
+            let news = "data: {\"type\":\"news\"}\n\n";
+            Reply::events(
+                Duration::ZERO,
+                stream.split_inclusive("\n\n").flat_map(|piece| [news.to_owned(), piece.into()]),
+            )
+        }
         () if asks("\"stream\":true") => {
             Reply::events(Duration::ZERO, stream.split_inclusive("\n\n").map(str::to_owned).collect::<Vec<_>>())
         }
@@ -58,7 +66,10 @@ async fn messages_streams_and_errors() {
     let stream = question("Weather?").with_stream(true);
     let events: Vec<_> = claude.create_message_streaming(&stream).await.unwrap().collect().await;
     assert!(events.iter().all(Result::is_ok));
-    for fails in ["overload", "new kind", "garbage"] {
+    let news = question("news").with_stream(true);
+    let events: Vec<_> = claude.create_message_streaming(&news).await.unwrap().collect().await;
+    assert!(events.iter().any(Result::is_ok) && events.iter().any(Result::is_err));
+    for fails in ["overload", "new kind", "garbage", "a proxy"] {
         claude.create_message(Some(&question(fails))).await.unwrap_err();
     }
     client("http://me:canary-secret@127.0.0.1:1/v1").create_message(Some(&question("hi"))).await.unwrap_err();
@@ -67,6 +78,8 @@ async fn messages_streams_and_errors() {
     assert!(claude.create_message_streaming(&question("no stream")).await.is_err());
     claude.count_tokens(Some(&CountMessageTokensParams::default())).await.unwrap();
     assert_eq!(claude.get_api_version(), "2023-06-01");
+    // Behind a gateway that has a path of its own.
+    client(&format!("{}/anthropic", server.url())).create_message(Some(&question("Capital?"))).await.unwrap();
 
     let shown = recorder.spans().into_iter().map(|span| {
         let value = |key: &str| span.attribute(key).map_or_else(|| "-".into(), |value| value.to_string());
@@ -82,9 +95,12 @@ async fn messages_streams_and_errors() {
     expect![[r#"
         messages.create Some(Ok) 7→2 -
         messages.create Some(Ok) 506→153 "get_weather"
+        messages.create Some(Ok) 506→153 "get_weather"
         messages.create Some(Error("OverloadedError: Error code: 529 - {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}")) -→- -
         messages.create Some(Error("APIStatusError: Tea")) -→- -
         messages.create Some(Error("APIResponseValidationError: The client could not read the answer.")) -→- -
-        messages.create Some(Error("APIConnectionError: Connection error.")) -→- -"#]].assert_eq(&shown.collect::<Vec<_>>().join("\n"));
-    assert!(!format!("{:?}", recorder.spans()).contains("canary"));
+        messages.create Some(Error("APIStatusError: The server refused with a text that is no error of the API's.")) -→- -
+        messages.create Some(Error("APIConnectionError: Connection error.")) -→- -
+        messages.create Some(Ok) 7→2 -"#]].assert_eq(&shown.collect::<Vec<_>>().join("\n"));
+    assert!(!format!("{claude:?} {:?}", recorder.spans()).contains("canary"));
 }

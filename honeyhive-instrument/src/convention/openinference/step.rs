@@ -6,6 +6,8 @@ use serde_json::Value as Json;
 use super::{JSON_MIME, REDACTED, SPAN_KIND, Sink};
 use crate::model::{Ending, Step, StepKind};
 
+const ADK: &str = "google_adk";
+
 pub(super) fn head(step: &Step) -> (String, SpanKind) {
     let name = step.name.as_deref();
     let shown = match (step.kind, name, step.method.as_deref()) {
@@ -17,6 +19,23 @@ pub(super) fn head(step: &Step) -> (String, SpanKind) {
         (_, name, method) => method.or(name).unwrap_or("step").to_owned(),
     };
     (shown, SpanKind::Internal)
+}
+
+/// Returns whether a value is what Python takes for true.
+fn says_something(json: &Json) -> bool {
+    match json {
+        Json::Null | Json::Bool(false) => false,
+        Json::Bool(true) => true,
+        Json::Number(number) => number.as_f64() != Some(0.0),
+        Json::String(text) => !text.is_empty(),
+        Json::Array(items) => !items.is_empty(),
+        Json::Object(fields) => !fields.is_empty(),
+    }
+}
+
+/// Returns what went in; ADK's original leaves arguments out where there are none.
+fn input(step: &Step) -> Option<&Json> {
+    step.input.as_ref().filter(|input| step.kind != StepKind::Tool || step.api != ADK || says_something(input))
 }
 
 pub(super) fn write(step: &Step, sink: &mut Sink) {
@@ -31,7 +50,7 @@ pub(super) fn write(step: &Step, sink: &mut Sink) {
             sink.text("tool.name", step.name.as_deref());
             sink.text("tool.description", step.description.as_deref());
             sink.text("tool.id", step.call_id.as_deref());
-            let arguments = step.input.as_ref().map(|input| input.get("arguments").unwrap_or(input));
+            let arguments = input(step).map(|input| input.get("arguments").unwrap_or(input));
             sink.json("tool.parameters", arguments);
         }
         StepKind::Agent => {
@@ -42,9 +61,9 @@ pub(super) fn write(step: &Step, sink: &mut Sink) {
     }
     sink.text("session.id", step.context.session.as_deref());
     sink.text("user.id", step.context.user.as_deref());
-    value(sink, ("input.value", "input.mime_type"), step.input.as_ref(), step.hidden.input);
+    value(sink, ("input.value", "input.mime_type"), input(step), step.hidden.input);
     value(sink, ("output.value", "output.mime_type"), step.output.as_ref(), step.hidden.output);
-    if step.api == "google_adk" {
+    if step.api == ADK {
         of_adk(step, sink);
     }
 }
@@ -64,8 +83,7 @@ fn of_adk(step: &Step, sink: &mut Sink) {
             sink.text("gen_ai.tool.call.id", step.call_id.as_deref());
             // An answer that tells of an error is one, and the tool has worked.
             let told = step.output.as_ref().and_then(|output| output.pointer("/response/error"));
-            let is_none = |error: &Json| matches!(error, Json::Null | Json::Bool(false)) || error == "";
-            let told = told.filter(|error| !is_none(error)).map(|_| "TOOL_ERROR".to_owned());
+            let told = told.filter(|error| says_something(error)).map(|_| "TOOL_ERROR".to_owned());
             sink.maybe("error.type", step.failure().map(|(kind, _)| kind.into_owned()).or(told));
         }
         StepKind::Invocation | StepKind::Request => {}

@@ -88,7 +88,7 @@ fn call(request: &LlmRequest, stream: bool) -> LlmCall {
     tools.sort_by_key(|(name, _)| name.as_str());
     let settings = request.config.as_ref();
     call.request = Request {
-        json: json(request),
+        json: whole(request, config.as_ref()),
         model: Some(request.model.clone()),
         system: system.first().map(|content| message(content).content),
         messages: messages.into_iter().map(message).collect(),
@@ -110,6 +110,15 @@ fn call(request: &LlmRequest, stream: bool) -> LlmCall {
         ..Request::default()
     };
     call
+}
+
+/// Returns the request, with its settings as they were written.
+fn whole(request: &LlmRequest, config: Option<&Json>) -> Option<Json> {
+    let mut json = serde_json::to_value(request).ok()?;
+    if let (Some(known), Some(config)) = (json.get_mut("config"), config) {
+        *known = config.clone();
+    }
+    Some(json)
 }
 
 /// Returns a value as it goes over the wire: by way of a text, in which numbers are as short as they were written.

@@ -32,7 +32,7 @@ impl<T: Tool> AdkTool<T> {
         step.name = Some(self.0.name().to_owned());
         step.description = Some(self.0.description().to_owned()).filter(|text| !text.is_empty());
         step.call_id = Some(ctx.function_call_id().to_owned()).filter(|id| !id.is_empty());
-        step.input = Some(args.clone()).filter(|args| args.as_object().is_none_or(|args| !args.is_empty()));
+        step.input = Some(args.clone());
         step
     }
 

@@ -12,11 +12,11 @@ use crate::model::{Content, LlmCall, Message, Output, Part, Response, Tool, Tool
 pub(super) fn request(json: Json, call: &mut LlmCall) {
     let request = &mut call.request;
     request.model = text(&json, "model").or_else(|| text(&json, "agent"));
-    call.agent = text(&json, "agent").filter(|_| json.get("model").is_none());
+    call.agent = text(&json, "agent").filter(|_| text(&json, "model").is_none());
     request.stream = Some(json["stream"] == true);
     request.system = text(&json, "system_instruction").map(Content::Text);
     request.messages = match json.get("input") {
-        Some(Json::Array(steps)) if steps.iter().any(is_step) => steps.iter().filter_map(step).collect(),
+        Some(Json::Array(items)) if items.iter().any(is_step) => steps(items),
         other => vec![Message { role: "user".to_owned(), content: content(other, part), ..Message::default() }],
     };
     request.tools = items(&json, "tools").map(tool).collect();
@@ -44,6 +44,16 @@ fn tool(raw: &Json) -> Tool {
 fn is_step(json: &Json) -> bool {
     let is_named = matches!(json["type"].as_str(), Some("function_call" | "function_result" | "thought"));
     is_named || json.get("content").is_some() || json.get("role").is_some()
+}
+
+/// The steps of the input; contents beside them are the user's last word.
+fn steps(items: &[Json]) -> Vec<Message> {
+    let mut messages: Vec<Message> = items.iter().filter(|item| is_step(item)).filter_map(step).collect();
+    let loose: Vec<Part> = items.iter().filter(|item| !is_step(item)).map(part).collect();
+    if !loose.is_empty() {
+        messages.push(Message { role: "user".to_owned(), content: Content::Parts(loose), ..Message::default() });
+    }
+    messages
 }
 
 /// A step of the input; `None` for one that says nothing.
