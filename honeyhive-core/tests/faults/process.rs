@@ -89,6 +89,12 @@ fn child() {
             check(&report);
             println!("{report}");
         }
+        "trouble" => {
+            let mut producer = Producer::new(build());
+            producer.produce(count);
+            until("trouble", || producer.tracer.stats().trouble().is_some());
+            println!("{}", producer.tracer.shutdown(Duration::from_millis(100)));
+        }
         "exit" => {
             let mut producer = Producer::new(build());
             producer.produce(count);
@@ -390,7 +396,7 @@ fn f22_proxies() {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(hits.load(std::sync::atomic::Ordering::Relaxed), 0, "loopback needs no proxy");
-    let mut command = stage.command("nobody");
+    let mut command = stage.command("trouble");
     proxied(&mut command);
     let output = command.env("CHILD_URL", "https://proxied.invalid").output().unwrap();
     let shown = format!("{}{}", stderr(&output), String::from_utf8_lossy(&output.stdout));
