@@ -10,15 +10,16 @@ const FLUSH_ON_DROP: Duration = Duration::from_secs(5);
 /// A guard that lives no longer than this and has seen no span was not kept.
 const AT_ONCE: Duration = Duration::from_millis(1);
 
-/// The one variable whose wrong value turns tracing off instead of being left out.
-const DISABLE: &str = "HH_DISABLE_TRACING";
+/// Variables that are not left out where their value is wrong, since whoever set them meant to record less: what they
+/// count as, and what that does.
+const CAUTIOUS: [(&str, &str, &str); 2] =
+    [("HH_DISABLE_TRACING", "true", "tracing is off"), ("HH_CAPTURE_CONTENT", "false", "no content is recorded")];
 
 /// Starts tracing with the settings of the environment.
 ///
-/// Never fails: a variable that is wrong is said on stderr and left out; a wrong `HH_DISABLE_TRACING`
-/// turns tracing off. Keep the guard until the
-/// program ends; its drop sends what is left and says what was sent, kept or dropped. The explicit
-/// form, which can fail, is [`HoneyHiveTracer::init`].
+/// Never fails: a variable that is wrong is said on stderr and left out; a wrong `HH_DISABLE_TRACING` turns tracing off,
+/// a wrong `HH_CAPTURE_CONTENT` leaves content out. Keep the guard until the program ends; its drop sends what is left and
+/// says what was sent, kept or dropped. The explicit form, which can fail, is [`HoneyHiveTracer::init`].
 ///
 /// ```no_run
 /// let _honeyhive = honeyhive_core::init();
@@ -36,16 +37,16 @@ fn build_leniently() -> Option<HoneyHiveTracer> {
     let mut wrong: Vec<&str> = vec![];
     loop {
         let left_out = |name: &str| wrong.iter().any(|wrong| *wrong == name || alternates(wrong).contains(&name));
+        let cautious = |name: &str| CAUTIOUS.iter().find(|(cautious, ..)| *cautious == name);
         let lookup = |name: &str| match left_out(name) {
-            // Whoever set it meant to turn tracing off.
-            true => (name == DISABLE).then(|| "true".to_owned()),
+            true => cautious(name).map(|(_, value, _)| (*value).to_owned()),
             false => variable(name),
         };
         let error = match HoneyHiveTracer::init().build_from(&lookup) {
             Ok(tracer) => return Some(tracer),
             Err(error) => error,
         };
-        let so = if error.variable() == DISABLE { "tracing is off" } else { "going on without it" };
+        let so = cautious(error.variable()).map_or("going on without it", |(.., so)| so);
         diag::say(&format!("{error}; {so}"));
         if error.variable().is_empty() || wrong.contains(&error.variable()) {
             return None;

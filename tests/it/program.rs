@@ -201,12 +201,25 @@ fn a_wrong_wish_to_turn_tracing_off_turns_it_off() {
         "{shown}"
     );
     assert!(!dir.join(".honeyhive").exists());
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_wrong_wish_about_content_leaves_it_out() {
+    let (output, dir) = run("content", &[("HH_CAPTURE_CONTENT", "y")]);
+    let shown = stderr(&output);
+    assert!(shown.contains("HH_CAPTURE_CONTENT") && shown.contains("no content is recorded"), "{shown}");
+    assert!(shown.contains("kept 3 spans") && !shown.contains("a joke"), "{shown}");
+    let files = fs::read_dir(dir.join(".honeyhive")).unwrap().map(|file| fs::read_to_string(file.unwrap().path()));
+    assert!(files.map(Result::unwrap).all(|file| !file.contains("a joke")));
+    fs::remove_dir_all(dir).unwrap();
 }
 
 #[test]
 fn samplers_of_other_tools_leave_model_calls_alone() {
-    let (output, _) = run("sampler", &[("OTEL_TRACES_SAMPLER", "always_off")]);
+    let (output, dir) = run("sampler", &[("OTEL_TRACES_SAMPLER", "always_off")]);
     assert!(stderr(&output).contains("kept 3 spans"), "{output:?}");
+    fs::remove_dir_all(dir).unwrap();
 }
 
 #[test]
