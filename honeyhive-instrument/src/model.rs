@@ -188,6 +188,14 @@ pub struct CallError {
     pub status: Option<u16>,
 }
 
+impl Response {
+    /// Returns why the answers ended, those that say so, and the response as a whole.
+    pub(crate) fn finish_reasons(&self) -> impl Iterator<Item = &str> {
+        let each = self.outputs.iter().filter_map(|output| output.finish_reason.as_deref());
+        each.chain(self.finish_reason.as_deref())
+    }
+}
+
 impl CallError {
     /// Names a class and says what was said.
     pub fn new(kind: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {

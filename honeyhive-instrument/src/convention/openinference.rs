@@ -181,10 +181,8 @@ fn of_adk(call: &LlmCall, sink: &mut Sink) {
     sink.count("gen_ai.usage.output_tokens", response.usage.output);
     sink.count("gen_ai.usage.reasoning.output_tokens", response.usage.reasoning);
     sink.count("gen_ai.usage.cache_read.input_tokens", response.usage.cache_read);
-    let each = response.outputs.iter().filter_map(|output| output.finish_reason.as_deref());
-    let reasons: Vec<_> = each.chain(response.finish_reason.as_deref()).collect();
+    let reasons: Vec<_> = response.finish_reasons().map(|reason| reason.to_lowercase().into()).collect();
     if !reasons.is_empty() {
-        let reasons = reasons.iter().map(|reason| reason.to_lowercase().into()).collect();
         sink.put("gen_ai.response.finish_reasons", OtelValue::Array(Array::String(reasons)));
     }
 }

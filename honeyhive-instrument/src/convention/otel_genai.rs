@@ -159,9 +159,7 @@ fn usage(call: &LlmCall, sink: &mut Sink) {
 }
 
 fn finish_reasons(call: &LlmCall, sink: &mut Sink) {
-    let each = call.response.outputs.iter().filter_map(|output| output.finish_reason.as_deref());
-    let all = each.chain(call.response.finish_reason.as_deref());
-    let reasons: Vec<StringValue> = all.map(|reason| finish_reason(reason).into()).collect();
+    let reasons: Vec<StringValue> = call.response.finish_reasons().map(|reason| finish_reason(reason).into()).collect();
     if !reasons.is_empty() {
         sink.put("gen_ai.response.finish_reasons", OtelValue::Array(Array::String(reasons)));
     }

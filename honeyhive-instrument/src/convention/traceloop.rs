@@ -240,9 +240,7 @@ fn response(call: &LlmCall, sink: &mut Sink) {
     let says_effort = call.operation == Operation::Responses && !call.streamed;
     let effort = call.request.reasoning_effort.as_deref().filter(|_| says_effort);
     sink.text(RESPONSE_EFFORT, effort);
-    let each = response.outputs.iter().filter_map(|output| output.finish_reason.as_deref());
-    let reasons: Vec<StringValue> =
-        each.chain(response.finish_reason.as_deref()).map(|reason| finish_reason(reason).into()).collect();
+    let reasons: Vec<StringValue> = response.finish_reasons().map(|reason| finish_reason(reason).into()).collect();
     if !reasons.is_empty() {
         sink.put(FINISH_REASONS, OtelValue::Array(Array::String(reasons)));
     }

@@ -287,14 +287,15 @@ fn finish_reason(reason: FinishReason) -> &'static str {
 /// none in adk-rust.
 fn usage(usage: &UsageMetadata) -> Usage {
     let count = |count: i32| u64::try_from(count).unwrap_or(0);
+    let some = |count: u64| (count > 0).then_some(count);
     let (input, total) = (count(usage.prompt_token_count), count(usage.total_token_count));
     let thoughts = usage.thinking_token_count.map(count);
     let spoken = count(usage.candidates_token_count);
     let output = if input + spoken == total { spoken } else { spoken + thoughts.unwrap_or(0) };
     Usage {
-        input: Some(input).filter(|count| *count > 0),
-        output: Some(output).filter(|count| *count > 0),
-        total: Some(total).filter(|count| *count > 0),
+        input: some(input),
+        output: some(output),
+        total: some(total),
         cache_read: usage.cache_read_input_token_count.map(count),
         cache_write: usage.cache_creation_input_token_count.map(count),
         reasoning: thoughts,

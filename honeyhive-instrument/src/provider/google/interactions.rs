@@ -48,12 +48,10 @@ fn is_step(json: &Json) -> bool {
 
 /// The steps of the input; contents beside them are the user's last word.
 fn steps(items: &[Json]) -> Vec<Message> {
-    let mut messages: Vec<Message> = items.iter().filter(|item| is_step(item)).filter_map(step).collect();
-    let loose: Vec<Part> = items.iter().filter(|item| !is_step(item)).map(part).collect();
-    if !loose.is_empty() {
-        messages.push(Message { role: "user".to_owned(), content: Content::Parts(loose), ..Message::default() });
-    }
-    messages
+    let (steps, loose): (Vec<&Json>, Vec<&Json>) = items.iter().partition(|item| is_step(item));
+    let content = Content::Parts(loose.iter().map(|item| part(item)).collect());
+    let last = (!loose.is_empty()).then(|| Message { role: "user".to_owned(), content, ..Message::default() });
+    steps.into_iter().filter_map(step).chain(last).collect()
 }
 
 /// A step of the input; `None` for one that says nothing.
