@@ -106,7 +106,7 @@ fn is_alive() -> bool {
 }
 
 /// Looks at the current context; at the end of a thread that is an empty one.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_current<R>(look: impl FnOnce(&Context) -> R) -> R {
     match is_alive() {
         true => Context::map_current(look),

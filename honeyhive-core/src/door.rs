@@ -6,34 +6,39 @@
 //! (<https://opentelemetry.io/docs/specs/otel/trace/api/#set-status>), so nobody's span is changed. All of a
 //! letter is taken at one go, under one lock, and in its final form.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
-use opentelemetry::trace::{SpanRef, Status};
+use opentelemetry::trace::{Span as _, SpanId, SpanRef, Status};
 
-use crate::{attributes::Attributes, export::buffer::Buffer, live::LiveSpan, thread::with_own};
+use crate::{attributes::Attributes, clock::Stamp, export::buffer::Buffer, live::LiveSpan, thread::with_own};
 
 thread_local! {
-    static DOOR: RefCell<Door> = const { RefCell::new(Door { letter: Attributes::new(), visit: Visit::None }) };
+    static VISIT: Cell<Visit> = const { Cell::new(Visit::None) };
+    static DOOR: RefCell<Door> = const { RefCell::new(Door { letter: Attributes::new(), owner: None }) };
 }
 
 /// What lies at the door of the span that is rung.
 struct Door {
     /// Attributes for it. Without a visit it is empty: paper for the next letter, whose memory is warm.
     letter: Attributes,
-    visit: Visit,
+    /// Whose it is, for who asked.
+    owner: Option<Arc<Buffer>>,
 }
 
 /// What somebody rings for.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 enum Visit {
     #[default]
     None,
     /// There is a letter.
     Letter,
+    /// The span with this id ends.
+    End(Stamp, SpanId),
     /// Whose span is it?
     Whose,
-    /// This one's.
-    Of(Arc<Buffer>),
 }
 
 /// Goes to the door, if there is one.
@@ -63,8 +68,8 @@ pub(crate) fn keep(mut letter: Attributes) {
 /// Takes back what a span that is none of ours has left at the door; returns whether there was anything.
 #[inline]
 fn take_back(letter: &mut Attributes) -> bool {
+    VISIT.set(Visit::None);
     let left = at_door(|door| {
-        door.visit = Visit::None;
         let left = !door.letter.is_empty();
         if left {
             std::mem::swap(&mut door.letter, letter);
@@ -79,10 +84,8 @@ struct Leave;
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        at_door(|door| {
-            door.visit = Visit::None;
-            door.letter.clear();
-        });
+        VISIT.set(Visit::None);
+        at_door(|door| door.letter.clear());
     }
 }
 
@@ -93,7 +96,7 @@ fn put_down(put: impl FnOnce(&mut Attributes)) -> bool {
         let free = door.letter.is_empty();
         if free {
             put(&mut door.letter);
-            door.visit = Visit::Letter;
+            VISIT.set(Visit::Letter);
         }
         free
     });
@@ -131,28 +134,33 @@ pub(crate) fn fill(span: &SpanRef<'_>, fill: impl FnOnce(&mut Attributes)) {
     }
 }
 
-/// Returns whose span it is, if it is one of ours.
-pub(crate) fn owner(span: &SpanRef<'_>) -> Option<Arc<Buffer>> {
-    at_door(|door| door.visit = Visit::Whose)?;
+/// Ends a span of ours.
+#[inline]
+pub(crate) fn end(span: &SpanRef<'_>) {
+    VISIT.set(Visit::End(Stamp::now(), span.span_context().span_id()));
     span.set_status(Status::Unset);
-    match at_door(|door| std::mem::take(&mut door.visit)) {
-        Some(Visit::Of(buffer)) => Some(buffer),
-        _ => None,
-    }
 }
 
-/// For a span of ours whose status is to be set to nothing: takes the letter, which is empty then, or says whose it
-/// is if asked.
+/// Returns whose span it is, if it is one of ours.
+pub(crate) fn owner(span: &SpanRef<'_>) -> Option<Arc<Buffer>> {
+    VISIT.set(Visit::Whose);
+    span.set_status(Status::Unset);
+    VISIT.set(Visit::None);
+    at_door(|door| door.owner.take()).flatten()
+}
+
+/// For a span of ours whose status is to be set to nothing: takes the letter, which is empty then, ends it, or says
+/// whose it is if asked.
 #[inline]
 pub(crate) fn answer(span: &mut LiveSpan) {
-    at_door(|door| match door.visit {
-        Visit::Letter => {
-            span.write(&mut door.letter);
-            door.visit = Visit::None;
-        }
-        Visit::Whose => door.visit = span.buffer().map_or(Visit::None, |buffer| Visit::Of(Arc::clone(buffer))),
-        Visit::None | Visit::Of(_) => {}
-    });
+    match VISIT.take() {
+        Visit::None => {}
+        Visit::Letter => drop(at_door(|door| span.write(&mut door.letter))),
+        Visit::End(at, id) if id == span.span_context().span_id() => span.end_at(at),
+        // It was for one that could not be reached.
+        Visit::End(..) => {}
+        Visit::Whose => drop(at_door(|door| door.owner = span.buffer().cloned())),
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use opentelemetry::{
     trace::{Span as _, SpanContext, Status, TraceContextExt},
 };
 
-use crate::{attributes::Attributes, door, live::LiveSpan};
+use crate::{attributes::Attributes, door, live::LiveSpan, record::Record};
 
 /// What is inside a span sees of it. A hidden span costs less: see `docs/performance.md`.
 ///
@@ -48,7 +48,7 @@ pub(crate) enum Hold {
     /// A span that is in a context.
     Open(Context),
     /// A span that only its holder reaches.
-    Apart(Box<Apart>),
+    Apart(Apart),
 }
 
 pub(crate) struct Apart {
@@ -65,13 +65,14 @@ impl Apart {
 
 impl Hold {
     /// Holds a span that began below `parent`.
-    pub(crate) fn of(span: LiveSpan, visibility: Visibility, parent: &Context) -> Self {
+    #[inline]
+    pub(crate) fn of(record: Box<Record>, visibility: Visibility, parent: &Context) -> Self {
         let inside = match visibility {
-            Visibility::Full => return Self::Open(parent.with_span(span)),
-            Visibility::Ids => parent.with_remote_span_context(span.span_context().clone()),
+            Visibility::Full => return Self::Open(parent.with_span(LiveSpan::new(record))),
+            Visibility::Ids => parent.with_remote_span_context(record.context.clone()),
             Visibility::Hidden => parent.clone(),
         };
-        Self::Apart(Box::new(Apart { span: span.into(), inside }))
+        Self::Apart(Apart { span: LiveSpan::new(record).into(), inside })
     }
 
     /// Holds a trace that sampling leaves out, by its ids. What is inside a hidden one is decided by itself.
@@ -157,7 +158,7 @@ impl Hold {
     #[inline]
     pub(crate) fn end(&self) {
         if let Self::Open(context) = self {
-            context.span().end();
+            door::end(&context.span());
         }
     }
 

@@ -10,6 +10,7 @@
 mod api;
 mod attr;
 mod attributes;
+mod clock;
 mod config;
 mod console;
 mod context;

@@ -8,48 +8,34 @@ use opentelemetry::{
     trace::{Event, Link, Span as OtelSpan, SpanContext, Status},
 };
 
-use crate::{attributes::Attributes, default, door, export::buffer::Buffer, record::Record, tracer::local};
+use crate::{
+    attributes::Attributes, clock::Stamp, default, door, export::buffer::Buffer, record::Record, tracer::local,
+};
 
 #[derive(Debug)]
 pub(crate) struct LiveSpan {
-    context: SpanContext,
-    stage: Stage,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Open(Box<Record>),
-    /// Whose it was, where another tracer has been the default by then.
-    Ended(Option<Arc<Buffer>>),
+    /// None once it has ended.
+    record: Option<Box<Record>>,
+    /// Whose it was, where another tracer had been the default by its end.
+    was: Option<Arc<Buffer>>,
 }
 
 impl LiveSpan {
     #[inline]
-    pub(crate) fn new(context: SpanContext, record: Box<Record>) -> Self {
-        Self { context, stage: Stage::Open(record) }
+    pub(crate) fn new(record: Box<Record>) -> Self {
+        Self { record: Some(record), was: None }
     }
 
     /// Returns the entrance to its tracer; that of a span that has ended is known where the default
     /// had been replaced by then.
     pub(crate) fn buffer(&self) -> Option<&Arc<Buffer>> {
-        match &self.stage {
-            Stage::Open(record) => Some(record.buffer()),
-            Stage::Ended(buffer) => buffer.as_ref(),
-        }
-    }
-
-    #[inline]
-    fn record(&mut self) -> Option<&mut Record> {
-        match &mut self.stage {
-            Stage::Open(record) => Some(record),
-            Stage::Ended(_) => None,
-        }
+        self.record.as_ref().map(|record| record.buffer()).or(self.was.as_ref())
     }
 
     /// Takes attributes in, which are empty then; after the end there is no use for them.
     #[inline]
     pub(crate) fn write(&mut self, attributes: &mut Attributes) {
-        match self.record() {
+        match &mut self.record {
             Some(record) => record.absorb(attributes),
             None => attributes.clear(),
         }
@@ -63,6 +49,15 @@ impl LiveSpan {
         self.write(&mut attributes);
         door::keep(attributes);
     }
+
+    /// Ends it, if it has not ended.
+    #[inline]
+    pub(crate) fn end_at(&mut self, at: Stamp) {
+        let Some(mut record) = self.record.take() else { return };
+        record.end(at);
+        self.was = default::was_replaced().then(|| Arc::clone(record.buffer()));
+        local::recycle(record);
+    }
 }
 
 impl OtelSpan for LiveSpan {
@@ -70,17 +65,19 @@ impl OtelSpan for LiveSpan {
     where
         T: Into<Cow<'static, str>>,
     {
-        if let Some(record) = self.record() {
+        if let Some(record) = &mut self.record {
             record.add_event(Event::new(name, time, attributes, 0));
         }
     }
 
+    /// Not known after the end; contexts keep it for themselves.
     fn span_context(&self) -> &SpanContext {
-        &self.context
+        static NONE: SpanContext = SpanContext::NONE;
+        self.record.as_ref().map_or(&NONE, |record| &record.context)
     }
 
     fn is_recording(&self) -> bool {
-        matches!(self.stage, Stage::Open(_))
+        self.record.is_some()
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
@@ -89,10 +86,10 @@ impl OtelSpan for LiveSpan {
 
     /// `Unset` changes nothing: it is how this SDK rings at its own spans.
     fn set_status(&mut self, status: Status) {
-        if status == Status::Unset {
+        if matches!(status, Status::Unset) {
             return door::answer(self);
         }
-        if let Some(record) = self.record() {
+        if let Some(record) = &mut self.record {
             record.head.set_status(status);
         }
     }
@@ -101,32 +98,27 @@ impl OtelSpan for LiveSpan {
     where
         T: Into<Cow<'static, str>>,
     {
-        if let Some(record) = self.record() {
+        if let Some(record) = &mut self.record {
             record.head.set_name(name.into());
         }
     }
 
     fn add_link(&mut self, context: SpanContext, attributes: Vec<KeyValue>) {
-        if let Some(record) = self.record() {
+        if let Some(record) = &mut self.record {
             record.add_link(Link::new(context, attributes, 0));
         }
     }
 
     fn end_with_timestamp(&mut self, time: SystemTime) {
-        let Stage::Open(record) = &mut self.stage else { return };
-        record.end(&self.context, time);
-        let buffer = default::was_replaced().then(|| Arc::clone(record.buffer()));
-        if let Stage::Open(record) = std::mem::replace(&mut self.stage, Stage::Ended(buffer)) {
-            local::recycle(record);
-        }
+        self.end_at(time.into());
     }
 }
 
 impl Drop for LiveSpan {
     fn drop(&mut self) {
         // Ended spans need no look at the clock.
-        if matches!(self.stage, Stage::Open(_)) {
-            self.end();
+        if self.record.is_some() {
+            self.end_at(Stamp::now());
         }
     }
 }

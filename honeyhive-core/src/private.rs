@@ -130,23 +130,27 @@ impl Call {
 
     #[inline(never)]
     fn begin(self) -> Span {
-        let mut start = Start::of_site(self.site);
-        start.visibility = self.visibility;
-        match self.tracer {
-            Choice::Broken => Span::off(),
-            Choice::Discover => match self.session {
-                None => start::discovered(start),
-                Some(id) => crate::current_tracer().map_or(Span::off(), |tracer| {
-                    start.session = Some(tracer.resume_session(&id).tag().clone());
-                    start::discovered(start)
-                }),
-            },
-            Choice::Given(tracer) => {
-                start.session = self.session.map(|id| tracer.resume_session(&id).tag().clone());
-                with_current(|parent| start::given(&tracer, start, parent))
-            }
+        match (self.tracer, self.session) {
+            (Choice::Discover, None) => start::discovered(&mut Start::of_site(self.site, self.visibility)),
+            (Choice::Broken, _) => Span::off(),
+            (Choice::Discover, Some(id)) => crate::current_tracer()
+                .map_or(Span::off(), |tracer| begin_in(&tracer, Some(&id), self.site, self.visibility)),
+            (Choice::Given(tracer), id) => begin_in(&tracer, id.as_deref(), self.site, self.visibility),
         }
     }
+}
+
+/// Starts a span of a tracer, in a session of it.
+#[inline(never)]
+fn begin_in(
+    tracer: &HoneyHiveTracer,
+    session: Option<&str>,
+    site: &'static CallSite,
+    visibility: Option<Visibility>,
+) -> Span {
+    let mut start = Start::of_site(site, visibility);
+    start.session = session.map(|id| tracer.resume_session(id).tag().clone());
+    with_current(|parent| start::given(tracer, &mut start, parent))
 }
 
 /// A span that has started and takes what its call started with.
@@ -235,7 +239,15 @@ pub fn never<T>() -> T {
 }
 
 impl Outcome<'_> {
+    #[inline]
     pub(crate) fn write(self, span: &Span) {
+        match self {
+            Self::Silent => {}
+            said => said.tell(span),
+        }
+    }
+
+    fn tell(self, span: &Span) {
         match self {
             Self::Silent => {}
             Self::Good(_) if !span.captures_content() => {}
@@ -259,13 +271,15 @@ pub fn run<T>(begun: impl Begun, body: impl FnOnce() -> T, outcome: impl FnOnce(
 
 /// Few pieces, for each is compiled anew for each traced function.
 fn run_in<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
-    let mut ending = Ending::new(span);
-    let out = ending.step(body);
-    if ending.span().is_live() {
-        outcome(&out).write(ending.span());
+    match span.try_in_scope(body) {
+        Ok(out) => {
+            if span.is_live() {
+                outcome(&out).write(&span);
+            }
+            out
+        }
+        Err(payload) => span.give_way(payload),
     }
-    ending.finish();
-    out
 }
 
 /// Runs an async function in its span.

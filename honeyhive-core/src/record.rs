@@ -14,7 +14,9 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::{EventType, attributes::Attributes, export::buffer::Buffer, private::CallSite, session::SessionTag};
+use crate::{
+    EventType, attributes::Attributes, clock::Stamp, export::buffer::Buffer, private::CallSite, session::SessionTag,
+};
 
 /// What every span of a tracer says about where it comes from.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) parent: SpanId,
-    pub(crate) start: SystemTime,
+    pub(crate) start: Stamp,
     pub(crate) site: Option<&'static CallSite>,
     pub(crate) name: &'static str,
     /// None where it is the tracer's own.
@@ -47,6 +49,8 @@ pub(crate) struct Head {
     pub(crate) kind: SpanKind,
     pub(crate) event_type: Option<EventType>,
     pub(crate) outcome: Outcome,
+    /// Bytes of its attributes, where they lie among those of other spans.
+    pub(crate) attribute_bytes: u32,
 }
 
 /// Time since 1970 in nanoseconds, as it goes over the wire.
@@ -88,7 +92,7 @@ impl Head {
     fn blank() -> Self {
         Self {
             parent: SpanId::INVALID,
-            start: UNIX_EPOCH,
+            start: Stamp::EPOCH,
             site: None,
             name: "",
             session: None,
@@ -97,6 +101,7 @@ impl Head {
             kind: SpanKind::Internal,
             event_type: None,
             outcome: Outcome::Unset,
+            attribute_bytes: 0,
         }
     }
 
@@ -111,6 +116,7 @@ impl Head {
         self.more.get_or_insert_default()
     }
 
+    #[inline]
     pub(crate) fn set_name(&mut self, name: Cow<'static, str>) {
         match name {
             Cow::Borrowed(name) => self.name = name,
@@ -144,6 +150,7 @@ impl Head {
 }
 
 impl More {
+    #[cold]
     fn bytes(&self) -> usize {
         let name = self.name.as_ref().map_or(0, String::len);
         size_of::<Self>() + name + self.error.len() + events_bytes(&self.events) + links_bytes(&self.links)
@@ -158,6 +165,7 @@ pub(crate) const LARGE: usize = 16 * 1024;
 pub(crate) struct Record {
     /// That of the thread where it started.
     buffer: Arc<Buffer>,
+    pub(crate) context: SpanContext,
     pub(crate) head: Head,
     pub(crate) attributes: Attributes,
 }
@@ -167,14 +175,14 @@ pub(crate) struct Record {
 pub(crate) struct Finished {
     pub(crate) trace: TraceId,
     pub(crate) id: SpanId,
-    pub(crate) end: SystemTime,
+    pub(crate) end: Stamp,
     pub(crate) head: Head,
 }
 
 impl Record {
     /// Makes an empty one.
     pub(crate) fn of(buffer: Arc<Buffer>) -> Box<Self> {
-        Box::new(Self { buffer, head: Head::blank(), attributes: Attributes::new() })
+        Box::new(Self { buffer, context: SpanContext::NONE, head: Head::blank(), attributes: Attributes::new() })
     }
 
     #[inline]
@@ -190,9 +198,9 @@ impl Record {
     /// Gives what it holds to the worker. It is empty then, also where that was refused: the next span that lies in it
     /// is somebody else's.
     #[inline]
-    pub(crate) fn end(&mut self, context: &SpanContext, time: SystemTime) {
-        let Self { buffer, head, attributes } = self;
-        buffer.push(context, time, head, attributes);
+    pub(crate) fn end(&mut self, at: Stamp) {
+        let Self { buffer, context, head, attributes } = self;
+        buffer.push(context, at, head, attributes);
         (head.session, head.more) = (None, None);
         attributes.clear();
     }
@@ -286,13 +294,13 @@ mod tests {
     fn of_a_span_that_is_refused_nothing_is_in_the_next_one() {
         let tracer = Recorder::new().tracer();
         let _ = tracer.shutdown(Duration::from_secs(5));
-        let mut record = local::record(tracer.core());
+        let mut record = local::record(tracer.core(), &SpanContext::NONE);
         record.head.set_name(Cow::Owned("of user 7".into()));
         record.head.session = Some(tracer.session().tag().clone());
         record.attributes.put_otel(&KeyValue::new("of user", 7));
-        record.end(&SpanContext::NONE, SystemTime::now());
+        record.end(Stamp::now());
         local::recycle(record);
-        let next = local::record(tracer.core());
+        let next = local::record(tracer.core(), &SpanContext::NONE);
         assert!(next.head.more.is_none() && next.head.session.is_none() && next.attributes.is_empty());
     }
 }

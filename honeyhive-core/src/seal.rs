@@ -1,7 +1,7 @@
 //! Settles an ended span and encodes it, on the worker: of several values of a key the last one counts;
 //! session, project, source, type and duration come first.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use opentelemetry::{KeyValue, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
@@ -9,6 +9,7 @@ use opentelemetry_sdk::trace::SpanData;
 use crate::{
     EventType, attr,
     attributes::{self, Place, last_of_each, retain},
+    clock::Dial,
     export::encode::{self, Fields},
     private::CallSite,
     record::{Finished, Head, More, Nanos, Origin, Outcome},
@@ -24,12 +25,18 @@ pub(crate) struct Sealer {
     /// The call site of the last span, and the attributes that name it.
     site: Option<(&'static CallSite, Vec<u8>)>,
     places: Vec<Place>,
+    dial: Dial,
 }
 
 impl Sealer {
     pub(crate) fn new(origin: Arc<Origin>) -> Self {
         let common = Common::new(&origin, &origin.session);
-        Self { origin, common, site: None, places: vec![] }
+        Self { origin, common, site: None, places: vec![], dial: Dial::new() }
+    }
+
+    /// Keeps to the system's time.
+    pub(crate) fn keep_time(&mut self, now: Instant) {
+        self.dial.keep(now);
     }
 
     /// Appends a span as it goes over the wire. `own` are its attributes.
@@ -41,8 +48,8 @@ impl Sealer {
         }
         self.settle(own);
         let event_type = self.event_type(head, own);
-        let Self { common, site, places, .. } = self;
-        let fields = &fields(span);
+        let Self { common, site, places, dial, .. } = self;
+        let fields = &fields(span, dial);
         encode::span_with(out, fields, |out| {
             out.extend_from_slice(&common.encoded);
             wire::attribute(out, Key::whole(attr::EVENT_TYPE), Scalar::Text(event_type.as_str()));
@@ -121,7 +128,7 @@ fn code<'a>(known: &'a mut Option<(&'static CallSite, Vec<u8>)>, site: &'static 
     known.as_ref().map_or(&[], |(_, encoded)| encoded)
 }
 
-fn fields(span: &Finished) -> Fields<'_> {
+fn fields<'a>(span: &'a Finished, dial: &Dial) -> Fields<'a> {
     const NOTHING: &More = &More {
         name: None,
         error: Cow::Borrowed(""),
@@ -134,7 +141,7 @@ fn fields(span: &Finished) -> Fields<'_> {
     };
     let head = &span.head;
     let more = head.more.as_deref().unwrap_or(NOTHING);
-    let start = Nanos::from(head.start);
+    let (start, end) = dial.times(head.start, span.end);
     Fields {
         trace: span.trace,
         id: span.id,
@@ -145,8 +152,7 @@ fn fields(span: &Finished) -> Fields<'_> {
         name: more.name.as_deref().unwrap_or(head.name),
         kind: &head.kind,
         start,
-        // The clock may have been set back meanwhile.
-        end: Nanos::from(span.end).max(start),
+        end,
         dropped_attributes: more.dropped_attributes,
         events: &more.events,
         dropped_events: more.dropped_events,

@@ -115,10 +115,10 @@ impl SpanBuilder<'_> {
     pub fn start(self) -> Span {
         let Self { tracer, name, kind, event_type, parent, session, start_time, site, visibility } = self;
         let session = session.map(|session| session.tag().clone());
-        let start = Start { name, kind: kind.otel(), event_type, site, time: start_time, session, visibility };
+        let mut start = Start { name, kind: kind.otel(), event_type, site, time: start_time, session, visibility };
         match parent {
-            Some(parent) => start::given(tracer, start, &parent),
-            None => with_current(|parent| start::given(tracer, start, parent)),
+            Some(parent) => start::given(tracer, &mut start, &parent),
+            None => with_current(|parent| start::given(tracer, &mut start, parent)),
         }
     }
 }
@@ -318,8 +318,25 @@ impl Span {
         );
     }
 
+    /// Runs `work` with the span current, and catches a panic.
+    #[inline]
+    pub(crate) fn try_in_scope<R>(&self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
+        let attached = self.attach();
+        let done = panic::catch_unwind(AssertUnwindSafe(work));
+        drop(attached);
+        done
+    }
+
+    /// Records a panic, ends, and lets it go on.
+    #[cold]
+    pub(crate) fn give_way(self, payload: Box<dyn Any + Send>) -> ! {
+        self.panicked(payload.as_ref());
+        drop(self);
+        panic::resume_unwind(payload)
+    }
+
     /// Records a panic that is passing through.
-    pub(crate) fn panicked(&self, payload: &(dyn Any + Send)) {
+    fn panicked(&self, payload: &(dyn Any + Send)) {
         let message = payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
@@ -388,13 +405,13 @@ impl Deref for SpanGuard {
 /// A span whose end has to be explained: dropped before [`finish`](Self::finish), it was cancelled.
 #[derive(Debug)]
 pub(crate) struct Ending {
+    /// Off once it has ended.
     span: Span,
-    finished: bool,
 }
 
 impl Ending {
     pub(crate) fn new(span: Span) -> Self {
-        Self { span, finished: false }
+        Self { span }
     }
 
     pub(crate) fn span(&self) -> &Span {
@@ -403,33 +420,22 @@ impl Ending {
 
     /// Ends the span now.
     pub(crate) fn finish(&mut self) {
-        self.finished = true;
         self.span = Span::off();
     }
 
     /// Runs a step with the span current; a panic is recorded, ends the span and goes on.
     #[inline]
     pub(crate) fn step<R>(&mut self, step: impl FnOnce() -> R) -> R {
-        let attached = self.span.attach();
-        let done = panic::catch_unwind(AssertUnwindSafe(step));
-        drop(attached);
-        match done {
+        match self.span.try_in_scope(step) {
             Ok(out) => out,
-            Err(payload) => self.panicked(payload),
+            Err(payload) => std::mem::replace(&mut self.span, Span::off()).give_way(payload),
         }
-    }
-
-    #[cold]
-    fn panicked(&mut self, payload: Box<dyn Any + Send>) -> ! {
-        self.span.panicked(payload.as_ref());
-        self.finish();
-        panic::resume_unwind(payload)
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if !self.finished {
+        if self.span.is_live() {
             self.span.enrich(Bucket::Metadata, "cancelled", true);
         }
     }

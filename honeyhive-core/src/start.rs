@@ -13,15 +13,15 @@ use opentelemetry::{
 
 use crate::{
     EventType, HoneyHiveTracer, Span, Visibility,
+    clock::Stamp,
     context::{Scope, with_current},
     default, door,
     export::buffer::Buffer,
     hold::Hold,
-    live::LiveSpan,
     private::CallSite,
     record::{Head, Outcome, Record},
     session::SessionTag,
-    tracer::{Ids, local},
+    tracer::local,
 };
 
 /// What is known of a span before it starts.
@@ -39,7 +39,7 @@ pub(crate) struct Start {
 
 impl Start {
     #[inline]
-    pub(crate) fn of_site(site: &'static CallSite) -> Self {
+    pub(crate) fn of_site(site: &'static CallSite, visibility: Option<Visibility>) -> Self {
         Self {
             name: Cow::Borrowed(site.name),
             kind: SpanKind::Internal,
@@ -47,13 +47,14 @@ impl Start {
             site: Some(site),
             time: None,
             session: None,
-            visibility: None,
+            visibility,
         }
     }
 }
 
 /// Starts a span of the tracer that the current code belongs to, if there is one.
-pub(crate) fn discovered(start: Start) -> Span {
+#[inline(always)]
+pub(crate) fn discovered(start: &mut Start) -> Span {
     with_current(|parent| match parent.get::<Scope>() {
         Some(scope) => under(scope.tracer(), Some(scope), start, parent),
         None => enclosing(parent).map_or(Span::off(), |record| plain(record, start, parent)),
@@ -61,7 +62,7 @@ pub(crate) fn discovered(start: Start) -> Span {
 }
 
 /// Starts a span of `tracer`.
-pub(crate) fn given(tracer: &HoneyHiveTracer, start: Start, parent: &Context) -> Span {
+pub(crate) fn given(tracer: &HoneyHiveTracer, start: &mut Start, parent: &Context) -> Span {
     let scope = parent.get::<Scope>();
     let enclosing = if scope.is_none() { enclosing(parent) } else { None };
     match enclosing {
@@ -75,10 +76,12 @@ pub(crate) fn given(tracer: &HoneyHiveTracer, start: Start, parent: &Context) ->
 
 /// Returns a record of the tracer that encloses a context without a scope: that of the span in it, if it may be
 /// another than the default.
+#[inline(always)]
 fn enclosing(context: &Context) -> Option<Box<Record>> {
+    let above = context.span();
     match owner(context) {
-        Some(owner) => Some(local::record(owner.core())),
-        None => local::default_record(),
+        Some(owner) => Some(local::record(owner.core(), above.span_context())),
+        None => local::default_record(above.span_context()),
     }
 }
 
@@ -88,31 +91,40 @@ pub(crate) fn enclosing_tracer(context: &Context) -> Option<HoneyHiveTracer> {
 }
 
 /// Returns whose the span in a context is, if that may be another than the default.
-#[inline]
+#[inline(always)]
 fn owner(context: &Context) -> Option<Arc<Buffer>> {
     (default::was_replaced() && context.has_active_span()).then(|| door::owner(&context.span())).flatten()
 }
 
 /// Starts a span where nothing but the default may be found.
-fn plain(record: Box<Record>, start: Start, parent: &Context) -> Span {
+#[inline(always)]
+fn plain(record: Box<Record>, start: &mut Start, parent: &Context) -> Span {
     let core = record.buffer().core();
     let inbound = core.trusts_inbound_session() && core.session_in(parent).is_some();
-    if start.session.is_some() || inbound {
-        let tracer = core.tracer();
-        local::recycle(record);
-        return tracer.map_or(Span::off(), |tracer| under(&tracer, None, start, parent));
+    match start.session.is_some() || inbound {
+        true => scoped(record, start, parent),
+        false => {
+            let content = core.content;
+            Span::of(begin(record, start, parent), content)
+        }
     }
-    let content = core.content;
-    Span::of(begin(record, start, parent), content)
+}
+
+/// Starts a span of the tracer of a record, and says in its context whose it is.
+#[cold]
+fn scoped(record: Box<Record>, start: &mut Start, parent: &Context) -> Span {
+    let tracer = record.buffer().core().tracer();
+    local::recycle(record);
+    tracer.map_or(Span::off(), |tracer| under(&tracer, None, start, parent))
 }
 
 /// Starts a span and says in its context whose it is.
-fn under(tracer: &HoneyHiveTracer, scope: Option<&Scope>, mut start: Start, parent: &Context) -> Span {
+fn under(tracer: &HoneyHiveTracer, scope: Option<&Scope>, start: &mut Start, parent: &Context) -> Span {
     let session = start.session.take().or_else(|| tracer.session_in(parent));
     let known =
         scope.is_some_and(|scope| scope.tracer().same_as(tracer) && scope.session_of(tracer) == session.as_ref());
     start.session.clone_from(&session);
-    let begun = begin(local::record(tracer.core()), start, parent);
+    let begun = begin(local::record(tracer.core(), parent.span().span_context()), start, parent);
     let hold = match known {
         true => begun,
         false => begun.map_inside(|inside| inside.with_value(Scope::of(tracer, session, scope))),
@@ -126,59 +138,57 @@ fn is_left_out(above: &SpanContext) -> bool {
 }
 
 /// Begins a span below what is in `parent`; holds nothing where it is not to be recorded.
-fn begin(mut record: Box<Record>, start: Start, parent: &Context) -> Hold {
+#[inline(always)]
+fn begin(mut record: Box<Record>, start: &mut Start, parent: &Context) -> Hold {
+    let span = parent.span();
+    let above = span.span_context();
     let visibility = start.visibility.unwrap_or(record.buffer().core().visibility);
-    match admit(&record, visibility, parent) {
-        Ok(context) => {
-            fill(&mut record.head, start, parent.span().span_context(), &context);
-            Hold::of(LiveSpan::new(context, record), visibility, parent)
+    match turned_away(&record, above, visibility, parent) {
+        None => {
+            fill(&mut record.head, start, above);
+            Hold::of(record, visibility, parent)
         }
-        Err(hold) => {
+        Some(hold) => {
             local::recycle(record);
             hold
         }
     }
 }
 
-/// Makes the ids of a span; tells what is held instead where it is not to be recorded.
-#[inline]
-fn admit(record: &Record, visibility: Visibility, parent: &Context) -> Result<SpanContext, Hold> {
-    let buffer = record.buffer();
-    if !buffer.core().is_enabled() || parent.is_telemetry_suppressed() {
-        return Err(Hold::Off);
+/// Tells what is held instead of a span that is not to be recorded; counts one that is as open.
+#[inline(always)]
+fn turned_away(record: &Record, above: &SpanContext, visibility: Visibility, parent: &Context) -> Option<Hold> {
+    let (buffer, core) = (record.buffer(), record.buffer().core());
+    if !core.is_enabled() || parent.is_telemetry_suppressed() {
+        return Some(Hold::Off);
     }
-    let span = parent.span();
-    let above = span.span_context();
     if is_left_out(above) {
-        return Err(Hold::LeftOut(parent.clone()));
+        return Some(Hold::LeftOut(parent.clone()));
     }
-    let is_root = !above.is_valid();
-    let (trace, id) = Ids::of((!is_root).then(|| above.trace_id()));
-    if is_root && buffer.core().leaves_out(trace) {
-        let left_out = SpanContext::new(trace, id, TraceFlags::NOT_SAMPLED, false, TraceState::NONE);
-        return Err(Hold::left_out(left_out, visibility, parent));
+    if !above.is_valid() && core.leaves_out(record.context.trace_id()) {
+        return Some(left_out(&record.context, visibility, parent));
     }
-    if !buffer.enter() {
-        return Err(Hold::Off);
-    }
-    let state = if is_root { TraceState::NONE } else { above.trace_state().clone() };
-    Ok(SpanContext::new(trace, id, TraceFlags::SAMPLED, false, state))
+    (!buffer.enter()).then_some(Hold::Off)
+}
+
+/// Holds a new trace that sampling leaves out, by its ids.
+#[cold]
+fn left_out(ids: &SpanContext, visibility: Visibility, parent: &Context) -> Hold {
+    let ids = SpanContext::new(ids.trace_id(), ids.span_id(), TraceFlags::NOT_SAMPLED, false, TraceState::NONE);
+    Hold::left_out(ids, visibility, parent)
 }
 
 /// Writes what is known of a span as it starts.
-#[inline]
-fn fill(head: &mut Head, start: Start, above: &SpanContext, context: &SpanContext) {
+#[inline(always)]
+fn fill(head: &mut Head, start: &mut Start, above: &SpanContext) {
     let is_root = !above.is_valid();
     head.parent = if is_root { SpanId::INVALID } else { above.span_id() };
     head.parent_is_remote = !is_root && above.is_remote();
-    head.start = start.time.unwrap_or_else(SystemTime::now);
+    head.start = start.time.map_or_else(Stamp::now, Stamp::from);
     head.site = start.site;
-    head.session = start.session;
-    head.kind = start.kind;
+    head.session = start.session.take();
+    head.kind = start.kind.clone();
     head.event_type = start.event_type;
     head.outcome = Outcome::Unset;
-    head.set_name(start.name);
-    if *context.trace_state() != TraceState::NONE {
-        head.more().state = context.trace_state().clone();
-    }
+    head.set_name(std::mem::take(&mut start.name));
 }

@@ -26,7 +26,7 @@ use once_cell::sync::OnceCell;
 use opentelemetry::{Context, trace::TraceId};
 use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
 
-pub(crate) use self::ids::Ids;
+pub(crate) use self::ids::IdsForSdk;
 pub use self::lazy::LazyTracer;
 use self::pipeline::Ticket;
 pub(crate) use self::share::Share;

@@ -9,21 +9,22 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-use opentelemetry::trace::SpanContext;
+use opentelemetry::trace::{SpanContext, TraceState};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::{exit, queue::Queue};
 use crate::{
     attributes::Attributes,
+    clock::Stamp,
     record::{Finished, Head, LARGE, Limits, Outcome, data_bytes, is_error, is_local_root},
     tracer::Core,
 };
 
 /// A chunk with so many spans or bytes is full.
-const CHUNK_SPANS: usize = 128;
+pub(super) const CHUNK_SPANS: usize = 128;
 const CHUNK_BYTES: usize = 32 * 1024;
 /// Most empty chunks that a basket keeps, and bytes of large buffers; these until it is idle.
 const MAX_SPARE: usize = 1;
@@ -31,14 +32,12 @@ const MAX_LARGE_BYTES: usize = 1 << 20;
 /// A thread that has ended no span for so long gives back the memory that it was granted, and then large buffers.
 const IDLE: Duration = Duration::from_millis(20);
 const LONG_IDLE: Duration = Duration::from_secs(1);
-/// So many chunks that are full of bytes wake the worker, or one that is full of spans.
-const CHUNKS_TO_WAKE: usize = 8;
 
 /// An ended span, of ours or of the OpenTelemetry SDK.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// Its attributes are the next so many bytes of the chunk.
-    Own(Finished, u32),
+    /// Its attributes are the next bytes of the chunk.
+    Own(Finished),
     /// Its attributes are apart.
     Large(Box<(Finished, Vec<u8>)>),
     Foreign(Box<SpanData>),
@@ -184,34 +183,40 @@ impl Content {
         self.full.is_empty() && self.chunk.ended.is_empty()
     }
 
-    /// Takes a span in; returns whether it is time for the worker.
+    /// Takes a span in.
     #[inline]
-    fn add(&mut self, span: impl FnOnce() -> Finished, attributes: &mut Attributes, size: usize) -> bool {
-        match u32::try_from(attributes.bytes().len()) {
-            Ok(len) if attributes.bytes().len() < LARGE => {
+    fn add(&mut self, span: impl FnOnce(u32) -> Finished, attributes: &mut Attributes, size: usize) {
+        let len = attributes.bytes().len();
+        match len < LARGE {
+            true => {
                 self.chunk.bytes.extend_from_slice(attributes.bytes());
-                self.chunk.ended.push(Ended::Own(span(), len));
+                self.chunk.ended.push(Ended::Own(span(len as u32)));
             }
-            _ => {
-                let bytes = attributes.swap_bytes(self.large.pop().unwrap_or_default());
-                self.chunk.ended.push(Ended::Large(Box::new((span(), bytes))));
-            }
+            false => self.add_large(span(0), attributes),
         }
-        self.added(size)
+        self.added(size);
     }
 
-    fn added(&mut self, size: usize) -> bool {
+    #[cold]
+    fn add_large(&mut self, span: Finished, attributes: &mut Attributes) {
+        let bytes = attributes.swap_bytes(self.large.pop().unwrap_or_default());
+        self.chunk.ended.push(Ended::Large(Box::new((span, bytes))));
+    }
+
+    #[inline]
+    fn added(&mut self, size: usize) {
         self.chunk.size += size;
         self.admitted += 1;
         self.used = true;
-        if !self.chunk.is_full() {
-            return false;
+        if self.chunk.is_full() {
+            self.begin_chunk();
         }
+    }
+
+    #[cold]
+    fn begin_chunk(&mut self) {
         let next = self.spare.pop().unwrap_or_else(|| Chunk::as_large_as(&self.chunk));
-        let full = std::mem::replace(&mut self.chunk, next);
-        let of_spans = full.ended.len() >= CHUNK_SPANS;
-        self.full.push(full);
-        of_spans || self.full.len().is_multiple_of(CHUNKS_TO_WAKE)
+        self.full.push(std::mem::replace(&mut self.chunk, next));
     }
 }
 
@@ -264,7 +269,7 @@ impl Buffer {
     }
 
     /// Takes an ended span in, or counts it as dropped. Any thread may call it.
-    pub(crate) fn push(&self, context: &SpanContext, end: SystemTime, head: &mut Head, attributes: &mut Attributes) {
+    pub(crate) fn push(&self, context: &SpanContext, end: Stamp, head: &mut Head, attributes: &mut Attributes) {
         if !self.is_here() {
             return Self::new(&self.core).push(context, end, head, attributes);
         }
@@ -272,7 +277,13 @@ impl Buffer {
         let root = head.is_local_root();
         let important = root || head.outcome == Outcome::Error;
         let size = size_of::<Ended>() + head.bytes() + attributes.bytes().len();
-        let span = || Finished { trace: context.trace_id(), id: context.span_id(), end, head: head.take() };
+        if *context.trace_state() != TraceState::NONE {
+            head.more().state = context.trace_state().clone();
+        }
+        let span = |attribute_bytes| {
+            let head = Head { attribute_bytes, ..head.take() };
+            Finished { trace: context.trace_id(), id: context.span_id(), end, head }
+        };
         let mut content = self.basket.lock();
         let admitted = self.admit(&mut content, size, important);
         let taken_in = admitted.map(|()| content.add(span, attributes, size));
@@ -292,17 +303,17 @@ impl Buffer {
         let admitted = self.admit(&mut content, size, important);
         let taken_in = admitted.map(|()| {
             content.chunk.ended.push(Ended::Foreign(Box::new(data)));
-            content.added(size)
+            content.added(size);
         });
         drop(content);
         self.announce(taken_in, root);
     }
 
-    /// Lets the worker know of a span that was let in, and whether it is time for it; counts one that was not.
+    /// Lets the worker know of a span that was let in; counts one that was not.
     #[inline]
-    fn announce(&self, taken_in: Result<bool, fn(&Queue)>, root: bool) {
+    fn announce(&self, taken_in: Result<(), fn(&Queue)>, root: bool) {
         match taken_in {
-            Ok(time) => self.queue.wake_for(root, time),
+            Ok(()) => self.queue.wake_for(root),
             Err(refused) => refused(&self.queue),
         }
     }

@@ -41,6 +41,8 @@ pub(super) const MAX_LIMIT: Duration = Duration::from_secs(24 * 3600);
 const GRACE: Duration = Duration::from_millis(250);
 /// Memory is granted to a thread in parts of the whole of this size.
 const GRANTS: usize = 512;
+/// Each time that so much more waits, the worker is woken; a small queue wakes it earlier.
+const MUCH: usize = 1 << 18;
 /// How long the worker of a tracer that is gone goes on for what is left.
 const LAST_FLUSH: Duration = Duration::from_secs(30);
 /// Longest that the end of a span waits for the disk in [`Durability::Sync`].
@@ -185,7 +187,14 @@ impl Queue {
         let common = limit - limit / 8;
         let granted = [size.max(limit / GRANTS), size].into_iter().find(|size| taken.saturating_add(*size) <= common);
         let granted = granted.or_else(|| (important && taken.saturating_add(size) <= limit).then_some(size))?;
+        let before = state.granted;
         state.granted += granted;
+        drop(state);
+        // The worker looks by itself every now and then; what comes faster must not fill the memory meanwhile.
+        let much = MUCH.min(limit / 8);
+        if before / much < (before + granted) / much {
+            self.wake.notify_one();
+        }
         Some(granted)
     }
 
@@ -217,17 +226,16 @@ impl Queue {
         self.is_closed() && (self.started.get().is_none() || self.lock().finished)
     }
 
-    /// Lets the worker know, if it has to, that a span came, and whether it is `time` for it: it encodes what waits
-    /// while more comes.
+    /// Lets the worker know, if it has to, that a span came.
     #[inline]
-    pub(super) fn wake_for(self: &Arc<Self>, root: bool, time: bool) {
+    pub(super) fn wake_for(self: &Arc<Self>, root: bool) {
         if self.started.get().is_none() {
             self.ensure_worker();
         }
         let sync = self.plan.durability == Durability::Sync;
         // The worker says that it sleeps before it looks into the baskets for the last time.
         let asleep = self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed);
-        if asleep || time || sync || (root && self.watched) {
+        if asleep || sync || (root && self.watched) {
             self.wake.notify_one();
         }
         if sync && self.started.get().is_some() {
@@ -332,20 +340,16 @@ impl Queue {
         nothing
     }
 
-    /// Books how much memory the destinations hold, and what the worker still has in hand.
-    pub(super) fn progress(&self, held_bytes: usize, in_hand: usize) {
-        let mut state = self.lock();
-        (state.held_bytes, state.in_hand) = (held_bytes, in_hand);
-    }
-
-    /// Books how things stand with the destinations when nothing is in hand: `given` spans were given to them in all, and `unfit`
-    /// ones could not be encoded.
-    pub(super) fn post(&self, accounts: Vec<Account>, given: u64, unfit: u64) {
+    /// Books how things stand with the destinations: `given` spans were given to them in all, and `unfit` ones could
+    /// not be encoded; the worker still has so much `in_hand`.
+    pub(super) fn post(&self, accounts: Vec<Account>, given: u64, unfit: u64, in_hand: usize) {
         let mut state = self.lock();
         state.committed = given + unfit;
-        state.round = self.rounds.load(Ordering::Relaxed);
+        if in_hand == 0 {
+            state.round = self.rounds.load(Ordering::Relaxed);
+        }
         state.entrance.unfit = unfit;
-        state.in_hand = 0;
+        state.in_hand = in_hand;
         state.held_bytes = accounts.iter().map(|account| account.held.bytes).sum();
         state.accounts = accounts;
         drop(state);

@@ -5,6 +5,7 @@
 //! costs what was being done; after the third nothing is sent any more, and spans go to disk.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -18,7 +19,7 @@ use tokio::{runtime::Runtime, sync::Semaphore, task::JoinSet, time};
 
 use super::{
     backlog::SYNC_EVERY,
-    buffer::{Chunk, Ended},
+    buffer::{CHUNK_SPANS, Chunk, Ended},
     decode, encode,
     lane::{Landing, Lane, unix_ms},
     queue::Queue,
@@ -42,8 +43,8 @@ const MAX_CALLS_AT_ONCE: usize = 4;
 const MAX_SPAN_BYTES: usize = 4 << 20;
 /// Most chunks that are kept to be filled again.
 const MAX_USED_UP: usize = 16;
-/// After so many chunks their spans are stored, before the next ones are encoded.
-const CHUNKS_AT_ONCE: usize = 32;
+/// After so many chunks their spans are stored and sent, before the next ones are encoded.
+const CHUNKS_AT_ONCE: usize = 4;
 /// How often dead processes are looked for, and old files.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// After so many looks at an empty queue the worker sleeps until it is woken.
@@ -67,7 +68,7 @@ pub(super) fn run(queue: &Arc<Queue>) {
         diag::warn("worker panic", "the worker panicked; what it was doing is lost and it goes on");
         line.failed = panics > PANICS_TO_SEND;
         // What was in hand is gone.
-        line.unfit = line.taken - line.given;
+        line.unfit = line.taken - line.given - spans_of(&line.waiting);
         queue.worker_panicked(line.failed);
     }
     line.post();
@@ -88,6 +89,10 @@ fn runtime(queue: &Arc<Queue>) -> Option<Runtime> {
         }
         std::thread::sleep(Duration::from_secs(1));
     }
+}
+
+fn spans_of<'a>(chunks: impl IntoIterator<Item = &'a Chunk>) -> u64 {
+    chunks.into_iter().map(|chunk| chunk.ended.len() as u64).sum()
 }
 
 /// At the end of the thread: nobody waits for it any longer.
@@ -179,7 +184,11 @@ struct Line {
     calls: JoinSet<Made>,
     slots: Arc<Semaphore>,
     encoded: Encoded,
+    /// What was taken from the queue and is not encoded.
+    waiting: VecDeque<Chunk>,
     used_up: Vec<Chunk>,
+    /// Whether there was so much at the last look that there may be more already.
+    busy: bool,
     quiet_looks: u32,
     housekeeping: Instant,
     done: bool,
@@ -202,7 +211,9 @@ impl Line {
             calls: JoinSet::new(),
             slots: Arc::new(Semaphore::new(MAX_CALLS_AT_ONCE)),
             encoded: Encoded::new(&plan.origin),
+            waiting: VecDeque::new(),
             used_up: vec![],
+            busy: false,
             quiet_looks: 0,
             housekeeping: Instant::now(),
             done: false,
@@ -240,6 +251,14 @@ impl Line {
     /// Waits until there may be something to do.
     async fn pause(&mut self) {
         let until = self.next_time();
+        let busy = self.busy || !self.waiting.is_empty();
+        let look = async {
+            match busy {
+                // Answers are looked for all the same.
+                true => tokio::task::yield_now().await,
+                false => time::sleep_until(until.into()).await,
+            }
+        };
         let queue = Arc::clone(&self.queue);
         let ways = &mut self.ways;
         tokio::select! {
@@ -250,7 +269,7 @@ impl Line {
                 }
             }
             () = queue.woken() => {}
-            () = time::sleep_until(until.into()) => {}
+            () = look => {}
         }
     }
 
@@ -284,11 +303,14 @@ impl Line {
         }
     }
 
-    /// Empties the queue into lanes, calls and flushes.
+    /// Empties the queue into what waits, calls and flushes, and gives some of what waits to the lanes.
     fn take_in(&mut self, now: Instant) {
         let taken = self.queue.take(&mut self.used_up, now);
-        self.taken += taken.chunks.iter().map(|chunk| chunk.ended.len() as u64).sum::<u64>();
+        let spans = spans_of(&taken.chunks);
+        self.taken += spans;
+        self.busy = spans >= CHUNK_SPANS as u64;
         self.quiet_looks = if taken.chunks.is_empty() { self.quiet_looks.saturating_add(1) } else { 0 };
+        self.waiting.extend(taken.chunks);
         // Before anything that may panic: who waits is answered, and what was asked for is done.
         taken.new_key.into_iter().for_each(|key| self.change_key(&key, now));
         taken.calls.into_iter().for_each(|call| self.spawn_call(call));
@@ -296,7 +318,7 @@ impl Line {
             self.lanes().for_each(|lane| lane.hurry(now));
             self.flushes.push(Waiter { flush, mark: self.taken });
         }
-        self.take_spans(taken.chunks, now);
+        self.take_spans(now);
         self.store(now);
     }
 
@@ -311,25 +333,19 @@ impl Line {
         }
     }
 
-    /// Encodes spans, gives them to every destination and shows them. Where there are many, memory is given back
-    /// meanwhile.
-    fn take_spans(&mut self, chunks: Vec<Chunk>, now: Instant) {
+    /// Encodes some of the spans that wait, gives them to every destination and shows them.
+    fn take_spans(&mut self, now: Instant) {
         let mut shown = vec![];
         let now_ms = unix_ms();
-        let mut in_hand: usize = chunks.iter().map(|chunk| chunk.size).sum();
-        for (mut chunk, number) in chunks.into_iter().zip(1..) {
+        self.encoded.sealer.keep_time(now);
+        for _ in 0..CHUNKS_AT_ONCE {
+            let Some(mut chunk) = self.waiting.pop_front() else { break };
             let mut rest = chunk.bytes.as_slice();
             for ended in &mut chunk.ended {
                 self.take_span(ended, &mut rest, &mut shown, now_ms, now);
             }
-            in_hand -= chunk.size;
             if self.used_up.len() < MAX_USED_UP {
                 self.used_up.push(chunk);
-            }
-            if number % CHUNKS_AT_ONCE == 0 {
-                self.store(now);
-                let held = self.lanes().map(|lane| lane.backlog.held().bytes).sum();
-                self.queue.progress(held, in_hand);
             }
         }
         self.print(&shown);
@@ -348,8 +364,8 @@ impl Line {
         let scope = &queue.plan().origin.scope;
         let sealed = catch_unwind(AssertUnwindSafe(|| {
             match ended {
-                Ended::Own(span, len) => {
-                    let (attributes, after) = rest.split_at(*len as usize);
+                Ended::Own(span) => {
+                    let (attributes, after) = rest.split_at(span.head.attribute_bytes as usize);
                     *rest = after;
                     encoded.own(scope, span, attributes);
                 }
@@ -414,24 +430,29 @@ impl Line {
 
     fn is_answered(&self, waiter: &Waiter) -> bool {
         self.ways.iter().all(|way| match way {
-            Way::Lane(_) if self.failed => true,
             Way::Lane(lane) => {
                 let arrived = lane.settled() + self.unfit >= waiter.mark && !lane.backlog.has_adopted();
-                arrived || lane.is_idle() || lane.is_hopeless(waiter.flush.last)
+                let over = || self.failed || lane.is_idle() || lane.is_hopeless(waiter.flush.last);
+                arrived || (self.waiting.is_empty() && over())
             }
-            Way::Gone(_) => true,
+            Way::Gone(_) => self.waiting.is_empty(),
         })
     }
 
     fn post(&mut self) {
         let accounts = self.ways.iter().map(Way::account).collect();
-        self.queue.post(accounts, self.given, self.unfit);
+        let in_hand = self.waiting.iter().map(|chunk| chunk.size).sum();
+        self.queue.post(accounts, self.given, self.unfit, in_hand);
     }
 
     /// Keeps what can be kept, counts the rest as not delivered, and answers whoever waits.
     fn give_up(&mut self) {
         let now = Instant::now();
         self.take_in(now);
+        while !self.waiting.is_empty() {
+            self.take_spans(now);
+            self.store(now);
+        }
         self.lanes().for_each(|lane| lane.close(now));
         for _ in 0..self.calls.len() {
             self.queue.call_done(None);

@@ -6,9 +6,9 @@ use once_cell::sync::OnceCell;
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 
-use super::{Core, HoneyHiveTracer, SCOPE_NAME, Share, Shared, ids::Ids, pipeline::Ticket, processor::Intake};
+use super::{Core, HoneyHiveTracer, SCOPE_NAME, Share, Shared, ids::IdsForSdk, pipeline::Ticket, processor::Intake};
 use crate::{
-    Exporter,
+    Exporter, clock,
     config::Config,
     export::{
         Bounds, Meters, RealDisk, Rules, Waits, exit,
@@ -86,6 +86,7 @@ pub(super) fn assemble(config: Config, destinations: Destinations) -> HoneyHiveT
     let key = destinations.key.clone();
     let meters = Meters::new(resource.clone(), if config.disabled { vec![] } else { destinations.collectors() });
     exit::watch();
+    clock::begin();
     let origin = Arc::new(Origin {
         project: config.project.as_deref().map(Arc::from),
         source: config.source.as_str().into(),
@@ -115,7 +116,7 @@ fn provider(core: &Arc<Core>, ticket: &Ticket, resource: Resource) -> SdkTracerP
     }
     SdkTracerProvider::builder()
         .with_sampler(ticket.sampler(core.sampled))
-        .with_id_generator(Ids)
+        .with_id_generator(IdsForSdk)
         .with_resource(resource)
         .with_max_attributes_per_span(core.config.max_attributes)
         .with_max_events_per_span(core.config.max_events)

@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
     trace::{IdGenerator, SpanProcessor},
 };
 
-use super::{HoneyHiveTracer, Ids, processor::Intake};
+use super::{HoneyHiveTracer, IdsForSdk, processor::Intake};
 use crate::ConfigError;
 
 /// How a tracer stands to the rest of OpenTelemetry in the process. Shown as a sentence.
@@ -154,8 +154,13 @@ impl HoneyHiveTracer {
 /// Tells whether a provider is global. The API does not say; but under a parent that is not sampled a real one
 /// gives a span with an id of its own, which it does not record, and the one that does nothing gives the parent's.
 fn has_global() -> bool {
-    let parent =
-        SpanContext::new(Ids.new_trace_id(), Ids.new_span_id(), TraceFlags::NOT_SAMPLED, true, TraceState::NONE);
+    let parent = SpanContext::new(
+        IdsForSdk.new_trace_id(),
+        IdsForSdk.new_span_id(),
+        TraceFlags::NOT_SAMPLED,
+        true,
+        TraceState::NONE,
+    );
     let id = parent.span_id();
     let parent = Context::new().with_remote_span_context(parent);
     let tracer = global::tracer("honeyhive");

@@ -1,28 +1,40 @@
 //! Ids of traces and spans, from a generator of each thread that begins anew in a process that was forked:
 //! a copy of the other's would give the same ids.
 
-use std::cell::RefCell;
-
-use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::trace::IdGenerator;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
+use super::local;
 use crate::export::exit;
 
-thread_local! {
-    static GENERATOR: RefCell<Option<(u32, SmallRng)>> = const { RefCell::new(None) };
-}
-
 /// Makes ids.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Ids;
+pub(crate) struct Ids(Option<(u32, SmallRng)>);
 
-#[inline]
-fn random<T>(draw: impl FnOnce(&mut SmallRng) -> T) -> T {
-    GENERATOR.with_borrow_mut(|generator| match generator {
-        Some((forks, generator)) if *forks == exit::forks() => draw(generator),
-        _ => draw(&mut generator.insert((exit::forks(), SmallRng::from_os_rng())).1),
-    })
+impl Ids {
+    pub(crate) const fn new() -> Self {
+        Self(None)
+    }
+
+    #[inline]
+    fn generator(&mut self) -> &mut SmallRng {
+        let forks = exit::forks();
+        if !matches!(&self.0, Some((of, _)) if *of == forks) {
+            self.0 = None;
+        }
+        &mut self.0.get_or_insert_with(|| (forks, SmallRng::from_os_rng())).1
+    }
+
+    /// Makes the ids of a span below `above`, or of one that begins a trace.
+    #[inline(always)]
+    pub(crate) fn context(&mut self, above: &SpanContext) -> SpanContext {
+        let generator = self.generator();
+        let (trace, state) = match above.is_valid() {
+            true => (above.trace_id(), above.trace_state().clone()),
+            false => (trace_id(generator), TraceState::NONE),
+        };
+        SpanContext::new(trace, span_id(generator), TraceFlags::SAMPLED, false, state)
+    }
 }
 
 #[inline]
@@ -35,20 +47,16 @@ fn span_id(generator: &mut SmallRng) -> SpanId {
     SpanId::from(generator.random::<u64>().max(1))
 }
 
-impl Ids {
-    /// Makes the ids of a span of this trace, or of a new one.
-    #[inline]
-    pub(crate) fn of(trace: Option<TraceId>) -> (TraceId, SpanId) {
-        random(|generator| (trace.unwrap_or_else(|| trace_id(generator)), span_id(generator)))
-    }
-}
+/// The same for OpenTelemetry's SDK.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IdsForSdk;
 
-impl IdGenerator for Ids {
+impl IdGenerator for IdsForSdk {
     fn new_trace_id(&self) -> TraceId {
-        random(trace_id)
+        local::with_ids(|ids| trace_id(ids.generator()))
     }
 
     fn new_span_id(&self) -> SpanId {
-        random(span_id)
+        local::with_ids(|ids| span_id(ids.generator()))
     }
 }

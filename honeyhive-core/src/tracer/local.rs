@@ -1,10 +1,13 @@
 //! What a thread remembers of tracers: its entrance to each, and to that of the default tracer, so that a
 //! span starts without a lock or a counter that threads share. Records that are used up wait here for the next
-//! span, with the memory for attributes that comes with them.
+//! span, with the memory for attributes that comes with them. Ids are made here too, so a span that starts comes
+//! here once.
 
 use std::{cell::RefCell, sync::Arc};
 
-use super::Core;
+use opentelemetry::trace::SpanContext;
+
+use super::{Core, ids::Ids};
 use crate::{
     default,
     export::buffer::Buffer,
@@ -18,7 +21,7 @@ const MAX_SPARE: usize = 16;
 const MAX_LARGE: usize = 2;
 
 thread_local! {
-    static KNOWN: RefCell<Known> = const { RefCell::new(Known { entrances: vec![], default: None, spare: vec![] }) };
+    static KNOWN: RefCell<Known> = const { RefCell::new(Known { entrances: vec![], default: None, spare: vec![], ids: Ids::new() }) };
 }
 
 struct Known {
@@ -28,6 +31,7 @@ struct Known {
     /// Of all tracers; each goes to its own.
     #[expect(clippy::vec_box, reason = "the boxes are what is used again")]
     spare: Vec<Box<Record>>,
+    ids: Ids,
 }
 
 impl Known {
@@ -62,17 +66,37 @@ impl Known {
     }
 
     /// Returns a record for a span that goes in there.
-    #[inline]
-    fn record(&mut self, at: usize) -> Box<Record> {
+    #[inline(always)]
+    fn record(&mut self, at: usize, above: &SpanContext) -> Box<Record> {
         let entrance = &self.entrances[at];
-        match self.spare.iter().rposition(|record| Arc::ptr_eq(record.buffer(), entrance)) {
-            Some(at) => self.spare.swap_remove(at),
-            None => Record::of(Arc::clone(entrance)),
-        }
+        let is_last = self.spare.last().is_some_and(|record| Arc::ptr_eq(record.buffer(), entrance));
+        let spare = if is_last { self.spare.pop() } else { self.look_for_spare(at) };
+        let mut record = spare.unwrap_or_else(|| Record::of(Arc::clone(&self.entrances[at])));
+        record.context = self.ids.context(above);
+        record
+    }
+
+    #[cold]
+    fn look_for_spare(&mut self, at: usize) -> Option<Box<Record>> {
+        let entrance = &self.entrances[at];
+        let found = self.spare.iter().rposition(|record| Arc::ptr_eq(record.buffer(), entrance));
+        found.map(|at| self.spare.swap_remove(at))
     }
 
     /// Keeps a record for the next span; returns one that is of no use here.
-    fn keep(&mut self, mut record: Box<Record>) -> Option<Box<Record>> {
+    #[inline]
+    fn keep(&mut self, record: Box<Record>) -> Option<Box<Record>> {
+        let own = |known: &Arc<Buffer>| Arc::ptr_eq(known, record.buffer());
+        let is_common = record.attributes.capacity() < LARGE && self.entrances.iter().any(own);
+        if !is_common || self.spare.len() >= MAX_SPARE {
+            return self.keep_if_useful(record);
+        }
+        self.spare.push(record);
+        None
+    }
+
+    #[cold]
+    fn keep_if_useful(&mut self, mut record: Box<Record>) -> Option<Box<Record>> {
         let own = |known: &Arc<Buffer>| Arc::ptr_eq(known, record.buffer());
         if !self.entrances.iter().any(own) {
             // It came from another thread.
@@ -109,24 +133,37 @@ pub(crate) fn buffer(core: &Arc<Core>) -> Arc<Buffer> {
     known.unwrap_or_else(|| Buffer::new(core))
 }
 
-/// Returns a record for a span of a tracer.
-pub(crate) fn record(core: &Arc<Core>) -> Box<Record> {
+/// Returns a record for a span of a tracer below `above`.
+pub(crate) fn record(core: &Arc<Core>, above: &SpanContext) -> Box<Record> {
     let known = with_own(&KNOWN, |known| {
         let at = known.of(core);
-        known.record(at)
+        known.record(at, above)
     });
-    known.unwrap_or_else(|| Record::of(Buffer::new(core)))
+    known.unwrap_or_else(|| record_for_once(core, above))
 }
 
-/// Returns a record for a span of the default tracer, if there is one.
-#[inline]
-pub(crate) fn default_record() -> Option<Box<Record>> {
-    let known = with_own(&KNOWN, |known| known.of_default().map(|at| known.record(at)));
-    known.unwrap_or_else(|| Some(Record::of(Buffer::new(crate::default_tracer()?.core()))))
+/// Makes a record where this thread keeps nothing.
+#[cold]
+fn record_for_once(core: &Arc<Core>, above: &SpanContext) -> Box<Record> {
+    let mut record = Record::of(Buffer::new(core));
+    record.context = Ids::new().context(above);
+    record
+}
+
+/// Returns a record for a span of the default tracer below `above`, if there is one.
+#[inline(always)]
+pub(crate) fn default_record(above: &SpanContext) -> Option<Box<Record>> {
+    let known = with_own(&KNOWN, |known| known.of_default().map(|at| known.record(at, above)));
+    known.unwrap_or_else(|| Some(record_for_once(crate::default_tracer()?.core(), above)))
+}
+
+/// Makes ids for the SDK of OpenTelemetry, as for our own spans.
+pub(crate) fn with_ids<T>(draw: impl Fn(&mut Ids) -> T) -> T {
+    with_own(&KNOWN, |known| draw(&mut known.ids)).unwrap_or_else(|| draw(&mut Ids::new()))
 }
 
 /// Keeps a record that is used up for the next span of this thread.
-#[inline]
+#[inline(always)]
 pub(crate) fn recycle(record: Box<Record>) {
     let mut record = Some(record);
     with_own(&KNOWN, |known| record = record.take().and_then(|record| known.keep(record)));
