@@ -241,7 +241,7 @@ impl Attributes {
     }
 
     /// Empties it for another use.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn clear(&mut self) {
         (self.count, self.settled) = (0, 0);
         if self.crowd.is_some() {

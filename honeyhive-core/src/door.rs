@@ -35,6 +35,8 @@ enum Visit {
     None,
     /// There is a letter.
     Letter,
+    /// There was a letter, which was taken.
+    Taken,
     /// The span with this id ends.
     End(Stamp, SpanId),
     /// Whose span is it?
@@ -68,7 +70,6 @@ pub(crate) fn keep(mut letter: Attributes) {
 /// Takes back what a span that is none of ours has left at the door; returns whether there was anything.
 #[inline]
 fn take_back(letter: &mut Attributes) -> bool {
-    VISIT.set(Visit::None);
     let left = at_door(|door| {
         let left = !door.letter.is_empty();
         if left {
@@ -112,7 +113,7 @@ pub(crate) fn write(span: &SpanRef<'_>, mut letter: Attributes) {
         let leave = Leave;
         span.set_status(Status::Unset);
         std::mem::forget(leave);
-        if !take_back(&mut letter) {
+        if matches!(VISIT.take(), Visit::Taken) || !take_back(&mut letter) {
             return;
         }
     }
@@ -125,7 +126,8 @@ pub(crate) fn write(span: &SpanRef<'_>, mut letter: Attributes) {
 pub(crate) fn fill(span: &SpanRef<'_>, fill: impl FnOnce(&mut Attributes)) {
     let mut fill = Some(fill);
     if put_down(|door| fill.take().into_iter().for_each(|fill| fill(door))) {
-        return span.set_status(Status::Unset);
+        span.set_status(Status::Unset);
+        return VISIT.set(Visit::None);
     }
     if let Some(fill) = fill {
         let mut letter = Attributes::new();
@@ -154,8 +156,11 @@ pub(crate) fn owner(span: &SpanRef<'_>) -> Option<Arc<Buffer>> {
 #[inline]
 pub(crate) fn answer(span: &mut LiveSpan) {
     match VISIT.take() {
-        Visit::None => {}
-        Visit::Letter => drop(at_door(|door| span.write(&mut door.letter))),
+        Visit::None | Visit::Taken => {}
+        Visit::Letter => {
+            at_door(|door| span.write(&mut door.letter));
+            VISIT.set(Visit::Taken);
+        }
         Visit::End(at, id) if id == span.span_context().span_id() => span.end_at(at),
         // It was for one that could not be reached.
         Visit::End(..) => {}

@@ -243,17 +243,15 @@ impl Outcome<'_> {
     pub(crate) fn write(self, span: &Span) {
         match self {
             Self::Silent => {}
-            said => said.tell(span),
-        }
-    }
-
-    fn tell(self, span: &Span) {
-        match self {
-            Self::Silent => {}
-            Self::Good(_) if !span.captures_content() => {}
-            Self::Good(value) => span.fill(|attributes| const { &outputs("result") }.write(value, attributes)),
+            Self::Good(value) => write_good(value, span),
             Self::Bad(error) => span.fail(error.kind, &error.message),
         }
+    }
+}
+
+fn write_good(value: Captured<'_>, span: &Span) {
+    if span.captures_content() {
+        span.fill(|attributes| const { &outputs("result") }.write(value, attributes));
     }
 }
 

@@ -6,9 +6,10 @@ use std::{
     hint::black_box,
     pin::Pin,
     task::{Context as Task, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use fastant::Instant as Ticks;
 use fastrace::prelude::{LocalSpan, Span as FastSpan, SpanContext as FastContext};
 use honeyhive::{
     Batch, Exporter, Exporting, HoneyHiveTracer, Sent, Visibility, enrich_span, instrument::openinference,
@@ -121,15 +122,15 @@ impl Peer for Plain {
     }
 }
 
-/// The least that a span can be: ids, a parent, two times, in a record of the thread.
+/// The least that a span can be: ids, a parent, two readings of the cheapest clock, in a record of the thread.
 struct Floor;
 
 #[derive(Clone, Copy)]
 struct Record {
     _id: u64,
     _parent: u64,
-    _start: Instant,
-    _end: Instant,
+    _start: Ticks,
+    _end: Ticks,
     _attributes: [u64; 4],
 }
 
@@ -138,7 +139,7 @@ thread_local! {
 }
 
 fn floor<R>(attributes: [u64; 4], call: impl FnOnce() -> R) -> R {
-    let start = Instant::now();
+    let start = Ticks::now();
     let (id, parent) = RECORDS.with_borrow_mut(|(seed, current, _)| {
         *seed ^= *seed << 13;
         *seed ^= *seed >> 7;
@@ -146,7 +147,7 @@ fn floor<R>(attributes: [u64; 4], call: impl FnOnce() -> R) -> R {
         (*seed, std::mem::replace(current, *seed))
     });
     let result = call();
-    let end = Instant::now();
+    let end = Ticks::now();
     RECORDS.with_borrow_mut(|(_, current, records)| {
         *current = parent;
         records.push(Record { _id: id, _parent: parent, _start: start, _end: end, _attributes: attributes });
