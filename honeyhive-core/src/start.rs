@@ -57,7 +57,10 @@ impl Start {
 pub(crate) fn discovered(start: &mut Start) -> Span {
     with_current(|parent| match parent.get::<Scope>() {
         Some(scope) => under(scope.tracer(), Some(scope), start, parent),
-        None => enclosing(parent).map_or(Span::off(), |record| plain(record, start, parent)),
+        None => match enclosing(parent) {
+            Some(record) => plain(record, start, parent),
+            None => Span::off(),
+        },
     })
 }
 
@@ -168,7 +171,10 @@ fn turned_away(record: &Record, above: &SpanContext, visibility: Visibility, par
     if !above.is_valid() && core.leaves_out(record.context.trace_id()) {
         return Some(left_out(&record.context, visibility, parent));
     }
-    (!buffer.enter()).then_some(Hold::Off)
+    match buffer.enter() {
+        true => None,
+        false => Some(Hold::Off),
+    }
 }
 
 /// Holds a new trace that sampling leaves out, by its ids.
