@@ -1,6 +1,6 @@
 //! What a span costs the thread that makes it, side by side in one run: honeyhive, opentelemetry_sdk with its
 //! batch processor, tracing with tracing-opentelemetry, logfire, fastrace, the plain function, and a floor: a
-//! thread-local record with ids and two readings of the clock.
+//! thread-local record with ids and two readings of the cheapest clock.
 //!
 //! The program runs itself once for each peer, scenario and round. A sample is a burst that fits every peer's
 //! queue, in CPU time of the thread, then a flush that is not counted; the figure is the median of all.

@@ -26,7 +26,7 @@ fn compare() -> Outcome {
     let text = format!(
         "# What a span costs\n\nWritten by `cargo xtask bench --compare`, in one run on {}. CPU time of the thread that makes the \
          span, the\nmedian of five processes of forty bursts each; allocations of that thread. `plain` is the function without a \
-         span,\n`floor` a thread-local record with ids and two readings of the clock. `honeyhive-ids` and `honeyhive-hidden` show less of\n\
+         span,\n`floor` a thread-local record with ids and two readings of the cheapest clock. `honeyhive-ids` and `honeyhive-hidden` show less of\n\
          themselves (`Visibility`). `fastrace` makes bare local spans, without an\n\
          OpenTelemetry context; `fastrace+context` and the others make the span current for foreign instrumentation. A model\n\
          call and a piece of a stream are read as the hooks of the clients read them. Compare within the table only.\n\n\

@@ -53,9 +53,10 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// Makes an empty one with room for as much as `other` holds: to grow step by step is to copy again and again.
+    /// Makes an empty one with room for a little more than `other` holds: to grow is to copy, and to take twice as much.
     fn as_large_as(other: &Self) -> Self {
-        let (ended, bytes) = (Vec::with_capacity(other.ended.len()), Vec::with_capacity(other.bytes.len()));
+        let room = |len: usize| len + len / 16;
+        let (ended, bytes) = (Vec::with_capacity(other.ended.len()), Vec::with_capacity(room(other.bytes.len())));
         Self { ended, bytes, size: 0 }
     }
 

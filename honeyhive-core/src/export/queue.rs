@@ -42,7 +42,7 @@ const GRACE: Duration = Duration::from_millis(250);
 /// Memory is granted to a thread in parts of the whole of this size.
 const GRANTS: usize = 512;
 /// Each time that so much more waits, the worker is woken; a small queue wakes it earlier.
-const MUCH: usize = 1 << 18;
+const MUCH: usize = 128 << 10;
 /// How long the worker of a tracer that is gone goes on for what is left.
 const LAST_FLUSH: Duration = Duration::from_secs(30);
 /// Longest that the end of a span waits for the disk in [`Durability::Sync`].

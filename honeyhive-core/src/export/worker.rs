@@ -44,7 +44,7 @@ const MAX_SPAN_BYTES: usize = 4 << 20;
 /// Most chunks that are kept to be filled again.
 const MAX_USED_UP: usize = 16;
 /// After so many chunks their spans are stored and sent, before the next ones are encoded.
-const CHUNKS_AT_ONCE: usize = 4;
+const CHUNKS_AT_ONCE: usize = 8;
 /// How often dead processes are looked for, and old files.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// After so many looks at an empty queue the worker sleeps until it is woken.
