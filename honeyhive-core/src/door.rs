@@ -49,6 +49,18 @@ fn at_door<R>(work: impl FnOnce(&mut Door) -> R) -> Option<R> {
     with_own(&DOOR, work)
 }
 
+/// Says what the next ring is for; at the end of a thread nobody hears it.
+#[inline(always)]
+fn ring_for(visit: Visit) {
+    let _ = VISIT.try_with(|cell| cell.set(visit));
+}
+
+/// Returns what the ring was for, which is over then.
+#[inline(always)]
+fn heard() -> Visit {
+    VISIT.try_with(Cell::take).unwrap_or_default()
+}
+
 /// Returns empty attributes to write to.
 #[inline]
 pub(crate) fn paper() -> Attributes {
@@ -85,7 +97,7 @@ struct Leave;
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        VISIT.set(Visit::None);
+        ring_for(Visit::None);
         at_door(|door| door.letter.clear());
     }
 }
@@ -97,7 +109,7 @@ fn put_down(put: impl FnOnce(&mut Attributes)) -> bool {
         let free = door.letter.is_empty();
         if free {
             put(&mut door.letter);
-            VISIT.set(Visit::Letter);
+            ring_for(Visit::Letter);
         }
         free
     });
@@ -113,7 +125,7 @@ pub(crate) fn write(span: &SpanRef<'_>, mut letter: Attributes) {
         let leave = Leave;
         span.set_status(Status::Unset);
         std::mem::forget(leave);
-        if matches!(VISIT.take(), Visit::Taken) || !take_back(&mut letter) {
+        if matches!(heard(), Visit::Taken) || !take_back(&mut letter) {
             return;
         }
     }
@@ -127,7 +139,10 @@ pub(crate) fn fill(span: &SpanRef<'_>, fill: impl FnOnce(&mut Attributes)) {
     let mut fill = Some(fill);
     if put_down(|door| fill.take().into_iter().for_each(|fill| fill(door))) {
         span.set_status(Status::Unset);
-        return VISIT.set(Visit::None);
+        if !matches!(heard(), Visit::Taken) {
+            at_door(|door| door.letter.clear());
+        }
+        return;
     }
     if let Some(fill) = fill {
         let mut letter = Attributes::new();
@@ -139,15 +154,16 @@ pub(crate) fn fill(span: &SpanRef<'_>, fill: impl FnOnce(&mut Attributes)) {
 /// Ends a span of ours.
 #[inline]
 pub(crate) fn end(span: &SpanRef<'_>) {
-    VISIT.set(Visit::End(Stamp::now(), span.span_context().span_id()));
+    ring_for(Visit::End(Stamp::now(), span.span_context().span_id()));
     span.set_status(Status::Unset);
 }
 
 /// Returns whose span it is, if it is one of ours.
 pub(crate) fn owner(span: &SpanRef<'_>) -> Option<Arc<Buffer>> {
-    VISIT.set(Visit::Whose);
+    at_door(|door| door.owner = None)?;
+    ring_for(Visit::Whose);
     span.set_status(Status::Unset);
-    VISIT.set(Visit::None);
+    ring_for(Visit::None);
     at_door(|door| door.owner.take()).flatten()
 }
 
@@ -155,11 +171,11 @@ pub(crate) fn owner(span: &SpanRef<'_>) -> Option<Arc<Buffer>> {
 /// whose it is if asked.
 #[inline]
 pub(crate) fn answer(span: &mut LiveSpan) {
-    match VISIT.take() {
+    match heard() {
         Visit::None | Visit::Taken => {}
         Visit::Letter => {
             at_door(|door| span.write(&mut door.letter));
-            VISIT.set(Visit::Taken);
+            ring_for(Visit::Taken);
         }
         Visit::End(at, id) if id == span.span_context().span_id() => span.end_at(at),
         // It was for one that could not be reached.
@@ -226,6 +242,18 @@ mod tests {
         Enricher::current().unwrap().put(Bucket::Metadata, "ours_too", true);
         drop(span);
         assert_eq!(metadata_of(&recorder, "next"), ["ours", "ours_too"]);
+    }
+
+    #[test]
+    fn an_end_that_was_not_heard_is_for_no_other_span() {
+        let recorder = Recorder::new();
+        let span = recorder.tracer().start_span("next");
+        ring_for(Visit::End(Stamp::now(), SpanId::from(7)));
+        span.context().span().set_status(Status::Unset);
+        assert!(span.is_recording());
+        span.enrich(Bucket::Metadata, "ours", true);
+        drop(span);
+        assert_eq!(metadata_of(&recorder, "next"), ["ours"]);
     }
 
     #[test]

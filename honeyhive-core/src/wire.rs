@@ -98,7 +98,10 @@ pub(crate) fn encoded_attribute(out: &mut Vec<u8>, key: &EncodedKey, value: Scal
     // The whole room at once is quicker than what is needed of it.
     let at = out.len();
     out.extend_from_slice(&key.bytes);
-    let Some(room) = out[at + end..].first_chunk_mut::<{ EncodedKey::VALUE }>() else { return false };
+    let Some(room) = out[at + end..].first_chunk_mut::<{ EncodedKey::VALUE }>() else {
+        out.truncate(at);
+        return false;
+    };
     let len = short_value(room, value);
     out[at + 1] = (end - 2 + len + text.len()) as u8;
     out.truncate(at + end + len);

@@ -120,6 +120,14 @@ impl Baskets {
     }
 }
 
+/// Memory for spans.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) bytes: usize,
+    /// Whether it is time for the worker.
+    pub(super) much: bool,
+}
+
 /// What the worker found in a basket.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -275,19 +283,19 @@ impl Buffer {
             return Self::new(&self.core).push(context, end, head, attributes);
         }
         attributes.settle();
-        let root = head.is_local_root();
-        let important = root || head.outcome == Outcome::Error;
-        let size = size_of::<Ended>() + head.bytes() + attributes.bytes().len();
         if *context.trace_state() != TraceState::NONE {
             head.more().state = context.trace_state().clone();
         }
+        let root = head.is_local_root();
+        let important = root || head.outcome == Outcome::Error;
+        let size = size_of::<Ended>() + head.bytes() + attributes.bytes().len();
         let span = |attribute_bytes| {
             let head = Head { attribute_bytes, ..head.take() };
             Finished { trace: context.trace_id(), id: context.span_id(), end, head }
         };
         let mut content = self.basket.lock();
         let admitted = self.admit(&mut content, size, important);
-        let taken_in = admitted.map(|()| content.add(span, attributes, size));
+        let taken_in = admitted.inspect(|_| content.add(span, attributes, size));
         // Last: a tracer that is gone closes when no span is open any more.
         let closed = self.basket.closed.load(Ordering::Relaxed);
         self.basket.closed.store(closed + 1, Ordering::Release);
@@ -302,7 +310,7 @@ impl Buffer {
         let important = root || is_error(&data);
         let mut content = self.basket.lock();
         let admitted = self.admit(&mut content, size, important);
-        let taken_in = admitted.map(|()| {
+        let taken_in = admitted.inspect(|_| {
             content.chunk.ended.push(Ended::Foreign(Box::new(data)));
             content.added(size);
         });
@@ -310,26 +318,28 @@ impl Buffer {
         self.announce(taken_in, root);
     }
 
-    /// Lets the worker know of a span that was let in; counts one that was not.
+    /// Lets the worker know of a span that was let in, and whether much waits; counts one that was not.
     #[inline]
-    fn announce(&self, taken_in: Result<(), fn(&Queue)>, root: bool) {
+    fn announce(&self, taken_in: Result<bool, fn(&Queue)>, root: bool) {
         match taken_in {
-            Ok(()) => self.queue.wake_for(root),
+            Ok(much) => self.queue.wake_for(root, much),
             Err(refused) => refused(&self.queue),
         }
     }
 
-    /// Books memory for a span; where that cannot be, tells how it is counted.
+    /// Books memory for a span; tells whether much waits by now or, where it cannot be, how the span is counted.
     #[inline]
-    fn admit(&self, content: &mut Content, size: usize, important: bool) -> Result<(), fn(&Queue)> {
+    fn admit(&self, content: &mut Content, size: usize, important: bool) -> Result<bool, fn(&Queue)> {
         if self.queue.is_closed() {
             return Err(Queue::too_late);
         }
+        let mut much = false;
         if content.credit < size {
-            let granted = self.queue.grant(size - content.credit, important);
-            content.credit += granted.ok_or(Queue::full as fn(&Queue))?;
+            let granted = self.queue.grant(size - content.credit, important).ok_or(Queue::full as fn(&Queue))?;
+            content.credit += granted.bytes;
+            much = granted.much;
         }
         content.credit -= size;
-        Ok(())
+        Ok(much)
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     Health, Report,
-    buffer::{Basket, Baskets, Chunk},
+    buffer::{Basket, Baskets, Chunk, Grant},
     exit,
     plan::Plan,
     report::{Account, Entrance},
@@ -41,7 +41,8 @@ pub(super) const MAX_LIMIT: Duration = Duration::from_secs(24 * 3600);
 const GRACE: Duration = Duration::from_millis(250);
 /// Memory is granted to a thread in parts of the whole of this size.
 const GRANTS: usize = 512;
-/// Each time that so much more waits, the worker is woken; a small queue wakes it earlier.
+/// Each time that so much more waits the worker is woken: it looks by itself every now and then, and what comes faster
+/// must not fill the memory meanwhile. A small queue wakes it earlier.
 const MUCH: usize = 128 << 10;
 /// How long the worker of a tracer that is gone goes on for what is left.
 const LAST_FLUSH: Duration = Duration::from_secs(30);
@@ -175,7 +176,7 @@ impl Queue {
     }
 
     /// Grants memory for a span of this size and, where there is enough, for those after it.
-    pub(super) fn grant(&self, size: usize, important: bool) -> Option<usize> {
+    pub(super) fn grant(&self, size: usize, important: bool) -> Option<Grant> {
         let mut state = self.lock();
         // The last eighth is for roots and errors: without its root a trace is nothing.
         // Where destinations have shares, what they hold is theirs.
@@ -189,13 +190,8 @@ impl Queue {
         let granted = granted.or_else(|| (important && taken.saturating_add(size) <= limit).then_some(size))?;
         let before = state.granted;
         state.granted += granted;
-        drop(state);
-        // The worker looks by itself every now and then; what comes faster must not fill the memory meanwhile.
-        let much = MUCH.min(limit / 8);
-        if before / much < (before + granted) / much {
-            self.wake.notify_one();
-        }
-        Some(granted)
+        let step = MUCH.min(limit / 8).max(1);
+        Some(Grant { bytes: granted, much: before / step < state.granted / step })
     }
 
     /// Counts a span for which there is no room.
@@ -226,16 +222,16 @@ impl Queue {
         self.is_closed() && (self.started.get().is_none() || self.lock().finished)
     }
 
-    /// Lets the worker know, if it has to, that a span came.
+    /// Lets the worker know, if it has to, that a span came, and whether `much` waits.
     #[inline]
-    pub(super) fn wake_for(self: &Arc<Self>, root: bool) {
+    pub(super) fn wake_for(self: &Arc<Self>, root: bool, much: bool) {
         if self.started.get().is_none() {
             self.ensure_worker();
         }
         let sync = self.plan.durability == Durability::Sync;
         // The worker says that it sleeps before it looks into the baskets for the last time.
         let asleep = self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed);
-        if asleep || sync || (root && self.watched) {
+        if asleep || much || sync || (root && self.watched) {
             self.wake.notify_one();
         }
         if sync && self.started.get().is_some() {

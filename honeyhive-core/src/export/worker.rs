@@ -29,7 +29,7 @@ use super::{
     shrink::shrink,
 };
 use crate::{
-    SpanRecord,
+    SpanRecord, clock,
     console::Printer,
     diag,
     record::{Finished, Origin},
@@ -43,8 +43,8 @@ const MAX_CALLS_AT_ONCE: usize = 4;
 const MAX_SPAN_BYTES: usize = 4 << 20;
 /// Most chunks that are kept to be filled again.
 const MAX_USED_UP: usize = 16;
-/// After so many chunks their spans are stored and sent, before the next ones are encoded.
-const CHUNKS_AT_ONCE: usize = 8;
+/// After so many spans, or a few more, they are stored and sent before the next ones are encoded.
+const SPANS_AT_ONCE: usize = 1024;
 /// How often dead processes are looked for, and old files.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// After so many looks at an empty queue the worker sleeps until it is woken.
@@ -252,16 +252,19 @@ impl Line {
     async fn pause(&mut self) {
         let until = self.next_time();
         let busy = self.busy || !self.waiting.is_empty();
+        if busy {
+            // Sockets and calls get their turn, whatever else is ready.
+            tokio::task::yield_now().await;
+        }
         let look = async {
-            match busy {
-                // Answers are looked for all the same.
-                true => tokio::task::yield_now().await,
-                false => time::sleep_until(until.into()).await,
+            if !busy {
+                time::sleep_until(until.into()).await;
             }
         };
         let queue = Arc::clone(&self.queue);
         let ways = &mut self.ways;
         tokio::select! {
+            biased;
             Some(done) = self.calls.join_next() => queue.call_done(done.ok()),
             (at, landing) = poll_fn(|cx| poll_ways(ways, cx)) => {
                 if let Way::Lane(lane) = &mut self.ways[at] {
@@ -297,6 +300,7 @@ impl Line {
             return;
         }
         self.housekeeping = now + HOUSEKEEPING;
+        clock::check();
         for lane in self.lanes() {
             lane.backlog.adopt(now);
             lane.backlog.expire(unix_ms());
@@ -338,8 +342,11 @@ impl Line {
         let mut shown = vec![];
         let now_ms = unix_ms();
         self.encoded.sealer.keep_time(now);
-        for _ in 0..CHUNKS_AT_ONCE {
-            let Some(mut chunk) = self.waiting.pop_front() else { break };
+        let mut count = 0;
+        while count < SPANS_AT_ONCE
+            && let Some(mut chunk) = self.waiting.pop_front()
+        {
+            count += chunk.ended.len();
             let mut rest = chunk.bytes.as_slice();
             for ended in &mut chunk.ended {
                 self.take_span(ended, &mut rest, &mut shown, now_ms, now);
@@ -429,14 +436,16 @@ impl Line {
     }
 
     fn is_answered(&self, waiter: &Waiter) -> bool {
-        self.ways.iter().all(|way| match way {
-            Way::Lane(lane) => {
-                let arrived = lane.settled() + self.unfit >= waiter.mark && !lane.backlog.has_adopted();
-                let over = || self.failed || lane.is_idle() || lane.is_hopeless(waiter.flush.last);
-                arrived || (self.waiting.is_empty() && over())
-            }
-            Way::Gone(_) => self.waiting.is_empty(),
-        })
+        let encoded = self.given + self.unfit >= waiter.mark;
+        encoded
+            && self.ways.iter().all(|way| match way {
+                Way::Lane(_) if self.failed => true,
+                Way::Lane(lane) => {
+                    let arrived = lane.settled() + self.unfit >= waiter.mark && !lane.backlog.has_adopted();
+                    arrived || lane.is_idle() || lane.is_hopeless(waiter.flush.last)
+                }
+                Way::Gone(_) => true,
+            })
     }
 
     fn post(&mut self) {
