@@ -243,10 +243,7 @@ impl Attributes {
     /// Empties it for another use.
     #[inline(always)]
     pub(crate) fn clear(&mut self) {
-        (self.count, self.settled) = (0, 0);
-        if self.crowd.is_some() {
-            self.crowd = None;
-        }
+        (self.count, self.settled, self.crowd) = (0, 0, None);
         self.bytes.clear();
         if self.bytes.capacity() > MAX_SPARE_BYTES {
             self.bytes = vec![];

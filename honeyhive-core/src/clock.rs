@@ -103,11 +103,10 @@ impl Reading {
 pub(crate) struct Dial {
     /// Where the counter is watched from.
     first: Reading,
-    last: Reading,
     /// Nanoseconds of one count.
     rate: f64,
-    /// Counts and times, in order; the older the fewer.
-    known: Vec<(u64, u64)>,
+    /// The comparisons, in order; the older the fewer.
+    known: Vec<Reading>,
 }
 
 impl Dial {
@@ -120,35 +119,40 @@ impl Dial {
             now = Reading::take();
             now.rate_since(&before)
         });
-        Self { first: now, last: now, rate: rate.unwrap_or(1.0), known: vec![(now.count, now.wall)] }
+        Self { first: now, rate: rate.unwrap_or(1.0), known: vec![now] }
+    }
+
+    fn last(&self) -> Reading {
+        self.known.last().copied().unwrap_or(self.first)
     }
 
     /// Compares the clocks, if that was some time ago.
     pub(crate) fn keep(&mut self, now: Instant) {
-        let watched = self.last.since(&self.first);
-        let due = self.last.steady + watched.clamp(COMPARE_AFTER, COMPARE_EVERY);
+        let last = self.last();
+        let watched = last.since(&self.first);
+        let due = last.steady + watched.clamp(COMPARE_AFTER, COMPARE_EVERY);
         if counter::is_trusted() && now >= due {
             self.follow(Reading::take());
         }
     }
 
     fn follow(&mut self, now: Reading) {
-        let is_known = self.last.since(&self.first) >= KNOWN_AFTER;
+        let last = self.last();
+        let is_known = last.since(&self.first) >= KNOWN_AFTER;
         let goes_on = |rate: f64| !is_known || (rate / self.rate - 1.0).abs() <= MOST_DRIFT;
-        match now.rate_since(&self.last).is_some_and(goes_on) {
+        match now.rate_since(&last).is_some_and(goes_on) {
             true => self.rate = now.rate_since(&self.first).unwrap_or(self.rate),
             // It was stopped or set, as where a machine slept: what it showed before says nothing.
             false => self.first = now,
         }
         let expected = self.time(Stamp(now.count | COUNT)).0;
         let wall = if expected.abs_diff(now.wall) <= UNNOTICED { expected } else { now.wall };
-        self.last = Reading { wall, ..now };
-        self.remember(now.count, wall);
+        self.remember(Reading { wall, ..now });
     }
 
-    fn remember(&mut self, count: u64, wall: u64) {
+    fn remember(&mut self, now: Reading) {
         // Those that are later were of a counter that was set back.
-        let earlier = self.known.partition_point(|known| known.0 < count);
+        let earlier = self.known.partition_point(|known| known.count < now.count);
         self.known.truncate(earlier);
         if self.known.len() >= MEMORY {
             // Of the older half every other one goes.
@@ -158,41 +162,37 @@ impl Dial {
                 at > MEMORY / 2 || at % 2 == 1
             });
         }
-        self.known.push((count, wall));
+        self.known.push(now);
     }
 
     /// Returns when a span started and ended; never the other way round.
     pub(crate) fn times(&self, start: Stamp, end: Stamp) -> (Nanos, Nanos) {
-        match (start.count(), end.count()) {
+        let from = self.time(start);
+        let to = match (start.count(), end.count()) {
             // What it lasted is right also where the clock was set meanwhile.
-            (Some(from), Some(to)) => {
-                let start = self.time(start);
-                (start, Nanos(start.0.saturating_add((to.saturating_sub(from) as f64 * self.rate) as u64)))
+            (Some(start), Some(end)) => {
+                Nanos(from.0.saturating_add((end.saturating_sub(start) as f64 * self.rate) as u64))
             }
-            _ => {
-                let start = self.time(start);
-                (start, self.time(end).max(start))
-            }
-        }
+            _ => self.time(end).max(from),
+        };
+        (from, to)
     }
 
     fn time(&self, stamp: Stamp) -> Nanos {
         let Some(count) = stamp.count() else { return Nanos(stamp.0) };
-        let (known, wall) = self.nearest(count);
-        let since = count.wrapping_sub(known).cast_signed();
-        Nanos(wall.saturating_add_signed((since as f64 * self.rate) as i64))
+        let nearest = self.nearest(count);
+        let since = count.wrapping_sub(nearest.count).cast_signed();
+        Nanos(nearest.wall.saturating_add_signed((since as f64 * self.rate) as i64))
     }
 
     /// Returns the comparison that is nearest to a count.
-    fn nearest(&self, count: u64) -> (u64, u64) {
-        let last = (self.last.count, self.last.wall);
-        if count >= last.0 {
-            return last;
+    fn nearest(&self, count: u64) -> Reading {
+        let (before, after) = self.known.split_at(self.known.partition_point(|known| known.count <= count));
+        match (before.last(), after.first()) {
+            (Some(before), Some(after)) if count - before.count > after.count - count => *after,
+            (Some(nearest), _) | (None, Some(nearest)) => *nearest,
+            (None, None) => self.first,
         }
-        let after = self.known.partition_point(|known| known.0 <= count);
-        let next = self.known.get(after).copied().unwrap_or(last);
-        let before = after.checked_sub(1).and_then(|at| self.known.get(at)).copied();
-        before.filter(|before| count - before.0 <= next.0 - count).unwrap_or(next)
     }
 }
 
@@ -212,8 +212,11 @@ mod counter {
     static TRUSTED: AtomicBool = AtomicBool::new(false);
 
     pub(super) fn begin() {
-        let first = FIRST.get_or_init(|| is_the_systems().then(Reading::take));
-        TRUSTED.store(first.is_some(), Ordering::Release);
+        FIRST.get_or_init(|| {
+            let first = is_the_systems().then(Reading::take);
+            TRUSTED.store(first.is_some(), Ordering::Release);
+            first
+        });
     }
 
     pub(super) fn check() {
@@ -289,7 +292,7 @@ mod tests {
         /// Watched for 100 ms from 5 s on.
         fn dial(&self) -> Dial {
             let first = self.at(0, 0, 5_000 * MS);
-            let mut dial = Dial { first, last: first, rate: 1.0, known: vec![(0, 5_000 * MS)] };
+            let mut dial = Dial { first, rate: 1.0, known: vec![first] };
             dial.follow(self.at(100, 300 * MS, 5_100 * MS));
             dial
         }
@@ -362,7 +365,7 @@ mod tests {
         let machine = Machine(Instant::now());
         let mut dial = machine.dial();
         (2..20_000).for_each(|step| dial.follow(machine.at(100 * step, 300 * MS * step, 5_000 * MS + 100 * MS * step)));
-        assert!(dial.known.len() <= MEMORY && dial.known[0].0 == 0);
+        assert!(dial.known.len() <= MEMORY && dial.known[0].count == 0);
         assert_eq!(dial.times(count(300), count(600)), (Nanos(5_000 * MS + 100), Nanos(5_000 * MS + 200)));
     }
 

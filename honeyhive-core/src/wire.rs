@@ -33,8 +33,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// An attribute up to its value, made when the program is compiled, with room for any value but a text. With a key that
-/// is too long for that it is empty.
+/// An attribute up to its value, made when the program is compiled. With a key that is too long for that it is empty.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EncodedKey {
     bytes: [u8; Self::ROOM],
@@ -46,13 +45,11 @@ impl EncodedKey {
     const ROOM: usize = 64;
     /// Heads of the attribute and the key.
     const HEADS: usize = 4;
-    /// Longest value that is no text: two heads, and a number of ten bytes with its own.
-    const VALUE: usize = 13;
 
     pub(crate) const fn new(path: &str, name: &str) -> Self {
         let (path, name, mut bytes) = (path.as_bytes(), name.as_bytes(), [0; Self::ROOM]);
         let len = path.len() + name.len();
-        if Self::HEADS + len + Self::VALUE > Self::ROOM {
+        if Self::HEADS + len > Self::ROOM {
             return Self { bytes, end: 0 };
         }
         // As few steps as can be: each takes the compiler a part of a microsecond, for each name of a program.
@@ -65,10 +62,8 @@ impl EncodedKey {
     }
 }
 
-/// Fields of a value.
-const BOOL: u8 = 2;
+/// Field of a number in a value.
 const INT: u8 = 3;
-const FLOAT: u8 = 4;
 
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
@@ -89,66 +84,34 @@ pub(crate) fn attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>) {
 /// Writes an attribute whose key is encoded already; false where it is not, or the attribute is a long one.
 #[inline]
 pub(crate) fn encoded_attribute(out: &mut Vec<u8>, key: &EncodedKey, value: Scalar<'_>) -> bool {
-    let end = usize::from(key.end);
-    let text = if let Scalar::Text(text) = value { text } else { "" };
+    let (end, value_len) = (usize::from(key.end), scalar_len(value));
     // Each length is one byte.
-    if end == 0 || end + text.len() >= 0x7e {
+    if end == 0 || end + value_len >= 0x80 {
         return false;
     }
     // The whole room at once is quicker than what is needed of it.
     let at = out.len();
     out.extend_from_slice(&key.bytes);
-    let Some(room) = out[at + end..].first_chunk_mut::<{ EncodedKey::VALUE }>() else {
-        out.truncate(at);
-        return false;
-    };
-    let len = short_value(room, value);
-    out[at + 1] = (end - 2 + len + text.len()) as u8;
-    out.truncate(at + end + len);
-    out.extend_from_slice(text.as_bytes());
+    out.truncate(at + end);
+    out[at + 1] = (end + value_len) as u8;
+    short_value(out, value, value_len as u8);
     true
 }
 
-/// Writes a value with its heads, but for a text itself; returns how long that is.
 #[inline(always)]
-fn short_value(out: &mut [u8; EncodedKey::VALUE], value: Scalar<'_>) -> usize {
-    out[0] = head(2);
-    let len = match value {
+fn short_value(out: &mut Vec<u8>, value: Scalar<'_>, value_len: u8) {
+    match value {
         Scalar::Text(text) => {
-            (out[1], out[2], out[3]) = (text.len() as u8 + 2, head(1), text.len() as u8);
-            return 4;
-        }
-        Scalar::Bool(bool) => {
-            (out[2], out[3]) = (BOOL << 3, bool.into());
-            2
+            out.extend_from_slice(&[head(2), value_len, head(1), text.len() as u8]);
+            out.extend_from_slice(text.as_bytes());
         }
         // One byte, as most counts are.
-        Scalar::Int(int @ 0..0x80) => {
-            (out[2], out[3]) = (INT << 3, int as u8);
-            2
+        Scalar::Int(int @ 0..0x80) => out.extend_from_slice(&[head(2), value_len, INT << 3, int as u8]),
+        value => {
+            out.extend_from_slice(&[head(2), value_len]);
+            write_scalar(out, value);
         }
-        Scalar::Int(int) => {
-            out[2] = INT << 3;
-            1 + short_varint(&mut out[3..], int.cast_unsigned())
-        }
-        Scalar::Float(float) => {
-            out[2] = FLOAT << 3 | FIXED64 as u8;
-            out[3..11].copy_from_slice(&float.to_le_bytes());
-            9
-        }
-    };
-    out[1] = len as u8;
-    len + 2
-}
-
-fn short_varint(out: &mut [u8], mut value: u64) -> usize {
-    let len = varint_len(value);
-    for byte in &mut out[..len] {
-        *byte = value as u8 | 0x80;
-        value >>= 7;
     }
-    out[len - 1] &= 0x7f;
-    len
 }
 
 #[inline]
@@ -158,8 +121,7 @@ fn short_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len
     out.extend_from_slice(&[head(ATTRIBUTES as u8), key_len + value_len + 4, head(1), key_len]);
     out.extend_from_slice(key.0.as_bytes());
     out.extend_from_slice(key.1.as_bytes());
-    out.extend_from_slice(&[head(2), value_len]);
-    write_scalar(out, value);
+    short_value(out, value, value_len);
 }
 
 fn long_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len: usize) {
@@ -180,9 +142,9 @@ fn long_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len:
 fn write_scalar(out: &mut Vec<u8>, value: Scalar<'_>) {
     match value {
         Scalar::Text(text) => bytes(out, 1, text.as_bytes()),
-        Scalar::Bool(bool) => always(out, BOOL.into(), bool.into()),
+        Scalar::Bool(bool) => always(out, 2, bool.into()),
         Scalar::Int(int) => always(out, INT.into(), int.cast_unsigned()),
-        Scalar::Float(float) => double(out, FLOAT.into(), float),
+        Scalar::Float(float) => double(out, 4, float),
     }
 }
 

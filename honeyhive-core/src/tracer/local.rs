@@ -69,34 +69,17 @@ impl Known {
     #[inline(always)]
     fn record(&mut self, at: usize, above: &SpanContext) -> Box<Record> {
         let entrance = &self.entrances[at];
-        let is_last = self.spare.last().is_some_and(|record| Arc::ptr_eq(record.buffer(), entrance));
-        let spare = if is_last { self.spare.pop() } else { self.look_for_spare(at) };
-        let mut record = spare.unwrap_or_else(|| Record::of(Arc::clone(&self.entrances[at])));
+        let mut record = match self.spare.iter().rposition(|record| Arc::ptr_eq(record.buffer(), entrance)) {
+            Some(at) => self.spare.swap_remove(at),
+            None => Record::of(Arc::clone(entrance)),
+        };
         record.context = self.ids.context(above);
         record
     }
 
-    #[cold]
-    fn look_for_spare(&mut self, at: usize) -> Option<Box<Record>> {
-        let entrance = &self.entrances[at];
-        let found = self.spare.iter().rposition(|record| Arc::ptr_eq(record.buffer(), entrance));
-        found.map(|at| self.spare.swap_remove(at))
-    }
-
     /// Keeps a record for the next span; returns one that is of no use here.
     #[inline]
-    fn keep(&mut self, record: Box<Record>) -> Option<Box<Record>> {
-        let own = |known: &Arc<Buffer>| Arc::ptr_eq(known, record.buffer());
-        let is_common = record.attributes.capacity() < LARGE && self.entrances.iter().any(own);
-        if !is_common || self.spare.len() >= MAX_SPARE {
-            return self.keep_if_useful(record);
-        }
-        self.spare.push(record);
-        None
-    }
-
-    #[cold]
-    fn keep_if_useful(&mut self, mut record: Box<Record>) -> Option<Box<Record>> {
+    fn keep(&mut self, mut record: Box<Record>) -> Option<Box<Record>> {
         let own = |known: &Arc<Buffer>| Arc::ptr_eq(known, record.buffer());
         if !self.entrances.iter().any(own) {
             // It came from another thread.
