@@ -17,6 +17,7 @@ mod check;
 pub(crate) mod decode;
 mod disk;
 pub(crate) mod encode;
+mod encoded;
 pub(crate) mod exit;
 mod foreign;
 mod forward;
@@ -31,6 +32,7 @@ pub(crate) mod queue;
 mod report;
 mod request;
 pub(crate) mod rest;
+mod rush;
 mod segment;
 mod shrink;
 #[cfg(all(unix, feature = "signal-hook"))]

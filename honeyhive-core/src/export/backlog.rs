@@ -152,6 +152,17 @@ impl Backlog {
         self.durability != Durability::Memory && self.spool.as_ref().is_some_and(|spool| spool.is_usable(now))
     }
 
+    /// Returns whether what comes is written at once, and the spool has room for much of it.
+    pub(crate) fn writes_at_once(&self, now: Instant) -> bool {
+        let at_once = self.durability != Durability::Spill || self.spilling;
+        let roomy = |spool: &Spool| self.file_bytes() < spool.bounds().bytes / 2;
+        at_once && self.can_write(now) && self.spool.as_ref().is_some_and(roomy)
+    }
+
+    fn file_bytes(&self) -> u64 {
+        self.stored.iter().map(|stored| stored.on_disk).sum()
+    }
+
     fn name(&mut self, created_ms: u64) -> Name {
         self.next_name += 1;
         match &mut self.spool {
@@ -342,9 +353,8 @@ impl Backlog {
         let Some(bounds) = self.spool.as_ref().map(Spool::bounds) else { return };
         let oldest = oldest_ms(bounds.age, now_ms);
         while let Some(at) = self.oldest() {
-            let files: u64 = self.stored.iter().map(|stored| stored.on_disk).sum();
             let expired = self.stored[at].name.created_ms < oldest;
-            if !expired && files <= bounds.bytes {
+            if !expired && self.file_bytes() <= bounds.bytes {
                 return;
             }
             self.drop_at(at, expired);

@@ -13,34 +13,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use opentelemetry::{Context, InstrumentationScope};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry::Context;
 use tokio::{runtime::Runtime, sync::Semaphore, task::JoinSet, time};
 
 use super::{
     backlog::SYNC_EVERY,
     buffer::{CHUNK_SPANS, Chunk, Ended},
-    decode, encode,
+    encoded::Encoded,
     lane::{Landing, Lane, unix_ms},
     queue::Queue,
     report::Account,
     request::{Flush, Made, WaitingCall},
     rest::Rest,
-    shrink::shrink,
+    rush::Rush,
 };
-use crate::{
-    SpanRecord, clock,
-    console::Printer,
-    diag,
-    record::{Finished, Origin},
-    seal::{Sealer, seal_foreign},
-    secret::Secret,
-};
+use crate::{SpanRecord, clock, console::Printer, diag, secret::Secret};
 
 /// Most session and event calls under way at once.
 const MAX_CALLS_AT_ONCE: usize = 4;
-/// Largest span; what is larger has its texts cut.
-const MAX_SPAN_BYTES: usize = 4 << 20;
 /// Most chunks that are kept to be filled again.
 const MAX_USED_UP: usize = 16;
 /// After so many spans, or a few more, they are stored and sent before the next ones are encoded.
@@ -124,53 +114,6 @@ impl Way {
     }
 }
 
-/// A span as it is encoded, and its scope.
-struct Encoded {
-    sealer: Sealer,
-    of: InstrumentationScope,
-    scope: Vec<u8>,
-    span: Vec<u8>,
-}
-
-impl Encoded {
-    fn new(origin: &Arc<Origin>) -> Self {
-        let of = origin.scope.clone();
-        Self { sealer: Sealer::new(Arc::clone(origin)), scope: encode::scope(&of), of, span: vec![] }
-    }
-
-    fn own(&mut self, scope: &InstrumentationScope, span: &Finished, attributes: &[u8]) {
-        self.begin(scope);
-        self.sealer.seal(span, attributes, &mut self.span);
-        self.fit();
-    }
-
-    fn foreign(&mut self, data: &mut SpanData) {
-        self.begin(&data.instrumentation_scope);
-        seal_foreign(data, &mut self.span);
-        self.fit();
-    }
-
-    fn begin(&mut self, scope: &InstrumentationScope) {
-        if self.of != *scope {
-            self.of = scope.clone();
-            self.scope = encode::scope(scope);
-        }
-        self.span.clear();
-    }
-
-    /// Cuts what is too large. What cannot be made smaller goes as it is.
-    fn fit(&mut self) {
-        if self.span.len() > MAX_SPAN_BYTES {
-            let smaller = self.record().and_then(|mut record| shrink(&mut record.data, MAX_SPAN_BYTES));
-            self.span = smaller.unwrap_or_else(|| std::mem::take(&mut self.span));
-        }
-    }
-
-    fn record(&self) -> Option<SpanRecord> {
-        decode::span(&self.span, &self.of)
-    }
-}
-
 struct Line {
     queue: Arc<Queue>,
     console: Option<Printer>,
@@ -186,6 +129,7 @@ struct Line {
     encoded: Encoded,
     /// What was taken from the queue and is not encoded.
     waiting: VecDeque<Chunk>,
+    rush: Rush,
     used_up: Vec<Chunk>,
     /// Whether there was so much at the last look that there may be more already.
     busy: bool,
@@ -212,6 +156,7 @@ impl Line {
             slots: Arc::new(Semaphore::new(MAX_CALLS_AT_ONCE)),
             encoded: Encoded::new(&plan.origin),
             waiting: VecDeque::new(),
+            rush: Rush::new(plan.queue_bytes),
             used_up: vec![],
             busy: false,
             quiet_looks: 0,
@@ -228,8 +173,7 @@ impl Line {
             self.keep_house(now);
             self.take_in(now);
             if !self.failed {
-                let urgent = !self.flushes.is_empty();
-                self.lanes().for_each(|lane| lane.pump(now, urgent));
+                self.send(now);
             }
             self.reap_calls();
             self.post();
@@ -239,6 +183,15 @@ impl Line {
             }
         }
         self.give_up();
+    }
+
+    /// Lets every lane send; in a rush, where nobody waits for that, only those that cannot write.
+    fn send(&mut self, now: Instant) {
+        let waiting = self.waiting.iter().map(|chunk| chunk.size).sum();
+        let urgent = !self.flushes.is_empty();
+        let hold = self.rush.is_on(waiting, now) && !urgent;
+        let lanes = self.lanes().filter(|lane| !hold || !lane.backlog.writes_at_once(now));
+        lanes.for_each(|lane| lane.pump(now, urgent));
     }
 
     fn lanes(&mut self) -> impl Iterator<Item = &mut Lane> {
@@ -329,7 +282,7 @@ impl Line {
     /// Makes what the destinations were given durable, and leaves the memory of what is on disk to what comes.
     fn store(&mut self, now: Instant) {
         let plan = self.queue.plan();
-        let memory = plan.share().unwrap_or(plan.queue_bytes / 4);
+        let memory = plan.share().unwrap_or(plan.queue_bytes / 16);
         for lane in self.lanes() {
             lane.backlog.commit(now);
             lane.backlog.shed(memory);

@@ -1,10 +1,15 @@
-//! The watchdog: a worker that panics goes on, and says so when it gives up.
+//! The watchdog: a worker that panics goes on, and says so when it gives up. And what a worker does first when much comes.
 
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
 };
+
+use opentelemetry_sdk::trace::SpanData;
 
 use super::*;
 use crate::{
@@ -19,14 +24,20 @@ use crate::{
     testing::{LoopbackServer, Recorder, Reply},
 };
 
-/// The disk of the machine, with a driver that panics so many times.
-#[derive(Debug)]
-struct Panics(AtomicU32);
+type Script = Box<dyn Fn(&[u8]) + Send + Sync>;
 
-impl Disk for Panics {
+/// The disk of the machine; what is appended goes by a script first.
+struct Scripted(Script);
+
+impl std::fmt::Debug for Scripted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scripted")
+    }
+}
+
+impl Disk for Scripted {
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        assert!(left.is_err(), "scripted");
+        (self.0)(bytes);
         RealDisk.append(path, bytes)
     }
 
@@ -87,8 +98,8 @@ impl Drop for Place {
     }
 }
 
-/// A pipeline whose worker panics so many times.
-struct Panicking {
+/// A pipeline to a server, over a disk with a script.
+struct Pipeline {
     queue: Arc<Queue>,
     buffer: Arc<Buffer>,
     span: SpanData,
@@ -96,14 +107,15 @@ struct Panicking {
     _place: Place,
 }
 
-impl Panicking {
-    fn new(panics: u32) -> Self {
+impl Pipeline {
+    fn new(script: Script, server: LoopbackServer) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let recorder = Recorder::new();
         let tracer = recorder.tracer();
         tracer.start_span("work").end();
         let span = recorder.span("work").unwrap().data;
-        let server = LoopbackServer::start(|_| Reply::status(200)).unwrap();
-        let place = Place(std::env::temp_dir().join(format!("honeyhive-watchdog-{}-{panics}", std::process::id())));
+        let place = Place(std::env::temp_dir().join(format!("honeyhive-worker-{}-{number}", std::process::id())));
         let second = Duration::from_secs(1);
         let rules =
             Rules { batch_size: 10, interval: second, waits: Waits { first: second, most: second }, bisect: false };
@@ -113,7 +125,7 @@ impl Panicking {
             calls: Calls::Nowhere,
             resource: opentelemetry_sdk::Resource::builder_empty().build(),
             durability: Durability::Journal,
-            disk: Arc::new(Panics(AtomicU32::new(panics))),
+            disk: Arc::new(Scripted(script)),
             spool_root: Some(place.0.clone()),
             bounds: Bounds { bytes: 1 << 30, age: second * 3600, free: Some(0).into() },
             rules,
@@ -126,6 +138,16 @@ impl Panicking {
         Self { queue, buffer, span, _server: server, _place: place }
     }
 
+    /// Makes one whose worker panics so many times.
+    fn panicking(panics: u32) -> Self {
+        let left = AtomicU32::new(panics);
+        let script = move |_: &[u8]| {
+            let left = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+            assert!(left.is_err(), "scripted");
+        };
+        Self::new(Box::new(script), LoopbackServer::start(|_| Reply::status(200)).unwrap())
+    }
+
     fn end(&self, count: usize) {
         (0..count).for_each(|_| self.buffer.push_foreign(self.span.clone()));
     }
@@ -133,7 +155,7 @@ impl Panicking {
 
 #[test]
 fn a_worker_that_panics_twice_loses_nothing() {
-    let panicking = Panicking::new(2);
+    let panicking = Pipeline::panicking(2);
     // More than are taken at a time: what waits is not lost with what was in hand.
     let spans = 5 * SPANS_AT_ONCE / 2;
     panicking.end(spans);
@@ -144,7 +166,7 @@ fn a_worker_that_panics_twice_loses_nothing() {
 
 #[test]
 fn a_worker_that_panics_for_ever_gives_up_and_says_so() {
-    let panicking = Panicking::new(u32::MAX);
+    let panicking = Pipeline::panicking(u32::MAX);
     panicking.end(25);
     let report = panicking.queue.shutdown(Duration::from_secs(10));
     assert_eq!(report.ended(), report.delivered() + report.dropped() + report.pending(), "{report}");
@@ -155,4 +177,33 @@ fn a_worker_that_panics_for_ever_gives_up_and_says_so() {
     let before = late();
     panicking.end(1);
     assert_eq!(late(), before + 1, "and the host goes on");
+}
+
+#[test]
+fn in_a_rush_spans_are_written_before_they_are_sent() {
+    const SPANS: usize = 10_000;
+    let (written, requests, gate) = (Arc::<AtomicUsize>::default(), Arc::new(Mutex::new(vec![])), Arc::default());
+    let (count, shut) = (Arc::clone(&written), Arc::<Mutex<()>>::clone(&gate));
+    let disk = move |bytes: &[u8]| {
+        let _open = shut.lock().unwrap();
+        count.fetch_add(bytes.windows(4).filter(|four| four == b"HHFR").count(), Ordering::Relaxed);
+    };
+    let seen = Arc::clone(&requests);
+    let server = LoopbackServer::start(move |_| {
+        seen.lock().unwrap().push(written.load(Ordering::Relaxed));
+        Reply::status(200)
+    });
+    let pipeline = Pipeline::new(Box::new(disk), server.unwrap());
+    // Once it is connected the disk holds the worker up, until much waits.
+    pipeline.end(1);
+    assert!(pipeline.queue.flush(Duration::from_secs(30)).is_complete());
+    let shut = gate.lock().unwrap();
+    pipeline.end(SPANS);
+    drop(shut);
+    while pipeline.queue.report().delivered() < SPANS as u64 / 2 {
+        std::thread::yield_now();
+    }
+    let requests = requests.lock().unwrap();
+    // The first one connected, and another may have been under way when the rush began.
+    assert!(requests[2] > SPANS * 3 / 4, "{:?} were written when the first ones were sent", &requests[..4]);
 }

@@ -1,0 +1,66 @@
+//! A span as it is encoded, and its scope. One place for all spans of a worker, since its memory is used again.
+
+use std::sync::Arc;
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry_sdk::trace::SpanData;
+
+use super::{decode, encode, shrink::shrink};
+use crate::{
+    SpanRecord,
+    record::{Finished, Origin},
+    seal::{Sealer, seal_foreign},
+};
+
+/// Largest span; what is larger has its texts cut.
+const MAX_SPAN_BYTES: usize = 4 << 20;
+
+/// The span that was encoded last.
+pub(super) struct Encoded {
+    pub(super) sealer: Sealer,
+    of: InstrumentationScope,
+    pub(super) scope: Vec<u8>,
+    pub(super) span: Vec<u8>,
+}
+
+impl Encoded {
+    pub(super) fn new(origin: &Arc<Origin>) -> Self {
+        let of = origin.scope.clone();
+        Self { sealer: Sealer::new(Arc::clone(origin)), scope: encode::scope(&of), of, span: vec![] }
+    }
+
+    /// Encodes a span of ours.
+    pub(super) fn own(&mut self, scope: &InstrumentationScope, span: &Finished, attributes: &[u8]) {
+        self.begin(scope);
+        self.sealer.seal(span, attributes, &mut self.span);
+        self.fit();
+    }
+
+    /// Encodes a span of the OpenTelemetry SDK.
+    pub(super) fn foreign(&mut self, data: &mut SpanData) {
+        self.begin(&data.instrumentation_scope);
+        seal_foreign(data, &mut self.span);
+        self.fit();
+    }
+
+    fn begin(&mut self, scope: &InstrumentationScope) {
+        if self.of != *scope {
+            self.of = scope.clone();
+            self.scope = encode::scope(scope);
+        }
+        self.span.clear();
+    }
+
+    /// Cuts what is too large. What cannot be made smaller goes as it is.
+    fn fit(&mut self) {
+        if self.span.len() > MAX_SPAN_BYTES {
+            let smaller = self.record().and_then(|mut record| shrink(&mut record.data, MAX_SPAN_BYTES));
+            self.span = smaller.unwrap_or_else(|| std::mem::take(&mut self.span));
+        }
+    }
+
+    /// Returns the span for who reads it here.
+    pub(super) fn record(&self) -> Option<SpanRecord> {
+        decode::span(&self.span, &self.of)
+    }
+}
