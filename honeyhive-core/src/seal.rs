@@ -39,8 +39,9 @@ impl Sealer {
         self.dial.keep(now);
     }
 
-    /// Appends a span as it goes over the wire. `own` are its attributes.
-    pub(crate) fn seal(&mut self, span: &Finished, own: &[u8], out: &mut Vec<u8>) {
+    /// Writes a span as it goes over the wire, but for [`shared`](Self::shared) attributes; returns where in it those
+    /// belong. `own` are its attributes.
+    pub(crate) fn seal(&mut self, span: &Finished, own: &[u8], out: &mut Vec<u8>) -> usize {
         let head = &span.head;
         let session = head.session.as_ref().unwrap_or(&self.origin.session);
         if *session != self.common.session {
@@ -50,8 +51,9 @@ impl Sealer {
         let event_type = self.event_type(head, own);
         let Self { common, site, places, dial, .. } = self;
         let fields = &fields(span, dial);
+        let mut at = 0;
         encode::span_with(out, fields, |out| {
-            out.extend_from_slice(&common.encoded);
+            at = out.len();
             wire::attribute(out, Key::whole(attr::EVENT_TYPE), Scalar::Text(event_type.as_str()));
             wire::attribute(out, Key::whole(attr::DURATION_MS), Scalar::Float(millis(fields.start, fields.end)));
             if let Some(of_span) = head.site {
@@ -59,6 +61,12 @@ impl Sealer {
             }
             places.iter().for_each(|place| common.write(place, own, head, out));
         });
+        at
+    }
+
+    /// Returns the attributes that the last span has in common with others of its session.
+    pub(crate) fn shared(&self) -> &[u8] {
+        &self.common.encoded
     }
 
     /// Notes where the attributes are that count.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    parts::Parts,
     segment::Segment,
     spool::{Name, Spool},
     stored::{Lost, Stored},
@@ -123,23 +124,24 @@ impl Backlog {
     }
 
     /// Takes a span in; where it has no room, it is counted as lost.
-    pub(crate) fn push(&mut self, scope: &[u8], span: &[u8], now_ms: u64, now: Instant) {
+    pub(crate) fn push(&mut self, span: Parts<'_>, now_ms: u64, now: Instant) {
         if self.share.is_some_and(|share| self.memory() > share) && !self.can_write(now) {
             self.own.memory_full += 1;
             return;
         }
-        let full = |stored: &Stored| stored.sealed || (stored.left > 0 && stored.len + span.len() > self.segment_bytes);
+        let full =
+            |stored: &Stored| stored.sealed || (stored.left > 0 && stored.len + span.own.len() > self.segment_bytes);
         if self.stored.back().is_none_or(full) {
             if let Some(back) = self.stored.back_mut() {
                 back.sealed = true;
             }
             let name = self.name(now_ms);
-            let segment = Segment::new(&self.resource, now_ms, self.segment_bytes);
+            let segment = Segment::new(&self.resource, span.shared, now_ms, self.segment_bytes);
             self.stored.push_back(Stored::fresh(name, segment, now));
         }
         let Some(back) = self.stored.back_mut() else { return };
         let Some(segment) = &mut back.segment else { return };
-        segment.push(scope, span);
+        segment.push(span);
         back.left += 1;
         back.len = segment.image().len();
     }
@@ -315,8 +317,8 @@ impl Backlog {
     pub(crate) fn excerpt(&mut self, count: usize) -> Option<(Name, Segment)> {
         let front = self.stored.front()?;
         let segment = front.segment.as_ref()?;
-        let mut excerpt = Segment::new(segment.resource(), segment.created_ms(), 0);
-        segment.next(count).for_each(|(scope, span)| excerpt.push(scope, span));
+        let mut excerpt = Segment::new(segment.resource(), segment.shared(), segment.created_ms(), 0);
+        segment.next(count).for_each(|span| excerpt.push(span));
         Some((front.name, excerpt))
     }
 

@@ -11,6 +11,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{Resource, trace::SpanData};
 
+use super::parts::Parts;
 use crate::{
     record::Nanos,
     wire::{
@@ -127,7 +128,7 @@ pub(crate) fn resource(resource: &Resource) -> Vec<u8> {
 
 /// Puts encoded parts together: an `ExportTraceServiceRequest` of one resource. Neighbours of one scope
 /// share a `ScopeSpans`.
-pub(crate) fn request<'a>(resource: &[u8], spans: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Vec<u8> {
+pub(crate) fn request<'a>(resource: &[u8], spans: impl Iterator<Item = Parts<'a>> + Clone) -> Vec<u8> {
     let groups = groups(spans.clone());
     let inner: usize =
         resource.len() + groups.iter().map(|group| field_len(2, group.scope.len() + group.len)).sum::<usize>();
@@ -138,8 +139,9 @@ pub(crate) fn request<'a>(resource: &[u8], spans: impl Iterator<Item = (&'a [u8]
     for group in &groups {
         message(&mut out, 2, group.scope.len() + group.len);
         out.extend_from_slice(group.scope);
-        for (_, span) in spans.by_ref().take(group.count) {
-            bytes(&mut out, 2, span);
+        for span in spans.by_ref().take(group.count) {
+            message(&mut out, 2, span.span_len());
+            span.span().iter().for_each(|piece| out.extend_from_slice(piece));
         }
     }
     out
@@ -151,10 +153,10 @@ struct Group<'a> {
     len: usize,
 }
 
-fn groups<'a>(spans: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<Group<'a>> {
+fn groups<'a>(spans: impl Iterator<Item = Parts<'a>>) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = vec![];
-    for (scope, span) in spans {
-        let len = field_len(2, span.len());
+    for span in spans {
+        let (scope, len) = (span.shared.scope, field_len(2, span.span_len()));
         match groups.last_mut() {
             Some(last) if last.scope == scope => {
                 last.count += 1;

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{decode, encode, shrink::shrink};
+use super::{
+    decode, encode,
+    parts::{Parts, Shared},
+    shrink::shrink,
+};
 use crate::{
     SpanRecord,
     record::{Finished, Origin},
@@ -19,20 +23,22 @@ const MAX_SPAN_BYTES: usize = 4 << 20;
 pub(super) struct Encoded {
     pub(super) sealer: Sealer,
     of: InstrumentationScope,
-    pub(super) scope: Vec<u8>,
-    pub(super) span: Vec<u8>,
+    scope: Vec<u8>,
+    span: Vec<u8>,
+    /// Where in the span its shared attributes belong, if it is one that has them.
+    at: Option<usize>,
 }
 
 impl Encoded {
     pub(super) fn new(origin: &Arc<Origin>) -> Self {
         let of = origin.scope.clone();
-        Self { sealer: Sealer::new(Arc::clone(origin)), scope: encode::scope(&of), of, span: vec![] }
+        Self { sealer: Sealer::new(Arc::clone(origin)), scope: encode::scope(&of), of, span: vec![], at: None }
     }
 
     /// Encodes a span of ours.
     pub(super) fn own(&mut self, scope: &InstrumentationScope, span: &Finished, attributes: &[u8]) {
         self.begin(scope);
-        self.sealer.seal(span, attributes, &mut self.span);
+        self.at = Some(self.sealer.seal(span, attributes, &mut self.span));
         self.fit();
     }
 
@@ -49,18 +55,27 @@ impl Encoded {
             self.scope = encode::scope(scope);
         }
         self.span.clear();
+        self.at = None;
     }
 
     /// Cuts what is too large. What cannot be made smaller goes as it is.
     fn fit(&mut self) {
-        if self.span.len() > MAX_SPAN_BYTES {
-            let smaller = self.record().and_then(|mut record| shrink(&mut record.data, MAX_SPAN_BYTES));
-            self.span = smaller.unwrap_or_else(|| std::mem::take(&mut self.span));
+        if self.span.len() > MAX_SPAN_BYTES
+            && let Some(smaller) = self.record().and_then(|mut record| shrink(&mut record.data, MAX_SPAN_BYTES))
+        {
+            (self.span, self.at) = (smaller, None);
         }
+    }
+
+    /// Returns the span as it is kept and sent.
+    pub(super) fn parts(&self) -> Parts<'_> {
+        let attributes = self.at.map_or(&[][..], |_| self.sealer.shared());
+        let shared = Shared { scope: &self.scope, attributes };
+        Parts { shared, own: &self.span, at: self.at.unwrap_or(0) }
     }
 
     /// Returns the span for who reads it here.
     pub(super) fn record(&self) -> Option<SpanRecord> {
-        decode::span(&self.span, &self.of)
+        decode::span(&self.parts().span().concat(), &self.of)
     }
 }

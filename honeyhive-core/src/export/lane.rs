@@ -14,6 +14,7 @@ use super::{
     Batch, Exporter, Sent,
     backlog::Backlog,
     backoff::{Backoff, Waits},
+    parts::Parts,
     report::{Account, Condition},
     shrink::shrink_encoded,
 };
@@ -130,8 +131,8 @@ impl Lane {
     }
 
     /// Takes a span in.
-    pub(crate) fn push(&mut self, scope: &[u8], span: &[u8], now_ms: u64, now: Instant) {
-        self.backlog.push(scope, span, now_ms, now);
+    pub(crate) fn push(&mut self, span: Parts<'_>, now_ms: u64, now: Instant) {
+        self.backlog.push(span, now_ms, now);
         self.oldest.get_or_insert(now);
     }
 

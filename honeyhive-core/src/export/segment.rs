@@ -3,41 +3,67 @@
 //! A segment is a header and frames. All numbers are little-endian; a checksum is CRC-32 (IEEE).
 //!
 //! ```text
-//! header   "HHSP" | version u16 | resource len u32 | created, ms since 1970 u64 | checksum u32 | resource
+//! header   "HHSP" | version u16 | resource len u32 | shared len u32 | created, ms since 1970 u64 | checksum u32
+//!          | resource | shared: scope len u16 | scope | attributes
 //! frame    "HHFR" | payload len u32 | kind u8 | checksum u32 | payload
-//! kind 1   a span: scope len u16 | scope | span
+//! kind 1   a span by itself: scope len u16 | scope | span
 //! kind 2   settled: u64, the spans that end at or before this offset need not be sent any more
+//! kind 3   a span of the shared scope: at u32 | span, into which the shared attributes belong at this offset
 //! ```
 //!
-//! The checksum of the header covers everything before it and the resource; that of a frame its length,
-//! kind and payload. Resource, scope and span are the fields of OTLP's `ResourceSpans`, `ScopeSpans` and
-//! `Span` in protobuf; whoever puts them together has an `ExportTraceServiceRequest`. There is neither
-//! an address nor a key in a segment.
+//! The checksum of the header covers everything before it and after it; that of a frame its length,
+//! kind and payload. Resource, scope, attributes and span are the fields of OTLP's `ResourceSpans`, `ScopeSpans` and
+//! `Span` in protobuf; whoever puts them together has an `ExportTraceServiceRequest`. What is shared is that of
+//! the first span: its session and project, which take twice as much as the rest. There is neither an address nor a
+//! key in a segment. Version 1, which is read too, had nothing shared: its header is the same without it.
 //!
 //! Frames are appended. A torn last frame is cut off, a damaged one in the middle is skipped by its
 //! length or, where that is damaged too, by looking for the next `HHFR`; both are counted, never more is
 //! lost. A length is believed only as far as the file goes, so nothing large is reserved for it.
 
-use crate::export::encode;
+use std::ops::Range;
+
+use super::{
+    encode,
+    parts::{Parts, Shared},
+};
 
 const HEADER_MAGIC: &[u8; 4] = b"HHSP";
 const FRAME_MAGIC: &[u8; 4] = b"HHFR";
-const VERSION: u16 = 1;
-/// Bytes of a header before the resource, and where its checksum lies.
-const HEADER: usize = 22;
-const HEADER_SUM: usize = 18;
+const VERSION: u16 = 2;
+/// Bytes of a header before the resource, and of one of version 1. The checksum comes last.
+const HEADER: usize = 26;
+const HEADER_1: usize = 22;
+const SUM: usize = 4;
 /// Bytes of a frame before the payload, and where its checksum lies.
 const FRAME: usize = 13;
 const FRAME_SUM: usize = 9;
 
 const SPAN: u8 = 1;
 const SETTLED: u8 = 2;
+const SHARING: u8 = 3;
 
 /// Where a span lies in its segment.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    scope: usize,
-    span: usize,
+    form: Form,
+    own: usize,
+    end: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// It has its scope before it, from here on.
+    Whole { scope: usize },
+    /// What is shared belongs into it.
+    Sharing { at: usize },
+}
+
+/// Where the parts of a header are.
+#[derive(Clone, Debug, Default)]
+struct Header {
+    resource: Range<usize>,
+    scope: Range<usize>,
     end: usize,
 }
 
@@ -46,7 +72,7 @@ struct Place {
 pub(crate) struct Segment {
     image: Vec<u8>,
     places: Vec<Place>,
-    header: usize,
+    header: Header,
     settled: usize,
     created_ms: u64,
     lost: u64,
@@ -66,28 +92,36 @@ pub(crate) enum NotASegment {
 }
 
 impl Segment {
-    /// Makes an empty one that will hold about `capacity` bytes.
-    pub(crate) fn new(resource: &[u8], created_ms: u64, capacity: usize) -> Self {
-        let mut image = Vec::with_capacity(HEADER + resource.len() + capacity);
+    /// Makes an empty one, for spans that share this, that will hold about `capacity` bytes.
+    pub(crate) fn new(resource: &[u8], shared: Shared<'_>, created_ms: u64, capacity: usize) -> Self {
+        let (scope, attributes) = (short_scope(shared.scope), shared.attributes);
+        let shared_len = 2 + scope.len() + attributes.len();
+        let mut image = Vec::with_capacity(HEADER + resource.len() + shared_len + capacity);
         image.extend_from_slice(HEADER_MAGIC);
         image.extend_from_slice(&VERSION.to_le_bytes());
         image.extend_from_slice(&(resource.len() as u32).to_le_bytes());
+        image.extend_from_slice(&(shared_len as u32).to_le_bytes());
         image.extend_from_slice(&created_ms.to_le_bytes());
-        let sum = checksum(&[&image, resource]);
-        image.extend_from_slice(&sum.to_le_bytes());
+        image.extend_from_slice(&[0; SUM]);
         image.extend_from_slice(resource);
-        let header = image.len();
-        Self { image, header, created_ms, ..Self::default() }
+        image.extend_from_slice(&(scope.len() as u16).to_le_bytes());
+        image.extend_from_slice(scope);
+        image.extend_from_slice(attributes);
+        let sum = checksum(&[&image[..HEADER - SUM], &image[HEADER..]]);
+        image[HEADER - SUM..HEADER].copy_from_slice(&sum.to_le_bytes());
+        let (resource, end) = (HEADER..HEADER + resource.len(), image.len());
+        let scope = resource.end + 2..resource.end + 2 + scope.len();
+        Self { image, header: Header { resource, scope, end }, created_ms, ..Self::default() }
     }
 
     /// Reads a file as far as it can be read.
     pub(crate) fn read(image: Vec<u8>) -> Result<Self, NotASegment> {
         let (header, created_ms) = read_header(&image)?;
         let mut segment = Self { header, created_ms, ..Self::default() };
-        let (mut at, mut settled_end) = (header, 0);
+        let (mut at, mut settled_end) = (segment.header.end, 0);
         while at < image.len() {
             match read_frame(&image, at) {
-                Ok((SPAN, payload)) => segment.note(&image, payload, at),
+                Ok((kind @ (SPAN | SHARING), payload)) => segment.note(kind, &image[..frame_end(&image, at)], payload),
                 Ok((SETTLED, payload)) => settled_end = long(&image, payload).unwrap_or(0),
                 Ok(_) => {}
                 Err(next) => {
@@ -99,7 +133,7 @@ impl Segment {
                     continue;
                 }
             }
-            at += FRAME + frame_len(&image, at).unwrap_or(0);
+            at = frame_end(&image, at);
         }
         segment.image = image;
         segment.image.truncate(at);
@@ -107,20 +141,44 @@ impl Segment {
         Ok(segment)
     }
 
-    fn note(&mut self, image: &[u8], payload: usize, frame: usize) {
-        let end = frame + FRAME + frame_len(image, frame).unwrap_or(0);
-        match short(&image[..end], payload).map(|len| payload + 2 + usize::from(len)) {
-            Some(span) if span <= end => self.places.push(Place { scope: payload + 2, span, end }),
-            _ => self.lost += 1,
+    /// Notes a span whose frame ends where `image` does.
+    fn note(&mut self, kind: u8, image: &[u8], payload: usize) {
+        let end = image.len();
+        let place = match kind {
+            SPAN => short(image, payload).map(|len| {
+                let scope = payload + 2;
+                Place { form: Form::Whole { scope }, own: scope + usize::from(len), end }
+            }),
+            _ => number(image, payload).map(|at| {
+                let own = payload + 4;
+                Place { form: Form::Sharing { at: at as usize }, own, end }
+            }),
+        };
+        let fits = |place: &Place| match place.form {
+            Form::Whole { .. } => place.own <= end,
+            Form::Sharing { at } => place.own + at <= end,
+        };
+        match place.filter(fits) {
+            Some(place) => self.places.push(place),
+            None => self.lost += 1,
         }
     }
 
     /// Appends a span.
-    pub(crate) fn push(&mut self, scope: &[u8], span: &[u8]) {
-        let scope = scope.get(..usize::from(u16::MAX)).unwrap_or(scope);
-        let prefix = (scope.len() as u16).to_le_bytes();
-        let start = self.frame(SPAN, &[&prefix, scope, span]) + 2;
-        self.places.push(Place { scope: start, span: start + scope.len(), end: self.image.len() });
+    pub(crate) fn push(&mut self, span: Parts<'_>) {
+        let (form, start) = match span.shared == self.shared() {
+            true => {
+                let at = (span.at as u32).to_le_bytes();
+                (Form::Sharing { at: span.at }, self.frame(SHARING, &[&at, span.own]) + at.len())
+            }
+            false => {
+                let scope = short_scope(span.shared.scope);
+                let (prefix, [a, b, c]) = ((scope.len() as u16).to_le_bytes(), span.span());
+                let scope_at = self.frame(SPAN, &[&prefix, scope, a, b, c]) + prefix.len();
+                (Form::Whole { scope: scope_at }, scope_at + scope.len())
+            }
+        };
+        self.places.push(Place { form, own: start, end: self.image.len() });
     }
 
     /// Appends a frame; returns where its payload begins.
@@ -179,7 +237,7 @@ impl Segment {
 
     /// Forgets all spans, keeping the header.
     pub(crate) fn clear(&mut self) {
-        self.image.truncate(self.header);
+        self.image.truncate(self.header.end);
         self.places.clear();
         self.settled = 0;
         self.smaller = None;
@@ -206,26 +264,37 @@ impl Segment {
 
     /// Returns the size of the next `count` spans that are to be sent.
     pub(crate) fn bytes_of(&self, count: usize) -> usize {
-        self.next(count).map(|(scope, span)| scope.len() + span.len()).sum()
+        self.next(count).map(|span| span.len()).sum()
     }
 
     /// Returns how many of the next spans fit: at most `most`, of at most `bytes`, but at least one.
     pub(crate) fn fitting(&self, most: usize, bytes: usize) -> usize {
         let mut sum = 0usize;
-        let fits = self.next(most).take_while(|(scope, span)| {
-            sum += scope.len() + span.len();
+        let fits = self.next(most).take_while(|span| {
+            sum += span.len();
             sum <= bytes
         });
         fits.count().max(1).min(self.left())
     }
 
-    /// Returns scope and span of the next ones that are to be sent.
-    pub(crate) fn next(&self, count: usize) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+    /// Returns the next spans that are to be sent.
+    pub(crate) fn next(&self, count: usize) -> impl Iterator<Item = Parts<'_>> + Clone {
         let next = self.places.iter().skip(self.settled).take(count).enumerate();
         next.map(|(at, place)| {
-            let span = self.smaller.as_deref().filter(|_| at == 0);
-            (&self.image[place.scope..place.span], span.unwrap_or(&self.image[place.span..place.end]))
+            let span = self.at(place);
+            match self.smaller.as_deref().filter(|_| at == 0) {
+                Some(smaller) => Parts::whole(span.shared.scope, smaller),
+                None => span,
+            }
         })
+    }
+
+    fn at(&self, place: &Place) -> Parts<'_> {
+        let own = &self.image[place.own..place.end];
+        match place.form {
+            Form::Whole { scope } => Parts::whole(&self.image[scope..place.own], own),
+            Form::Sharing { at } => Parts { shared: self.shared(), own, at },
+        }
     }
 
     /// Puts the next spans together as an OTLP request.
@@ -235,11 +304,22 @@ impl Segment {
 
     /// Returns the resource.
     pub(crate) fn resource(&self) -> &[u8] {
-        &self.image[HEADER..self.header]
+        &self.image[self.header.resource.clone()]
+    }
+
+    /// Returns what its spans may share.
+    pub(crate) fn shared(&self) -> Shared<'_> {
+        let Header { scope, end, .. } = &self.header;
+        Shared { scope: &self.image[scope.clone()], attributes: &self.image[scope.end..*end] }
     }
 }
 
-fn read_header(image: &[u8]) -> Result<(usize, u64), NotASegment> {
+/// Returns what of a scope has room.
+fn short_scope(scope: &[u8]) -> &[u8] {
+    scope.get(..usize::from(u16::MAX)).unwrap_or(scope)
+}
+
+fn read_header(image: &[u8]) -> Result<(Header, u64), NotASegment> {
     if image.is_empty() {
         return Err(NotASegment::Empty);
     }
@@ -250,30 +330,54 @@ fn read_header(image: &[u8]) -> Result<(usize, u64), NotASegment> {
     if version > VERSION {
         return Err(NotASegment::Newer);
     }
-    let len = number(image, 6).ok_or(NotASegment::Foreign)? as usize;
-    let resource = image.get(HEADER..HEADER.saturating_add(len)).ok_or(NotASegment::Foreign)?;
-    let created = image.get(10..HEADER_SUM).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
-    match number(image, HEADER_SUM) {
-        Some(sum) if sum == checksum(&[&image[..HEADER_SUM], resource]) => {
-            Ok((HEADER + len, created.unwrap_or_default()))
-        }
-        _ => Err(NotASegment::Foreign),
-    }
+    let sound = match version {
+        1 => header_1(image).zip(long(image, 10)),
+        _ => header_2(image).zip(long(image, 14)),
+    };
+    sound.ok_or(NotASegment::Foreign)
+}
+
+/// Finds the parts of a header, if it is undamaged.
+fn header_2(image: &[u8]) -> Option<Header> {
+    let resource = HEADER..HEADER.checked_add(number(image, 6)? as usize)?;
+    let end = resource.end.checked_add(number(image, 10)? as usize)?;
+    let header = is_whole(image, HEADER, end).then(|| &image[..end])?;
+    let scope = resource.end + 2..resource.end + 2 + usize::from(short(header, resource.end)?);
+    (scope.end <= end).then_some(Header { resource, scope, end })
+}
+
+fn header_1(image: &[u8]) -> Option<Header> {
+    let end = HEADER_1.checked_add(number(image, 6)? as usize)?;
+    is_whole(image, HEADER_1, end).then_some(Header { resource: HEADER_1..end, scope: end..end, end })
+}
+
+/// Tells whether a header that ends there, whose fixed part is so long, has the checksum that it says.
+fn is_whole(image: &[u8], fixed: usize, end: usize) -> bool {
+    let Some(rest) = image.get(fixed..end) else { return false };
+    number(image, fixed - SUM) == Some(checksum(&[&image[..fixed - SUM], rest]))
 }
 
 /// Reads a frame: its kind and where its payload begins. An error says where the next frame may begin.
 fn read_frame(image: &[u8], at: usize) -> Result<(u8, usize), Option<usize>> {
     let Some(len) = frame_len(image, at) else { return Err(next_magic(image, at + 1)) };
-    let end = at + FRAME + len;
-    let covered = &image[at + 4..at + FRAME_SUM];
-    let payload = &image[at + FRAME..end];
-    match number(image, at + FRAME_SUM) == Some(checksum(&[covered, payload])) {
-        true => Ok((image[at + 8], at + FRAME)),
-        false if end == image.len() || image[end..].starts_with(FRAME_MAGIC) => {
-            Err(Some(end).filter(|end| *end < image.len()))
-        }
-        false => Err(next_magic(image, at + 1)),
+    if is_sound(image, at) {
+        return Ok((image[at + 8], at + FRAME));
     }
+    let (end, next) = (at + FRAME + len, next_magic(image, at + 1));
+    match next {
+        // Its length is damaged if a sound one begins within.
+        Some(next) if next < end && is_sound(image, next) => Err(Some(next)),
+        _ if end == image.len() => Err(None),
+        _ if image[end..].starts_with(FRAME_MAGIC) => Err(Some(end)),
+        next => Err(next),
+    }
+}
+
+/// Tells whether a whole frame with its checksum begins here.
+fn is_sound(image: &[u8], at: usize) -> bool {
+    let Some(len) = frame_len(image, at) else { return false };
+    let (covered, payload) = (&image[at + 4..at + FRAME_SUM], &image[at + FRAME..at + FRAME + len]);
+    number(image, at + FRAME_SUM) == Some(checksum(&[covered, payload]))
 }
 
 /// Returns the length of a payload, if the frame begins as one and ends within the file.
@@ -282,6 +386,11 @@ fn frame_len(image: &[u8], at: usize) -> Option<usize> {
     let len = number(head, 4)? as usize;
     let fits = at.checked_add(FRAME)?.checked_add(len)? <= image.len();
     (head.starts_with(FRAME_MAGIC) && fits).then_some(len)
+}
+
+/// Returns where a frame ends that is whole.
+fn frame_end(image: &[u8], at: usize) -> usize {
+    at + FRAME + frame_len(image, at).unwrap_or(0)
 }
 
 fn next_magic(image: &[u8], from: usize) -> Option<usize> {

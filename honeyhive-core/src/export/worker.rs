@@ -340,7 +340,7 @@ impl Line {
         }
         for way in &mut self.ways {
             match way {
-                Way::Lane(lane) => lane.push(&self.encoded.scope, &self.encoded.span, now_ms, now),
+                Way::Lane(lane) => lane.push(self.encoded.parts(), now_ms, now),
                 Way::Gone(account) => account.lost.undelivered += 1,
             }
         }

@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     export::{
         disk::{Disk, fake::FakeDisk},
+        parts::Shared,
         spool::{Bounds, Identity},
     },
     secret::Secret,
@@ -28,7 +29,7 @@ fn backlog_in(disk: &Arc<FakeDisk>, durability: Durability, bounds: Bounds) -> B
 }
 
 fn ids(segment: &Segment, count: usize) -> Vec<u64> {
-    segment.next(count).map(|(_, span)| u64::from_le_bytes(span[..8].try_into().unwrap())).collect()
+    segment.next(count).map(|span| u64::from_le_bytes(span.own[..8].try_into().unwrap())).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -126,7 +127,10 @@ impl World {
         for _ in 0..count {
             let mut span = self.model.next.to_le_bytes().to_vec();
             span.resize(len, 7);
-            self.backlog.push(b"scope", &span, 1, self.now);
+            // Of one session and then another, for a while each.
+            let attributes = [0xA, 0xB][(self.model.next / 16 % 2) as usize];
+            let shared = Shared { scope: b"scope", attributes: &[attributes; 300] };
+            self.backlog.push(Parts { shared, own: &span, at: 8 }, 1, self.now);
             self.model.next += 1;
         }
         self.backlog.commit(self.now);
@@ -232,7 +236,7 @@ fn push(backlog: &mut Backlog, ids: std::ops::Range<u64>, len: usize, created_ms
     for id in ids {
         let mut span = id.to_le_bytes().to_vec();
         span.resize(len, 0);
-        backlog.push(b"scope", &span, created_ms, Instant::now());
+        backlog.push(Parts::whole(b"scope", &span), created_ms, Instant::now());
     }
     backlog.commit(Instant::now());
 }
@@ -251,10 +255,10 @@ fn a_trickle_uses_one_file_over_and_over() {
     assert_eq!(number, 1);
     // But not for ever: its name tells its age.
     let later = Instant::now() + Duration::from_secs(61);
-    backlog.push(b"scope", &[0; 100], 61_000, later);
+    backlog.push(Parts::whole(b"scope", &[0; 100]), 61_000, later);
     backlog.commit(later);
     backlog.settle(1, later);
-    backlog.push(b"scope", &[0; 100], 62_000, later);
+    backlog.push(Parts::whole(b"scope", &[0; 100]), 62_000, later);
     backlog.commit(later);
     let front = backlog.stored.front().unwrap();
     assert_eq!((front.name.number, front.name.created_ms, disk.segments()), (2, 62_000, 1));

@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
 use proptest::{collection::vec, prelude::*};
 use prost::Message;
 
-use crate::export::{decode, encode};
+use crate::export::{decode, encode, parts::Parts};
 
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
@@ -123,7 +123,7 @@ fn encoded(spans: &[SpanData], resource: &Resource) -> Vec<u8> {
         })
         .collect();
     let resource = encode::resource(resource);
-    encode::request(&resource, parts.iter().map(|(scope, span)| (scope.as_slice(), span.as_slice())))
+    encode::request(&resource, parts.iter().map(|(scope, span)| Parts::whole(scope, span)))
 }
 
 fn a_resource() -> Resource {

@@ -57,7 +57,7 @@ fn retry(after: Option<u64>) -> Sent {
 #[test]
 fn what_is_tried_again_is_tried_when_its_time_has_come() {
     let (mut lane, start) = (lane(vec![retry(None)]), Instant::now());
-    lane.push(b"s", b"span", 1, start);
+    lane.push(Parts::whole(b"s", b"span"), 1, start);
     assert!(!send(&mut lane, start, false), "one span waits for more");
     assert!(send(&mut lane, start, true));
     let until = lane.next_time().unwrap();
@@ -70,7 +70,7 @@ fn what_is_tried_again_is_tried_when_its_time_has_come() {
 #[test]
 fn a_wait_of_nothing_is_no_invitation_to_a_storm() {
     let (mut lane, mut now) = (lane(vec![retry(Some(0)); 20]), Instant::now());
-    lane.push(b"s", b"span", 1, now);
+    lane.push(Parts::whole(b"s", b"span"), 1, now);
     let (start, mut sent) = (now, 0);
     while send(&mut lane, now, true) {
         sent += 1;
@@ -80,7 +80,7 @@ fn a_wait_of_nothing_is_no_invitation_to_a_storm() {
     assert!(now - start > Duration::from_secs(100), "{:?}", now - start);
     let forever = Sent::Retry { after: Some(Duration::MAX), reason: "for ever".into() };
     let mut lane = super::tests::lane(vec![forever]);
-    lane.push(b"s", b"span", 1, start);
+    lane.push(Parts::whole(b"s", b"span"), 1, start);
     assert!(send(&mut lane, start, true));
     assert_eq!(lane.next_time(), Some(start + Duration::from_secs(600)));
 }
@@ -88,7 +88,7 @@ fn a_wait_of_nothing_is_no_invitation_to_a_storm() {
 #[test]
 fn an_answer_to_the_old_key_does_not_stop_the_new_one() {
     let (mut lane, now) = (lane(vec![Sent::Blocked { reason: "401".into() }]), Instant::now());
-    lane.push(b"s", b"span", 1, now);
+    lane.push(Parts::whole(b"s", b"span"), 1, now);
     lane.pump(now, true);
     lane.unblock(now);
     let Poll::Ready(landing) = lane.poll_landing(&mut task::Context::from_waker(Waker::noop())) else {
@@ -103,7 +103,7 @@ fn of_an_outage_with_500_one_batch_is_the_price() {
     let unsure = Sent::Unsure { reason: "HTTP 500".into() };
     let (mut lane, mut now) = (lane(vec![unsure; 30]), Instant::now());
     for _ in 0..500 {
-        lane.push(b"s", b"span", 1, now);
+        lane.push(Parts::whole(b"s", b"span"), 1, now);
     }
     while send(&mut lane, now, true) {
         now = lane.next_time().unwrap_or(now);
@@ -115,13 +115,13 @@ fn of_an_outage_with_500_one_batch_is_the_price() {
 #[test]
 fn pieces_of_what_is_too_large_at_once_do_not_wait_for_each_other() {
     let (mut lane, start) = (lane(vec![Sent::TooLarge, Sent::TooLarge]), Instant::now());
-    (0..64).for_each(|_| lane.push(b"s", b"span", 1, start));
+    (0..64).for_each(|_| lane.push(Parts::whole(b"s", b"span"), 1, start));
     let due = start + INTERVAL;
     let mut requests = 0;
     while send(&mut lane, due, false) {
         requests += 1;
     }
     assert_eq!((requests, lane.account().delivered), (2 + 4, 64), "64, 32, then four times 16");
-    (0..3).for_each(|_| lane.push(b"s", b"span", 1, due));
+    (0..3).for_each(|_| lane.push(Parts::whole(b"s", b"span"), 1, due));
     assert!(!send(&mut lane, due, false), "what came meanwhile waits for its own time");
 }

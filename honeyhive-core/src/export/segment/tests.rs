@@ -2,16 +2,30 @@
 
 use super::*;
 
+const SHARED: Shared<'_> = Shared { scope: b"scope", attributes: b" of session 1 " };
+
+/// Spans of the session that the segment is for, and of others.
 fn filled(spans: usize) -> Segment {
-    let mut segment = Segment::new(b"resource", 1_700_000_000_000, 0);
+    let mut segment = Segment::new(b"resource", SHARED, 1_700_000_000_000, 0);
     for at in 0..spans {
-        segment.push(b"scope", format!("span {at} {}", "x".repeat(at * 7 % 50)).as_bytes());
+        let own = format!("span {at} {}", "x".repeat(at * 7 % 50));
+        let shared = match at % 4 {
+            0 => Shared { attributes: b" of session 2 ", ..SHARED },
+            1 => Shared { scope: b"another", ..SHARED },
+            _ => SHARED,
+        };
+        segment.push(Parts { shared, own: own.as_bytes(), at: 4 });
     }
     segment
 }
 
-fn spans(segment: &Segment) -> Vec<Vec<u8>> {
-    segment.next(usize::MAX).map(|(_, span)| span.to_vec()).collect()
+fn empty() -> Segment {
+    Segment::new(b"", Shared::default(), 0, 0)
+}
+
+/// Returns scopes and spans in whole.
+fn spans(segment: &Segment) -> Vec<(Vec<u8>, Vec<u8>)> {
+    segment.next(usize::MAX).map(|span| (span.shared.scope.to_vec(), span.span().concat())).collect()
 }
 
 #[test]
@@ -19,9 +33,16 @@ fn what_is_written_is_read_back() {
     let written = filled(20);
     let read = Segment::read(written.image().to_vec()).unwrap();
     assert_eq!(spans(&read), spans(&written));
+    assert_eq!(read.shared(), SHARED);
     assert_eq!((read.resource(), read.created_ms(), read.lost()), (&b"resource"[..], 1_700_000_000_000, 0));
-    assert!(read.next(20).all(|(scope, _)| scope == b"scope"));
-    let empty = Segment::read(Segment::new(b"", 0, 0).image().to_vec()).unwrap();
+    let texts = spans(&read).into_iter().map(|pair| <[_; 2]>::from(pair).map(|text| String::from_utf8(text).unwrap()));
+    let expected = [
+        ["scope", "span of session 2  0 "],
+        ["another", "span of session 1  1 xxxxxxx"],
+        ["scope", "span of session 1  2 xxxxxxxxxxxxxx"],
+    ];
+    assert_eq!(texts.take(3).collect::<Vec<_>>(), expected);
+    let empty = Segment::read(empty().image().to_vec()).unwrap();
     assert_eq!((empty.left(), empty.lost()), (0, 0));
 }
 
@@ -35,7 +56,7 @@ fn settled_spans_are_not_sent_again() {
     assert_eq!(spans(&Segment::read(image.clone()).unwrap()), all[3..]);
     // Damage to one that is settled costs none that is not.
     let mut damaged = image;
-    damaged[segment.header + FRAME + 9] ^= 1;
+    damaged[segment.header.end + FRAME + 9] ^= 1;
     let read = Segment::read(damaged).unwrap();
     assert_eq!((spans(&read), read.lost()), (all[3..].to_vec(), 1));
 }
@@ -50,9 +71,9 @@ fn a_file_cut_anywhere_keeps_every_whole_span() {
         match Segment::read(segment.image()[..cut].to_vec()) {
             Ok(read) => {
                 assert_eq!(spans(&read), all[..whole], "cut at {cut}");
-                assert_eq!(read.lost(), u64::from(!ends.contains(&cut) && cut > segment.header), "cut at {cut}");
+                assert_eq!(read.lost(), u64::from(!ends.contains(&cut) && cut > segment.header.end), "cut at {cut}");
             }
-            Err(error) => assert!(cut < segment.header && error != NotASegment::Newer, "cut at {cut}"),
+            Err(error) => assert!(cut < segment.header.end && error != NotASegment::Newer, "cut at {cut}"),
         }
     }
 }
@@ -65,7 +86,7 @@ fn a_flipped_bit_costs_the_span_it_hits() {
         let mut image = segment.image().to_vec();
         image[bit / 8] ^= 1 << (bit % 8);
         let Ok(read) = Segment::read(image) else {
-            assert!(bit / 8 < segment.header, "bit {bit} is not in the header");
+            assert!(bit / 8 < segment.header.end, "bit {bit} is not in the header");
             continue;
         };
         let left = spans(&read);
@@ -82,13 +103,13 @@ fn other_files_are_told_apart() {
         assert_eq!(Segment::read(foreign.to_vec()).unwrap_err(), NotASegment::Foreign);
     }
     let mut newer = filled(1).image().to_vec();
-    newer[4] = 2;
+    newer[4] = 3;
     assert_eq!(Segment::read(newer).unwrap_err(), NotASegment::Newer);
 }
 
 #[test]
 fn a_length_that_lies_reserves_nothing() {
-    let mut image = Segment::new(b"", 0, 0).image().to_vec();
+    let mut image = empty().image().to_vec();
     image.extend_from_slice(FRAME_MAGIC);
     image.extend_from_slice(&u32::MAX.to_le_bytes());
     image.extend_from_slice(&[1; 200]);
@@ -98,11 +119,32 @@ fn a_length_that_lies_reserves_nothing() {
 
 #[test]
 fn requests_are_as_large_as_is_allowed_but_never_empty() {
-    let mut segment = Segment::new(b"", 0, 0);
-    (0..10).for_each(|_| segment.push(b"s", &[0; 100]));
+    let mut segment = empty();
+    (0..10).for_each(|_| segment.push(Parts::whole(b"s", &[0; 100])));
     assert_eq!(segment.fitting(4, usize::MAX), 4);
     assert_eq!(segment.fitting(10, 350), 3, "scopes count too");
     assert_eq!(segment.fitting(10, 1), 1);
     segment.settle(10);
     assert_eq!(segment.fitting(10, 1), 0);
+}
+
+#[test]
+fn a_session_is_kept_once_for_all_spans_that_share_it() {
+    let attributes = [7; 400];
+    let mut segment = Segment::new(b"", Shared { scope: b"s", attributes: &attributes }, 0, 0);
+    let before = segment.image().len();
+    let shared = Shared { scope: b"s", attributes: &attributes };
+    (0..10).for_each(|_| segment.push(Parts { shared, own: &[0; 100], at: 50 }));
+    assert_eq!(segment.image().len() - before, 10 * (FRAME + 4 + 100));
+    assert_eq!(segment.bytes_of(10), 10 * 501, "but sent with each");
+}
+
+#[test]
+fn an_offset_that_lies_costs_its_span() {
+    let mut segment = Segment::new(b"", SHARED, 0, 0);
+    segment.frame(SHARING, &[&9_u32.to_le_bytes(), b"eight of"]);
+    segment.frame(SHARING, &[b"abc"]);
+    segment.push(Parts { shared: SHARED, own: b"eight of", at: 8 });
+    let read = Segment::read(segment.image().to_vec()).unwrap();
+    assert_eq!((read.left(), read.lost()), (1, 2));
 }
