@@ -245,6 +245,27 @@ mod tests {
     }
 
     #[test]
+    fn a_span_that_cannot_be_reached_any_more_ends_and_takes_nothing_from_others() {
+        let recorder = Recorder::new();
+        let span = recorder.tracer().start_span("poisoned").enter();
+        span.enrich(Bucket::Metadata, "before", true);
+        let broken = std::iter::once_with(|| panic!("in a program's iterator, under the lock of the span"));
+        let context = span.context();
+        assert!(panic::catch_unwind(panic::AssertUnwindSafe(|| context.span().set_attributes(broken))).is_err());
+        span.enrich(Bucket::Metadata, "after", true);
+        write(&context.span(), {
+            let mut letter = paper();
+            letter.put_otel(&KeyValue::new("late", 1));
+            letter
+        });
+        let next = recorder.tracer().start_span("next").enter();
+        next.enrich(Bucket::Metadata, "own", true);
+        drop((next, span, context));
+        assert_eq!(metadata_of(&recorder, "next"), ["own"]);
+        assert_eq!(metadata_of(&recorder, "poisoned"), ["before"]);
+    }
+
+    #[test]
     fn an_end_that_was_not_heard_is_for_no_other_span() {
         let recorder = Recorder::new();
         let span = recorder.tracer().start_span("next");

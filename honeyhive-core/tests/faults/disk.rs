@@ -250,6 +250,22 @@ fn f74_formats_of_other_versions() {
 }
 
 #[test]
+fn with_sync_spans_of_many_threads_are_on_disk_once_they_ended() {
+    const THREADS: usize = 16;
+    const SPANS: i64 = 20;
+    let (oracle, spool) = (closed(), Dir::new());
+    let tracer = builder(&oracle.url(), &spool.0).durability(Durability::Sync).build().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| (0..SPANS).for_each(|number| end(&tracer, number)));
+        }
+    });
+    let on_disk: usize = spool.waiting().iter().map(store::Kept::spans).sum();
+    assert_eq!(on_disk, THREADS * SPANS as usize);
+    check(&tracer.shutdown(Duration::from_millis(100)));
+}
+
+#[test]
 fn modes_differ_as_they_say() {
     for (durability, when_up, when_down) in [
         (Durability::Memory, false, false),
