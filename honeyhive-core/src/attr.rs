@@ -45,6 +45,13 @@ pub(crate) fn may_be_ours(key: &[u8]) -> bool {
     starts.iter().any(|start| key.starts_with(start))
 }
 
+/// Returns whether a key may be one that the SDK writes or reads by itself.
+#[inline]
+pub(crate) fn may_matter(key: &[u8]) -> bool {
+    let starts: [&[u8]; 3] = [b"gen_ai.", b"openinference.", b"llm."];
+    may_be_ours(key) || starts.iter().any(|start| key.starts_with(start))
+}
+
 /// OpenTelemetry GenAI operation, which maps to an event type.
 pub(crate) const GEN_AI_OPERATION: &str = "gen_ai.operation.name";
 /// OpenInference span kind, which maps to an event type.
@@ -153,12 +160,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_that_the_sdk_writes_are_known_by_their_start() {
+    fn keys_that_the_sdk_writes_or_reads_are_known_by_their_start() {
         let placing = [SESSION_ID, SESSION_AUTO_CREATE, SESSION_NAME, PROJECT, SOURCE];
         let twins = [ASSOCIATION_SESSION_ID, ASSOCIATION_PROJECT, ASSOCIATION_SOURCE];
         let own = [EVENT_TYPE, DURATION_MS, CODE_FUNCTION, CODE_LINE];
         assert!(placing.iter().chain(&twins).chain(&own).all(|key| may_be_ours(key.as_bytes())));
         let of_users = Bucket::ALL.map(|bucket| format!("{}model", bucket.path()));
-        assert!(!of_users.iter().any(|key| may_be_ours(key.as_bytes())));
+        assert!(!of_users.iter().any(|key| may_matter(key.as_bytes())));
+        let read = [GEN_AI_OPERATION, OPENINFERENCE_KIND, TRACELOOP_KIND];
+        assert!(placing.iter().chain(&own).chain(&read).chain(&MODEL_KEYS).all(|key| may_matter(key.as_bytes())));
     }
 }

@@ -113,14 +113,22 @@ const SHORT: usize = 16;
 pub(crate) fn last_of_each<K: Eq + Hash>(
     keys: impl DoubleEndedIterator<Item = K> + ExactSizeIterator + Clone,
 ) -> Option<Vec<bool>> {
-    let repeated = |(at, key)| keys.clone().skip(at + 1).any(|later| later == key);
-    if keys.len() <= SHORT && !keys.clone().enumerate().any(repeated) {
+    if keys.len() <= SHORT && all_differ(keys.clone()) {
         return None;
     }
     let mut seen = HashSet::with_capacity(keys.len());
     let mut last: Vec<bool> = keys.rev().map(|key| seen.insert(key)).collect();
     last.reverse();
     Some(last)
+}
+
+fn all_differ<K: Eq>(mut keys: impl Iterator<Item = K> + Clone) -> bool {
+    while let Some(key) = keys.next() {
+        if keys.clone().any(|later| later == key) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Keeps the marked items; all where nothing is marked.

@@ -14,7 +14,7 @@ use crate::{
     private::CallSite,
     record::{Finished, Head, More, Nanos, Origin, Outcome},
     session::SessionTag,
-    wire::{self, Key, Scalar},
+    wire::{self, EncodedKey, Key, Scalar},
 };
 
 /// Encodes the spans of one tracer, and remembers what those of one session have in common.
@@ -25,13 +25,15 @@ pub(crate) struct Sealer {
     /// The call site of the last span, and the attributes that name it.
     site: Option<(&'static CallSite, Vec<u8>)>,
     places: Vec<Place>,
+    /// Whether the attributes are the user's, each under a key of its own, as those of most spans.
+    plain: bool,
     dial: Dial,
 }
 
 impl Sealer {
     pub(crate) fn new(origin: Arc<Origin>) -> Self {
         let common = Common::new(&origin, &origin.session);
-        Self { origin, common, site: None, places: vec![], dial: Dial::new() }
+        Self { origin, common, site: None, places: vec![], plain: true, dial: Dial::new() }
     }
 
     /// Keeps to the system's time.
@@ -49,17 +51,20 @@ impl Sealer {
         }
         self.settle(own);
         let event_type = self.event_type(head, own);
-        let Self { common, site, places, dial, .. } = self;
+        let Self { common, site, places, plain, dial, .. } = self;
         let fields = &fields(span, dial);
         let mut at = 0;
         encode::span_with(out, fields, |out| {
             at = out.len();
-            wire::attribute(out, Key::whole(attr::EVENT_TYPE), Scalar::Text(event_type.as_str()));
-            wire::attribute(out, Key::whole(attr::DURATION_MS), Scalar::Float(millis(fields.start, fields.end)));
+            TYPE.write(out, Scalar::Text(event_type.as_str()));
+            DURATION.write(out, Scalar::Float(millis(fields.start, fields.end)));
             if let Some(of_span) = head.site {
                 out.extend_from_slice(code(site, of_span));
             }
-            places.iter().for_each(|place| common.write(place, own, head, out));
+            match plain {
+                true => out.extend_from_slice(own),
+                false => places.iter().for_each(|place| common.write(place, own, head, out)),
+            }
         });
         at
     }
@@ -74,10 +79,14 @@ impl Sealer {
         self.places.clear();
         self.places.extend(attributes::places(own));
         let last = last_of_each(self.places.iter().map(|place| place.key(own)));
+        self.plain = last.is_none() && !self.places.iter().any(|place| attr::may_matter(place.key(own)));
         retain(&mut self.places, last);
     }
 
     fn event_type(&self, head: &Head, own: &[u8]) -> EventType {
+        if self.plain {
+            return head.event_type.unwrap_or_else(|| EventType::detect(|_| None));
+        }
         let find = |key: &str| self.places.iter().find(|place| place.key(own) == key.as_bytes());
         let text = |key: &'static str| find(key).map(|place| place.text(own));
         let set = text(attr::EVENT_TYPE).and_then(|word| word.parse().ok());
@@ -117,6 +126,27 @@ impl Common {
         let code = head.site.is_some() && [attr::CODE_FUNCTION, attr::CODE_LINE].iter().any(is);
         if !code && !self.keys.iter().any(|key| is(&key.as_str())) {
             out.extend_from_slice(place.whole(own));
+        }
+    }
+}
+
+/// An attribute that every span has.
+struct Always {
+    key: &'static str,
+    encoded: EncodedKey,
+}
+
+const TYPE: Always = Always::of(attr::EVENT_TYPE);
+const DURATION: Always = Always::of(attr::DURATION_MS);
+
+impl Always {
+    const fn of(key: &'static str) -> Self {
+        Self { key, encoded: EncodedKey::new(key, "") }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, value: Scalar<'_>) {
+        if !wire::encoded_attribute(out, &self.encoded, value) {
+            wire::attribute(out, Key::whole(self.key), value);
         }
     }
 }

@@ -22,40 +22,65 @@ const MAX_SPAN_BYTES: usize = 4 << 20;
 /// The span that was encoded last.
 pub(super) struct Encoded {
     pub(super) sealer: Sealer,
-    of: InstrumentationScope,
-    scope: Vec<u8>,
+    /// That of our spans, and that of the last one of the OpenTelemetry SDK.
+    own: Scope,
+    foreign: Scope,
+    is_foreign: bool,
     span: Vec<u8>,
     /// Where in the span its shared attributes belong, if it is one that has them.
     at: Option<usize>,
 }
 
+/// A scope, as it is and as it goes over the wire.
+#[derive(Clone)]
+struct Scope {
+    of: InstrumentationScope,
+    encoded: Vec<u8>,
+}
+
+impl Scope {
+    fn new(of: &InstrumentationScope) -> Self {
+        Self { of: of.clone(), encoded: encode::scope(of) }
+    }
+}
+
 impl Encoded {
     pub(super) fn new(origin: &Arc<Origin>) -> Self {
-        let of = origin.scope.clone();
-        Self { sealer: Sealer::new(Arc::clone(origin)), scope: encode::scope(&of), of, span: vec![], at: None }
+        let own = Scope::new(&origin.scope);
+        Self {
+            sealer: Sealer::new(Arc::clone(origin)),
+            foreign: own.clone(),
+            own,
+            is_foreign: false,
+            span: vec![],
+            at: None,
+        }
     }
 
     /// Encodes a span of ours.
-    pub(super) fn own(&mut self, scope: &InstrumentationScope, span: &Finished, attributes: &[u8]) {
-        self.begin(scope);
+    pub(super) fn own(&mut self, span: &Finished, attributes: &[u8]) {
+        self.begin(false);
         self.at = Some(self.sealer.seal(span, attributes, &mut self.span));
         self.fit();
     }
 
     /// Encodes a span of the OpenTelemetry SDK.
     pub(super) fn foreign(&mut self, data: &mut SpanData) {
-        self.begin(&data.instrumentation_scope);
+        self.begin(true);
+        if self.foreign.of != data.instrumentation_scope {
+            self.foreign = Scope::new(&data.instrumentation_scope);
+        }
         seal_foreign(data, &mut self.span);
         self.fit();
     }
 
-    fn begin(&mut self, scope: &InstrumentationScope) {
-        if self.of != *scope {
-            self.of = scope.clone();
-            self.scope = encode::scope(scope);
-        }
+    fn begin(&mut self, is_foreign: bool) {
+        (self.is_foreign, self.at) = (is_foreign, None);
         self.span.clear();
-        self.at = None;
+    }
+
+    fn scope(&self) -> &Scope {
+        if self.is_foreign { &self.foreign } else { &self.own }
     }
 
     /// Cuts what is too large. What cannot be made smaller goes as it is.
@@ -70,12 +95,12 @@ impl Encoded {
     /// Returns the span as it is kept and sent.
     pub(super) fn parts(&self) -> Parts<'_> {
         let attributes = self.at.map_or(&[][..], |_| self.sealer.shared());
-        let shared = Shared { scope: &self.scope, attributes };
+        let shared = Shared { scope: &self.scope().encoded, attributes };
         Parts { shared, own: &self.span, at: self.at.unwrap_or(0) }
     }
 
     /// Returns the span for who reads it here.
     pub(super) fn record(&self) -> Option<SpanRecord> {
-        decode::span(&self.parts().span().concat(), &self.of)
+        decode::span(&self.parts().span().concat(), &self.scope().of)
     }
 }

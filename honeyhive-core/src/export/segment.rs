@@ -156,7 +156,7 @@ impl Segment {
         };
         let fits = |place: &Place| match place.form {
             Form::Whole { .. } => place.own <= end,
-            Form::Sharing { at } => place.own + at <= end,
+            Form::Sharing { at } => place.own.checked_add(at).is_some_and(|belongs| belongs <= end),
         };
         match place.filter(fits) {
             Some(place) => self.places.push(place),
@@ -184,17 +184,16 @@ impl Segment {
     /// Appends a frame; returns where its payload begins.
     fn frame(&mut self, kind: u8, payload: &[&[u8]]) -> usize {
         let len: usize = payload.iter().map(|part| part.len()).sum();
-        self.image.extend_from_slice(FRAME_MAGIC);
-        let covered = self.image.len();
-        self.image.extend_from_slice(&(len as u32).to_le_bytes());
-        self.image.push(kind);
-        let at = self.image.len();
-        self.image.extend_from_slice(&[0; 4]);
-        let start = self.image.len();
+        let mut head = [0; FRAME];
+        head[..4].copy_from_slice(FRAME_MAGIC);
+        head[4..8].copy_from_slice(&(len as u32).to_le_bytes());
+        head[8] = kind;
+        let (at, start) = (self.image.len(), self.image.len() + FRAME);
+        self.image.extend_from_slice(&head);
         payload.iter().for_each(|part| self.image.extend_from_slice(part));
         // Of one piece it is quicker than of many.
-        let sum = checksum(&[&self.image[covered..at], &self.image[start..]]);
-        self.image[at..start].copy_from_slice(&sum.to_le_bytes());
+        let sum = checksum(&[&head[4..FRAME_SUM], &self.image[start..]]);
+        self.image[at + FRAME_SUM..start].copy_from_slice(&sum.to_le_bytes());
         start
     }
 

@@ -201,30 +201,32 @@ impl Line {
         })
     }
 
-    /// Waits until there may be something to do.
+    /// Waits until there may be something to do. Where there is more at hand, sockets and calls get their turn all the
+    /// same, after what was just handed to them.
     async fn pause(&mut self) {
         let until = self.next_time();
         let busy = self.busy || !self.waiting.is_empty();
-        if busy {
-            // Sockets and calls get their turn, whatever else is ready.
-            tokio::task::yield_now().await;
-        }
+        let queue = Arc::clone(&self.queue);
         let look = async {
-            if !busy {
-                time::sleep_until(until.into()).await;
+            match busy {
+                true => tokio::task::yield_now().await,
+                false => {
+                    tokio::select! {
+                        () = queue.woken() => {}
+                        () = time::sleep_until(until.into()) => {}
+                    }
+                }
             }
         };
-        let queue = Arc::clone(&self.queue);
         let ways = &mut self.ways;
         tokio::select! {
             biased;
-            Some(done) = self.calls.join_next() => queue.call_done(done.ok()),
+            Some(done) = self.calls.join_next() => self.queue.call_done(done.ok()),
             (at, landing) = poll_fn(|cx| poll_ways(ways, cx)) => {
                 if let Way::Lane(lane) = &mut self.ways[at] {
                     lane.landed(landing, Instant::now());
                 }
             }
-            () = queue.woken() => {}
             () = look => {}
         }
     }
@@ -320,16 +322,15 @@ impl Line {
         now_ms: u64,
         now: Instant,
     ) {
-        let Self { encoded, console, queue, .. } = self;
-        let scope = &queue.plan().origin.scope;
+        let Self { encoded, console, .. } = self;
         let sealed = catch_unwind(AssertUnwindSafe(|| {
             match ended {
                 Ended::Own(span) => {
                     let (attributes, after) = rest.split_at(span.head.attribute_bytes as usize);
                     *rest = after;
-                    encoded.own(scope, span, attributes);
+                    encoded.own(span, attributes);
                 }
-                Ended::Large(span) => encoded.own(scope, &span.0, &span.1),
+                Ended::Large(span) => encoded.own(&span.0, &span.1),
                 Ended::Foreign(data) => encoded.foreign(data),
             }
             shown.extend(console.as_ref().and_then(|_| encoded.record()));

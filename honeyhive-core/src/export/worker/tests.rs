@@ -205,5 +205,5 @@ fn in_a_rush_spans_are_written_before_they_are_sent() {
     }
     let requests = requests.lock().unwrap();
     // The first one connected, and another may have been under way when the rush began.
-    assert!(requests[2] > SPANS * 3 / 4, "{:?} were written when the first ones were sent", &requests[..4]);
+    assert!(requests[2] > SPANS * 3 / 5, "{:?} were written when the first ones were sent", &requests[..4]);
 }
