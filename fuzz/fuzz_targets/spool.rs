@@ -2,15 +2,15 @@
 
 use honeyhive_core::store;
 
-/// Headers that are right, of version 1 and of version 2 with an empty scope, so that what follows is reached.
-const HEADERS: [(&[u8], &[u8]); 2] = [
-    (b"HHSP\x01\0\0\0\0\0\0\0\0\0\0\0\0\0", b""),
-    (b"HHSP\x02\0\0\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0", b"\0\0"),
-];
-
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let _ = store::spans_in(data.to_vec());
-    for (header, shared) in HEADERS {
+    // Headers that are right, of version 1 and of version 2 with a scope and attributes of the input, so that what
+    // follows is reached.
+    let shared = &data[..data.len().min(40)];
+    let mut second = b"HHSP\x02\0\0\0\0\0".to_vec();
+    second.extend((shared.len() as u32).to_le_bytes());
+    second.extend([0; 8]);
+    for (header, shared) in [(&b"HHSP\x01\0\0\0\0\0\0\0\0\0\0\0\0\0"[..], &[][..]), (&second, shared)] {
         let mut file = header.to_vec();
         file.extend(honeyhive_fuzz::crc32(&[header, shared].concat()).to_le_bytes());
         file.extend(shared);

@@ -97,13 +97,15 @@ fn command(peer: &str, scenario: &str, sink: &Sink, spool: &Spool) -> Command {
     command
 }
 
-/// Runs a peer; returns what it made and said.
+/// Runs a peer; returns what it made and said. One that did not come to its end says how it ended.
 fn play(peer: &str, scenario: &str, sink: &Sink, spool: &Spool) -> (u64, Vec<String>) {
     let output = command(peer, scenario, sink, spool).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut parts = text.trim().split('\t').map(str::to_owned);
-    let made = parts.next().and_then(|made| made.parse().ok()).unwrap_or(0);
-    (made, parts.collect())
+    match parts.next().and_then(|made| made.parse().ok()) {
+        Some(made) => (made, parts.collect()),
+        None => (0, vec![format!("the program ended with {}", output.status)]),
+    }
 }
 
 fn one(peer: &str, scenario: &Scenario) {

@@ -154,9 +154,14 @@ impl Backlog {
         self.durability != Durability::Memory && self.spool.as_ref().is_some_and(|spool| spool.is_usable(now))
     }
 
-    /// Returns whether what comes is written at once, and the spool has room for much of it.
+    /// Returns whether what comes makes room at once, since it is written without waiting for the disk, and the spool has
+    /// room for much of it.
     pub(crate) fn writes_at_once(&self, now: Instant) -> bool {
-        let at_once = self.durability != Durability::Spill || self.spilling;
+        let at_once = match self.durability {
+            Durability::Journal | Durability::Sync => true,
+            Durability::Spill => self.spilling,
+            Durability::Memory | Durability::Fsync => false,
+        };
         let roomy = |spool: &Spool| self.file_bytes() < spool.bounds().bytes / 2;
         at_once && self.can_write(now) && self.spool.as_ref().is_some_and(roomy)
     }
@@ -329,8 +334,18 @@ impl Backlog {
         }
     }
 
-    /// Drops from memory what is on disk, the newest first, until memory holds at most `bytes`.
-    pub(crate) fn shed(&mut self, bytes: usize) {
+    /// Drops from memory what is on disk, the newest first, until memory holds at most `bytes`. What would have to wait
+    /// for its sync is synced now.
+    pub(crate) fn shed(&mut self, bytes: usize, now: Instant) {
+        self.drop_from_memory(bytes);
+        let waits = |stored: &Stored| stored.sealed && stored.unsynced && stored.segment.is_some();
+        if self.memory() > bytes && self.stored.iter().skip(1).any(waits) {
+            self.sync(now, Duration::ZERO);
+            self.drop_from_memory(bytes);
+        }
+    }
+
+    fn drop_from_memory(&mut self, bytes: usize) {
         let mut held = self.memory();
         for stored in self.stored.iter_mut().skip(1).rev() {
             if held <= bytes {

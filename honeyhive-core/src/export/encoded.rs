@@ -85,7 +85,7 @@ impl Encoded {
 
     /// Cuts what is too large. What cannot be made smaller goes as it is.
     fn fit(&mut self) {
-        if self.span.len() > MAX_SPAN_BYTES
+        if self.parts().span_len() > MAX_SPAN_BYTES
             && let Some(smaller) = self.record().and_then(|mut record| shrink(&mut record.data, MAX_SPAN_BYTES))
         {
             (self.span, self.at) = (smaller, None);

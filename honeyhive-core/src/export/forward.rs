@@ -169,12 +169,10 @@ impl Sender<'_> {
 /// Sends a segment in pieces; true if all arrived.
 async fn send_segment(link: &Link, path: &Path) -> bool {
     let Ok(mut segment) = store::segment(path) else { return false };
-    while segment.left() > 0 {
-        let count = segment.fitting(MAX_SPANS, MAX_BYTES);
-        if !arrives(link, &Batch::new(segment.request(count), count)).await {
+    while let Some((request, count)) = segment.take_request(MAX_SPANS, MAX_BYTES) {
+        if !arrives(link, &Batch::new(request, count)).await {
             return false;
         }
-        segment.settle(count);
     }
     segment.lost() == 0
 }

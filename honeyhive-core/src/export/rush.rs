@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Sending waits no longer than this.
+/// Sending waits no longer than this at a stretch.
 const LONGEST: Duration = Duration::from_secs(2);
 /// The part of the queue that makes a rush.
 const PART: usize = 8;

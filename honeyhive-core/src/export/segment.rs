@@ -39,24 +39,49 @@ const SUM: usize = 4;
 const FRAME: usize = 13;
 const FRAME_SUM: usize = 9;
 
+/// Most places in a damaged frame that are looked at for an undamaged one.
+const MOST_TRIED: usize = 16;
+
+/// Most bytes of attributes that are shared: a small file must not become a large request.
+const MOST_SHARED: usize = 16 << 10;
+
 const SPAN: u8 = 1;
 const SETTLED: u8 = 2;
 const SHARING: u8 = 3;
 
-/// Where a span lies in its segment.
+/// Where a span lies in its segment. Small, since there is one beside each span.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     form: Form,
-    own: usize,
-    end: usize,
+    own: u32,
+    end: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Form {
     /// It has its scope before it, from here on.
-    Whole { scope: usize },
+    Whole { scope: u32 },
     /// What is shared belongs into it.
-    Sharing { at: usize },
+    Sharing { at: u32 },
+}
+
+impl Place {
+    /// Reads where a span lies whose frame ends where `image` does; none where it says what cannot be.
+    fn find(kind: u8, image: &[u8], payload: usize) -> Option<Self> {
+        let end = image.len();
+        let (form, own, belongs) = match kind {
+            SPAN => {
+                let scope = payload + 2;
+                let own = scope + usize::from(short(image, payload)?);
+                (Form::Whole { scope: scope as u32 }, own, own)
+            }
+            _ => {
+                let (at, own) = (number(image, payload)?, payload + 4);
+                (Form::Sharing { at }, own, own.checked_add(at as usize)?)
+            }
+        };
+        (belongs <= end).then_some(Self { form, own: own as u32, end: end as u32 })
+    }
 }
 
 /// Where the parts of a header are.
@@ -94,7 +119,8 @@ pub(crate) enum NotASegment {
 impl Segment {
     /// Makes an empty one, for spans that share this, that will hold about `capacity` bytes.
     pub(crate) fn new(resource: &[u8], shared: Shared<'_>, created_ms: u64, capacity: usize) -> Self {
-        let (scope, attributes) = (short_scope(shared.scope), shared.attributes);
+        let scope = short_scope(shared.scope);
+        let attributes = if shared.attributes.len() <= MOST_SHARED { shared.attributes } else { &[] };
         let shared_len = 2 + scope.len() + attributes.len();
         let mut image = Vec::with_capacity(HEADER + resource.len() + shared_len + capacity);
         image.extend_from_slice(HEADER_MAGIC);
@@ -121,8 +147,16 @@ impl Segment {
         let (mut at, mut settled_end) = (segment.header.end, 0);
         while at < image.len() {
             match read_frame(&image, at) {
-                Ok((kind @ (SPAN | SHARING), payload)) => segment.note(kind, &image[..frame_end(&image, at)], payload),
-                Ok((SETTLED, payload)) => settled_end = long(&image, payload).unwrap_or(0),
+                Ok((kind @ (SPAN | SHARING), payload)) => {
+                    match Place::find(kind, &image[..frame_end(&image, at)], payload) {
+                        Some(place) => segment.places.push(place),
+                        None => segment.lost += 1,
+                    }
+                }
+                // One that speaks of what comes after it is none of ours.
+                Ok((SETTLED, payload)) => {
+                    settled_end = long(&image, payload).filter(|end| *end <= at as u64).unwrap_or(settled_end);
+                }
                 Ok(_) => {}
                 Err(next) => {
                     segment.lost += 1;
@@ -137,48 +171,25 @@ impl Segment {
         }
         segment.image = image;
         segment.image.truncate(at);
-        segment.settled = segment.places.iter().filter(|place| place.end as u64 <= settled_end).count();
+        segment.settled = segment.places.iter().filter(|place| u64::from(place.end) <= settled_end).count();
         Ok(segment)
-    }
-
-    /// Notes a span whose frame ends where `image` does.
-    fn note(&mut self, kind: u8, image: &[u8], payload: usize) {
-        let end = image.len();
-        let place = match kind {
-            SPAN => short(image, payload).map(|len| {
-                let scope = payload + 2;
-                Place { form: Form::Whole { scope }, own: scope + usize::from(len), end }
-            }),
-            _ => number(image, payload).map(|at| {
-                let own = payload + 4;
-                Place { form: Form::Sharing { at: at as usize }, own, end }
-            }),
-        };
-        let fits = |place: &Place| match place.form {
-            Form::Whole { .. } => place.own <= end,
-            Form::Sharing { at } => place.own.checked_add(at).is_some_and(|belongs| belongs <= end),
-        };
-        match place.filter(fits) {
-            Some(place) => self.places.push(place),
-            None => self.lost += 1,
-        }
     }
 
     /// Appends a span.
     pub(crate) fn push(&mut self, span: Parts<'_>) {
-        let (form, start) = match span.shared == self.shared() {
+        let (form, own) = match span.shared == self.shared() {
             true => {
-                let at = (span.at as u32).to_le_bytes();
-                (Form::Sharing { at: span.at }, self.frame(SHARING, &[&at, span.own]) + at.len())
+                let at = span.at as u32;
+                (Form::Sharing { at }, self.frame(SHARING, &[&at.to_le_bytes(), span.own]) + size_of_val(&at))
             }
             false => {
                 let scope = short_scope(span.shared.scope);
                 let (prefix, [a, b, c]) = ((scope.len() as u16).to_le_bytes(), span.span());
-                let scope_at = self.frame(SPAN, &[&prefix, scope, a, b, c]) + prefix.len();
-                (Form::Whole { scope: scope_at }, scope_at + scope.len())
+                let start = self.frame(SPAN, &[&prefix, scope, a, b, c]) + prefix.len();
+                (Form::Whole { scope: start as u32 }, start + scope.len())
             }
         };
-        self.places.push(Place { form, own: start, end: self.image.len() });
+        self.places.push(Place { form, own: own as u32, end: self.image.len() as u32 });
     }
 
     /// Appends a frame; returns where its payload begins.
@@ -223,7 +234,7 @@ impl Segment {
     /// Returns a frame that says what is settled.
     pub(crate) fn settled_frame(&self) -> Vec<u8> {
         let last = self.settled.checked_sub(1).and_then(|last| self.places.get(last));
-        let end = last.map_or(0, |place| place.end as u64);
+        let end = last.map_or(0, |place| u64::from(place.end));
         let mut frame = Self::default();
         frame.frame(SETTLED, &[&end.to_le_bytes()]);
         frame.image
@@ -231,7 +242,7 @@ impl Segment {
 
     /// Returns how many spans that are still to be sent lie within the first `len` bytes.
     pub(crate) fn left_within(&self, len: u64) -> usize {
-        self.places.iter().skip(self.settled).filter(|place| place.end as u64 <= len).count()
+        self.places.iter().skip(self.settled).filter(|place| u64::from(place.end) <= len).count()
     }
 
     /// Forgets all spans, keeping the header.
@@ -245,6 +256,11 @@ impl Segment {
     /// Returns the bytes of the file.
     pub(crate) fn image(&self) -> &[u8] {
         &self.image
+    }
+
+    /// Returns how much memory it takes.
+    pub(crate) fn memory(&self) -> usize {
+        self.image.len() + self.places.len() * size_of::<Place>()
     }
 
     /// Returns how many spans are still to be sent.
@@ -289,11 +305,21 @@ impl Segment {
     }
 
     fn at(&self, place: &Place) -> Parts<'_> {
-        let own = &self.image[place.own..place.end];
+        let bytes = |from: u32, to: u32| &self.image[from as usize..to as usize];
+        let own = bytes(place.own, place.end);
         match place.form {
-            Form::Whole { scope } => Parts::whole(&self.image[scope..place.own], own),
-            Form::Sharing { at } => Parts { shared: self.shared(), own, at },
+            Form::Whole { scope } => Parts::whole(bytes(scope, place.own), own),
+            Form::Sharing { at } => Parts { shared: self.shared(), own, at: at as usize },
         }
+    }
+
+    /// Takes the next spans out as a request that is as large as [`fitting`](Self::fitting) allows; none where none are left.
+    /// What spans share is in it once for each, so that of a whole segment may be many times as large.
+    pub(crate) fn take_request(&mut self, most: usize, bytes: usize) -> Option<(Vec<u8>, usize)> {
+        let count = Some(self.fitting(most, bytes)).filter(|count| *count > 0)?;
+        let request = self.request(count);
+        self.settle(count);
+        Some((request, count))
     }
 
     /// Puts the next spans together as an OTLP request.
@@ -331,7 +357,8 @@ fn read_header(image: &[u8]) -> Result<(Header, u64), NotASegment> {
     }
     let sound = match version {
         1 => header_1(image).zip(long(image, 10)),
-        _ => header_2(image).zip(long(image, 14)),
+        2 => header_2(image).zip(long(image, 14)),
+        _ => None,
     };
     sound.ok_or(NotASegment::Foreign)
 }
@@ -342,7 +369,7 @@ fn header_2(image: &[u8]) -> Option<Header> {
     let end = resource.end.checked_add(number(image, 10)? as usize)?;
     let header = is_whole(image, HEADER, end).then(|| &image[..end])?;
     let scope = resource.end + 2..resource.end + 2 + usize::from(short(header, resource.end)?);
-    (scope.end <= end).then_some(Header { resource, scope, end })
+    (scope.end <= end && end - scope.end <= MOST_SHARED).then_some(Header { resource, scope, end })
 }
 
 fn header_1(image: &[u8]) -> Option<Header> {
@@ -362,14 +389,22 @@ fn read_frame(image: &[u8], at: usize) -> Result<(u8, usize), Option<usize>> {
     if is_sound(image, at) {
         return Ok((image[at + 8], at + FRAME));
     }
-    let (end, next) = (at + FRAME + len, next_magic(image, at + 1));
-    match next {
-        // Its length is damaged if a sound one begins within.
-        Some(next) if next < end && is_sound(image, next) => Err(Some(next)),
-        _ if end == image.len() => Err(None),
-        _ if image[end..].starts_with(FRAME_MAGIC) => Err(Some(end)),
-        next => Err(next),
-    }
+    let end = at + FRAME + len;
+    Err(match sound_within(image, at + 1..end) {
+        // Then it is the length that is damaged.
+        Some(next) => Some(next),
+        None if end == image.len() => None,
+        None if image[end..].starts_with(FRAME_MAGIC) => Some(end),
+        None => next_magic(image, at + 1),
+    })
+}
+
+/// Finds the first sound frame that begins in a part of the file. Not every place that looks like one is tried: there may be
+/// as many as somebody likes.
+fn sound_within(image: &[u8], part: Range<usize>) -> Option<usize> {
+    let next = |from: usize| next_magic(image, from).filter(|found| *found < part.end);
+    let looks = std::iter::successors(next(part.start), |at| next(at + 1)).take(MOST_TRIED);
+    looks.into_iter().find(|at| is_sound(image, *at))
 }
 
 /// Tells whether a whole frame with its checksum begins here.

@@ -18,6 +18,7 @@ use std::{
 use super::{
     decode,
     disk::{Disk, Kind as FileKind, RealDisk},
+    http::MAX_REQUEST,
     segment::Segment,
     spool,
 };
@@ -103,10 +104,7 @@ impl Kept {
     pub fn read(&self) -> io::Result<Vec<SpanRecord>> {
         match self.kind {
             Kind::Local => records_of_lines(&self.path),
-            Kind::Waiting | Kind::Refused => {
-                let segment = segment(&self.path)?;
-                Ok(decode::records(&segment.request(segment.left())))
-            }
+            Kind::Waiting | Kind::Refused => Ok(records(segment(&self.path)?)),
         }
     }
 
@@ -119,12 +117,9 @@ impl Kept {
         match self.kind {
             Kind::Local => BufReader::new(fs::File::open(&self.path)?).lines().collect(),
             Kind::Waiting | Kind::Refused => {
-                let segment = segment(&self.path)?;
-                if segment.left() == 0 {
-                    return Ok(vec![]);
-                }
-                let json = decode::json(&segment.request(segment.left())).map_err(io::Error::other)?;
-                Ok(vec![String::from_utf8_lossy(&json).into_owned()])
+                let json = |request: Vec<u8>| decode::json(&request).map_err(io::Error::other);
+                let line = |json: Vec<u8>| String::from_utf8_lossy(&json).into_owned();
+                requests(segment(&self.path)?).map(|request| json(request).map(line)).collect()
             }
         }
     }
@@ -142,8 +137,16 @@ pub(super) fn segment(path: &Path) -> io::Result<Segment> {
 /// When they are no segment, or one of a later version.
 #[doc(hidden)]
 pub fn spans_in(bytes: Vec<u8>) -> io::Result<Vec<SpanRecord>> {
-    let segment = read(bytes)?;
-    Ok(decode::records(&segment.request(segment.left())))
+    read(bytes).map(records)
+}
+
+/// Puts the spans of a segment together as requests, none of them too large for memory.
+fn requests(mut segment: Segment) -> impl Iterator<Item = Vec<u8>> {
+    std::iter::from_fn(move || segment.take_request(usize::MAX, MAX_REQUEST).map(|(request, _)| request))
+}
+
+fn records(segment: Segment) -> Vec<SpanRecord> {
+    requests(segment).flat_map(|request| decode::records(&request)).collect()
 }
 
 fn read(bytes: Vec<u8>) -> io::Result<Segment> {

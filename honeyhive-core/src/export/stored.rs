@@ -52,7 +52,7 @@ pub(super) struct Stored {
 
 impl Stored {
     pub(super) fn memory(&self) -> usize {
-        self.segment.as_ref().map_or(0, |_| self.len)
+        self.segment.as_ref().map_or(0, Segment::memory)
     }
 
     pub(super) fn has_file(&self) -> bool {

@@ -185,7 +185,7 @@ impl Line {
         self.give_up();
     }
 
-    /// Lets every lane send; in a rush, where nobody waits for that, only those that cannot write.
+    /// Lets every lane send; in a rush, where nobody waits for that, only those that make no room by writing.
     fn send(&mut self, now: Instant) {
         let waiting = self.waiting.iter().map(|chunk| chunk.size).sum();
         let urgent = !self.flushes.is_empty();
@@ -287,7 +287,7 @@ impl Line {
         let memory = plan.share().unwrap_or(plan.queue_bytes / 16);
         for lane in self.lanes() {
             lane.backlog.commit(now);
-            lane.backlog.shed(memory);
+            lane.backlog.shed(memory, now);
             lane.backlog.trim(unix_ms());
         }
     }

@@ -235,18 +235,21 @@ fn f74_formats_of_other_versions() {
     let newer = spool.0.join("v2/abc-def/1-1");
     fs::create_dir_all(&newer).unwrap();
     fs::write(newer.join("0000000000001-000001.seg"), "of a later version").unwrap();
-    // A segment that this version wrote, kept since its format was fixed.
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/fixtures/v1.seg");
+    // Segments as each version wrote them, kept since its format was fixed.
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/fixtures");
     let dir = only_file(&spool).parent().unwrap().to_owned();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
-    fs::copy(&fixture, dir.join(format!("{now:013}-000900.seg"))).unwrap();
+    for version in [1, 2] {
+        fs::copy(fixtures.join(format!("v{version}.seg")), dir.join(format!("{now:013}-00090{version}.seg"))).unwrap();
+    }
     oracle.heal();
     let tracer = builder(&oracle.url(), &spool.0).build().unwrap();
     end(&tracer, 5);
     let report = tracer.flush(LIMIT);
-    assert_eq!(adopted(&report), (10, 10), "{report}");
+    assert_eq!(adopted(&report), (15, 15), "{report}");
+    assert_eq!((oracle.taken().0, oracle.changed()), (6, vec![]), "each version has the same five");
     assert!(newer.join("0000000000001-000001.seg").exists(), "left for who can read it");
-    note("F74", "a file of v1 from the repository is read, v2 is left alone");
+    note("F74", "files of versions 1 and 2 from the repository are read, a later spool is left alone");
 }
 
 #[test]

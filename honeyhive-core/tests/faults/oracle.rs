@@ -66,7 +66,7 @@ struct State {
     /// Which number came with an id, and numbers that came with the id of another.
     ids: HashMap<Vec<u8>, i64>,
     shared_ids: Vec<i64>,
-    /// Spans whose text is not what its number says.
+    /// Spans whose text is not what its number says, or that are not of one session.
     changed: Vec<i64>,
     cut: Vec<i64>,
     in_flight: u32,
@@ -310,6 +310,9 @@ impl Oracle {
             if *state.ids.entry(span.span_id.clone()).or_insert(number) != number {
                 state.shared_ids.push(number);
             }
+            if !is_of_one_session(span) {
+                state.changed.push(number);
+            }
             match text(span, "text") {
                 Some(text) if text.contains("[truncated, ") => state.cut.push(number),
                 Some(text) if text != text_of(number) && !text.starts_with("large") => state.changed.push(number),
@@ -317,6 +320,14 @@ impl Oracle {
             }
         }
     }
+}
+
+/// Tells whether a span says of which session it is, once, under both names.
+fn is_of_one_session(span: &Span) -> bool {
+    let named =
+        |name: &str| span.attributes.iter().filter(|pair| pair.key == name).map(|pair| &pair.value).collect::<Vec<_>>();
+    let session = named("honeyhive.session_id");
+    session.len() == 1 && session == named("traceloop.association.properties.session_id")
 }
 
 fn respond(mut stream: &TcpStream, status: u16, headers: &[(&str, String)], body: &[u8]) -> io::Result<()> {

@@ -28,8 +28,24 @@ fn backlog_in(disk: &Arc<FakeDisk>, durability: Durability, bounds: Bounds) -> B
     Backlog::new(b"resource".as_slice().into(), durability, MEMORY, Some(spool))
 }
 
+/// Makes a span of so many bytes, without what it shares: spans are of one session and then of another, for a while each.
+fn with_span<R>(id: u64, len: usize, work: impl FnOnce(Parts<'_>) -> R) -> R {
+    let mut own = id.to_le_bytes().to_vec();
+    own.resize(len, 7);
+    let session = [[0xA, 0xB][(id / 16 % 2) as usize]; 300];
+    work(Parts { shared: Shared { scope: b"scope", attributes: &session }, own: &own, at: 8 })
+}
+
+/// Returns the ids of the next spans, each of which is as it was made.
 fn ids(segment: &Segment, count: usize) -> Vec<u64> {
-    segment.next(count).map(|span| u64::from_le_bytes(span.own[..8].try_into().unwrap())).collect()
+    let id = |span: Parts<'_>| {
+        let whole = span.span().concat();
+        let id = u64::from_le_bytes(whole[..8].try_into().unwrap());
+        with_span(id, whole.len() - 300, |made| assert!(made.span().concat() == whole, "{id} is as it was made"));
+        assert_eq!(span.shared.scope, b"scope");
+        id
+    };
+    segment.next(count).map(id).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -96,7 +112,7 @@ impl World {
             Act::Push(count, len) => self.push(*count, *len),
             Act::Send(count) => drop(self.send(*count)),
             Act::Fail => self.backlog.set_spilling(true, self.now),
-            Act::Shed(bytes) => self.backlog.shed(*bytes),
+            Act::Shed(bytes) => self.backlog.shed(*bytes, self.now),
             Act::Room(room) => self.disk.set_room(*room),
             Act::Wait => {
                 self.now += Duration::from_secs(31);
@@ -125,12 +141,7 @@ impl World {
 
     fn push(&mut self, count: usize, len: usize) {
         for _ in 0..count {
-            let mut span = self.model.next.to_le_bytes().to_vec();
-            span.resize(len, 7);
-            // Of one session and then another, for a while each.
-            let attributes = [0xA, 0xB][(self.model.next / 16 % 2) as usize];
-            let shared = Shared { scope: b"scope", attributes: &[attributes; 300] };
-            self.backlog.push(Parts { shared, own: &span, at: 8 }, 1, self.now);
+            with_span(self.model.next, len, |span| self.backlog.push(span, 1, self.now));
             self.model.next += 1;
         }
         self.backlog.commit(self.now);
@@ -234,9 +245,7 @@ fn a_disk_that_has_room_again_is_written_at_the_end() {
 
 fn push(backlog: &mut Backlog, ids: std::ops::Range<u64>, len: usize, created_ms: u64) {
     for id in ids {
-        let mut span = id.to_le_bytes().to_vec();
-        span.resize(len, 0);
-        backlog.push(Parts::whole(b"scope", &span), created_ms, Instant::now());
+        with_span(id, len, |span| backlog.push(span, created_ms, Instant::now()));
     }
     backlog.commit(Instant::now());
 }
@@ -332,18 +341,51 @@ fn what_is_too_old_is_dropped_and_counted() {
 
 #[test]
 fn memory_is_freed_once_it_is_on_disk_and_read_again_in_order() {
-    let disk = Arc::<FakeDisk>::default();
-    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
-    push(&mut backlog, 0..100, 100_000, 1);
-    backlog.shed(3 << 20);
-    assert!(backlog.held().bytes <= 3 << 20, "{:?}", backlog.held());
-    let mut seen = vec![];
-    while let Some(front) = backlog.front() {
-        let next = ids(front, 7);
-        backlog.settle(next.len(), Instant::now());
-        seen.extend(next);
+    for durability in [Durability::Journal, Durability::Fsync] {
+        let mut backlog = backlog_in(&Arc::default(), durability, bounds());
+        // The second half comes before it is time for another sync.
+        push(&mut backlog, 0..50, 100_000, 1);
+        push(&mut backlog, 50..100, 100_000, 1);
+        backlog.shed(3 << 20, Instant::now());
+        assert!(backlog.held().bytes <= 3 << 20, "{durability:?} {:?}", backlog.held());
+        let mut seen = vec![];
+        while let Some(front) = backlog.front() {
+            let next = ids(front, 7);
+            backlog.settle(next.len(), Instant::now());
+            seen.extend(next);
+        }
+        assert_eq!(seen, (0..100).collect::<Vec<_>>());
     }
-    assert_eq!(seen, (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_excerpt_is_what_comes_next() {
+    let mut backlog = backlog_in(&Arc::default(), Durability::Journal, bounds());
+    push(&mut backlog, 0..40, 100, 1);
+    backlog.settle(10, Instant::now());
+    let (_, excerpt) = backlog.excerpt(20).unwrap();
+    let read = Segment::read(excerpt.image().to_vec()).unwrap();
+    assert_eq!(ids(&read, usize::MAX), (10..30).collect::<Vec<_>>());
+}
+
+#[test]
+fn only_what_is_written_at_once_makes_room() {
+    let now = Instant::now();
+    let room = |durability, bounds| backlog_in(&Arc::default(), durability, bounds).writes_at_once(now);
+    let modes = [Durability::Memory, Durability::Spill, Durability::Journal, Durability::Fsync, Durability::Sync];
+    assert_eq!(modes.map(|mode| room(mode, bounds())), [false, false, true, false, true]);
+    let mut spilling = backlog_in(&Arc::default(), Durability::Spill, bounds());
+    spilling.set_spilling(true, now);
+    assert!(spilling.writes_at_once(now));
+    // Not with a spool that is half full, nor with one that cannot be written to.
+    let mut small = backlog_in(&Arc::default(), Durability::Journal, Bounds { bytes: 10_000, ..bounds() });
+    push(&mut small, 0..10, 600, 1);
+    assert!(!small.writes_at_once(now));
+    let disk = Arc::<FakeDisk>::default();
+    let mut broken = backlog_in(&disk, Durability::Journal, bounds());
+    disk.set_room(Some(0));
+    push(&mut broken, 0..1, 600, 1);
+    assert!(!broken.writes_at_once(now));
 }
 
 #[test]

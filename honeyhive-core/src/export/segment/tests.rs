@@ -65,7 +65,7 @@ fn settled_spans_are_not_sent_again() {
 fn a_file_cut_anywhere_keeps_every_whole_span() {
     let segment = filled(12);
     let all = spans(&segment);
-    let ends: Vec<usize> = segment.places.iter().map(|place| place.end).collect();
+    let ends: Vec<usize> = segment.places.iter().map(|place| place.end as usize).collect();
     for cut in 0..segment.image().len() {
         let whole = ends.iter().filter(|end| **end <= cut).count();
         match Segment::read(segment.image()[..cut].to_vec()) {
@@ -137,6 +137,72 @@ fn a_session_is_kept_once_for_all_spans_that_share_it() {
     (0..10).for_each(|_| segment.push(Parts { shared, own: &[0; 100], at: 50 }));
     assert_eq!(segment.image().len() - before, 10 * (FRAME + 4 + 100));
     assert_eq!(segment.bytes_of(10), 10 * 501, "but sent with each");
+}
+
+#[test]
+fn what_is_too_large_to_be_shared_is_kept_with_each() {
+    let attributes = vec![7; MOST_SHARED + 1];
+    let shared = Shared { scope: b"s", attributes: &attributes };
+    let mut segment = Segment::new(b"", shared, 0, 0);
+    segment.push(Parts { shared, own: b"span", at: 4 });
+    let read = Segment::read(segment.image().to_vec()).unwrap();
+    assert_eq!(spans(&read), [(b"s".to_vec(), [b"span", attributes.as_slice()].concat())]);
+    assert!(read.shared().attributes.is_empty());
+}
+
+#[test]
+fn a_span_that_was_cut_has_nothing_put_in_and_its_scope() {
+    let mut segment = filled(3);
+    segment.replace_next(b"cut".to_vec());
+    let request = spans(&segment);
+    assert_eq!(request[0], (b"scope".to_vec(), b"cut".to_vec()));
+    assert_eq!(request[1..], spans(&filled(3))[1..]);
+}
+
+#[test]
+fn a_segment_leaves_in_requests_of_bounded_size() {
+    let (mut segment, all) = (filled(9), spans(&filled(9)));
+    let mut requests = vec![];
+    while let Some((request, count)) = segment.take_request(4, usize::MAX) {
+        assert!(request.len() > all.iter().take(count).map(|(_, span)| span.len()).sum::<usize>());
+        requests.push(count);
+    }
+    assert_eq!((requests, segment.left()), (vec![4, 4, 1], 0));
+}
+
+/// Returns ten spans, of which the third has this text, the place of its frame, and that of the one after.
+fn with_a_text(text: &[u8]) -> (Segment, usize, usize) {
+    let mut segment = Segment::new(b"", SHARED, 0, 0);
+    let own = |at: usize| if at == 2 { text } else { b"span of twenty bytes" };
+    (0..10).for_each(|at| segment.push(Parts { shared: SHARED, own: own(at), at: 0 }));
+    let ends = segment.places.iter().map(|place| place.end as usize).collect::<Vec<_>>();
+    (segment, ends[1], ends[2])
+}
+
+#[test]
+fn a_damaged_length_hides_no_sound_frame_whatever_the_text_says() {
+    for text in [&b"a text"[..], b"HHFR and HHFR as people write them", &[b"HHFR"[..].to_vec(), vec![0; 60]].concat()] {
+        let (segment, third, fourth) = with_a_text(text);
+        let ends: Vec<usize> = segment.places.iter().map(|place| place.end as usize).collect();
+        // It seems to end where another does.
+        for end in &ends[3..] {
+            let mut image = segment.image().to_vec();
+            image[third + 4..third + 8].copy_from_slice(&((end - third - FRAME) as u32).to_le_bytes());
+            let read = Segment::read(image).unwrap();
+            assert_eq!((read.left(), read.lost()), (9, 1), "{text:?} {fourth}..{end}");
+        }
+    }
+}
+
+#[test]
+fn what_a_text_says_of_what_is_settled_is_not_believed() {
+    let mut lie = Segment::default();
+    lie.frame(SETTLED, &[&u64::MAX.to_le_bytes()]);
+    let (segment, _, fourth) = with_a_text(&lie.image);
+    let mut torn = segment.image()[..fourth].to_vec();
+    torn[fourth - lie.image.len() - 5] ^= 1;
+    let read = Segment::read(torn).unwrap();
+    assert_eq!((read.left(), read.settled()), (2, 0));
 }
 
 #[test]
