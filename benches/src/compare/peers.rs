@@ -154,7 +154,6 @@ impl Exporter for Flaky {
 impl Ours {
     fn new(url: &str, spool: &str, scenario: &str) -> Self {
         let builder = HoneyHiveTracer::init().session_name("compare").spool_dir(spool).spool_free_percent(0);
-        let builder = builder.spool_bytes(4 << 30);
         let builder = match scenario {
             "panic" => builder.exporter(Flaky),
             _ => builder.api_key("key").server_url(url),
