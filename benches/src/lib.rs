@@ -11,6 +11,13 @@ pub fn cpu_time(of: ClockId) -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
+/// Returns the middle one; not a number where there is none.
+pub fn middle(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 /// Prints a line of verdicts.
 pub fn verdict(what: &str, target: &str, measured: &str, met: bool) {
     println!("| {what} | {target} | {measured} | {} |", if met { "met" } else { "missed" });

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use honeyhive_benches::verdict;
+use honeyhive_benches::{middle, verdict};
 
 use super::sink::{Mood, Sink};
 
@@ -200,22 +200,23 @@ impl Worst {
     }
 }
 
-/// Prints the middle of five runs of each peer; returns ours, the worst of them, and the ratio to the stock pipeline.
+/// Prints the middle of five runs of each peer, in turn; returns ours, the worst of them, and the ratio to the stock
+/// pipeline, which is the middle of the ratios of each turn.
 fn throughput(peers: &[&str], scenario: &str, what: &str) -> Option<(Run, Worst, f64)> {
-    let (mut stock, mut ours) = (f64::NAN, None);
-    for &peer in peers {
-        let mut runs = [(); 5].map(|()| Run::of(peer, scenario));
+    let turns = [(); 5].map(|()| peers.iter().map(|peer| Run::of(peer, scenario)).collect::<Vec<_>>());
+    let stock = peers.iter().position(|peer| *peer == "opentelemetry");
+    let mut ours = None;
+    for (at, peer) in peers.iter().enumerate() {
+        let to_stock = |turn: &Vec<Run>| stock.map_or(f64::NAN, |stock| turn[at].rate / turn[stock].rate);
+        let ratio = middle(turns.iter().map(to_stock));
+        let mut runs: Vec<Run> = turns.iter().map(|turn| turn[at]).collect();
         runs.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-        let run = runs[2];
-        if peer == "opentelemetry" {
-            stock = run.rate;
-        }
-        let ratio = run.rate / stock;
+        let run = runs[runs.len() / 2];
         let Run { delivered, made, rate, caller, cpu, peak } = run;
         println!(
             "| {what} | {peer} | {delivered} / {made} | {rate:.0} | {caller:.0} | {cpu:.2} | {peak:.0} MB | {ratio:.2} |"
         );
-        if peer == "honeyhive" {
+        if *peer == "honeyhive" {
             ours = Some((run, Worst::of(&runs), ratio));
         }
     }
