@@ -17,9 +17,10 @@
 //! the first span: its session and project, which take twice as much as the rest. There is neither an address nor a
 //! key in a segment. Version 1, which is read too, had nothing shared: its header is the same without it.
 //!
-//! Frames are appended. A torn last frame is cut off, a damaged one in the middle is skipped by its
-//! length or, where that is damaged too, by looking for the next `HHFR`; both are counted, never more is
-//! lost. A length is believed only as far as the file goes, so nothing large is reserved for it.
+//! Frames are appended. A torn last frame is cut off. A damaged one in the middle is skipped by its length, unless a
+//! sound frame begins within, or the length leads nowhere: then reading goes on there, or at the next `HHFR`. Both
+//! are counted, and cost no other span. A length is believed only as far as the file goes, so nothing large is reserved
+//! for it.
 
 use std::ops::Range;
 
