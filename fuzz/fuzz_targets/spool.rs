@@ -17,7 +17,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         // Frames whose checksums are right too, of pieces of the input.
         for piece in data.chunks(61) {
             let mut covered = (piece.len() as u32).to_le_bytes().to_vec();
-            covered.push(piece[0] % 4);
+            covered.push(piece[0] % 5);
             covered.extend(piece);
             let sum = honeyhive_fuzz::crc32(&covered);
             file.extend(b"HHFR");

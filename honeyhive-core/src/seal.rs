@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Sealer {
     origin: Arc<Origin>,
-    common: Common,
+    placing: Placing,
     /// The call site of the last span, and the attributes that name it.
     site: Option<(&'static CallSite, Vec<u8>)>,
     places: Vec<Place>,
@@ -32,8 +32,8 @@ pub(crate) struct Sealer {
 
 impl Sealer {
     pub(crate) fn new(origin: Arc<Origin>) -> Self {
-        let common = Common::new(&origin, &origin.session);
-        Self { origin, common, site: None, places: vec![], plain: true, dial: Dial::new() }
+        let placing = Placing::new(&origin);
+        Self { origin, placing, site: None, places: vec![], plain: true, dial: Dial::new() }
     }
 
     /// Keeps to the system's time.
@@ -46,12 +46,10 @@ impl Sealer {
     pub(crate) fn seal(&mut self, span: &Finished, own: &[u8], out: &mut Vec<u8>) -> usize {
         let head = &span.head;
         let session = head.session.as_ref().unwrap_or(&self.origin.session);
-        if *session != self.common.session {
-            self.common = Common::new(&self.origin, session);
-        }
+        self.placing.follow(session);
         self.settle(own);
         let event_type = self.event_type(head, own);
-        let Self { common, site, places, plain, dial, .. } = self;
+        let Self { placing, site, places, plain, dial, .. } = self;
         let fields = &fields(span, dial);
         let mut at = 0;
         encode::span_with(out, fields, |out| {
@@ -63,15 +61,15 @@ impl Sealer {
             }
             match plain {
                 true => out.extend_from_slice(own),
-                false => places.iter().for_each(|place| common.write(place, own, head, out)),
+                false => places.iter().for_each(|place| placing.write(place, own, head, out)),
             }
         });
         at
     }
 
-    /// Returns the attributes that the last span has in common with others of its session.
-    pub(crate) fn shared(&self) -> &[u8] {
-        &self.common.encoded
+    /// Returns the attributes that the last span has in common with others of its session, and of its tracer.
+    pub(crate) fn shared(&self) -> (&[u8], &[u8]) {
+        (&self.placing.of_session.encoded, &self.placing.of_tracer.encoded)
     }
 
     /// Notes where the attributes are that count.
@@ -94,23 +92,41 @@ impl Sealer {
     }
 }
 
-/// What the spans of one session have in common.
+/// The attributes that say where a span belongs, of the session of the last one and of the tracer.
+#[derive(Debug)]
+struct Placing {
+    session: SessionTag,
+    of_session: Common,
+    of_tracer: Common,
+}
+
+/// Attributes that many spans have in common.
 #[derive(Debug)]
 struct Common {
-    session: SessionTag,
     encoded: Vec<u8>,
     /// Keys that are not the user's; whatever else has them is left out.
     keys: Vec<opentelemetry::Key>,
 }
 
 impl Common {
-    fn new(origin: &Origin, session: &SessionTag) -> Self {
-        let pairs = placing(origin, session);
+    fn of(pairs: Vec<KeyValue>) -> Self {
         let mut encoded = vec![];
         wire::pairs(&mut encoded, wire::ATTRIBUTES, &pairs);
-        let own = [attr::EVENT_TYPE, attr::DURATION_MS].map(opentelemetry::Key::from_static_str);
-        let keys = pairs.into_iter().map(|kv| kv.key).chain(own).collect();
-        Self { session: session.clone(), encoded, keys }
+        Self { encoded, keys: pairs.into_iter().map(|kv| kv.key).collect() }
+    }
+}
+
+impl Placing {
+    fn new(origin: &Origin) -> Self {
+        let session = origin.session.clone();
+        Self { of_session: Common::of(of_session(&session)), of_tracer: Common::of(of_tracer(origin)), session }
+    }
+
+    fn follow(&mut self, session: &SessionTag) {
+        if *session != self.session {
+            self.session = session.clone();
+            self.of_session = Common::of(of_session(session));
+        }
     }
 
     /// Writes an attribute of the user's, unless its key is not the user's.
@@ -124,7 +140,8 @@ impl Common {
             wire::attribute(out, Key::whole(UNKNOWN_TYPE), Scalar::Text(&place.text(own)));
         }
         let code = head.site.is_some() && [attr::CODE_FUNCTION, attr::CODE_LINE].iter().any(is);
-        if !code && !self.keys.iter().any(|key| is(&key.as_str())) {
+        let mut placing = self.of_session.keys.iter().chain(&self.of_tracer.keys).map(opentelemetry::Key::as_str);
+        if !code && !is(&attr::EVENT_TYPE) && !is(&attr::DURATION_MS) && !placing.any(|key| is(&key)) {
             out.extend_from_slice(place.whole(own));
         }
     }
@@ -221,17 +238,20 @@ pub(crate) fn seal_foreign(data: &mut SpanData, out: &mut Vec<u8>) {
 }
 
 /// Attributes that place a span: session, project and source, each with its twin.
-pub(crate) fn placing(origin: &Origin, session: &SessionTag) -> Vec<KeyValue> {
-    let mut out = vec![
-        KeyValue::new(attr::SESSION_ID, session.id()),
-        KeyValue::new(attr::ASSOCIATION_SESSION_ID, session.id()),
-        KeyValue::new(attr::SESSION_AUTO_CREATE, true),
-        KeyValue::new(attr::SOURCE, Arc::clone(&origin.source)),
-        KeyValue::new(attr::ASSOCIATION_SOURCE, Arc::clone(&origin.source)),
-    ];
-    if let Some(name) = session.name() {
-        out.push(KeyValue::new(attr::SESSION_NAME, name));
-    }
+pub(crate) fn placing(origin: &Origin, session: &SessionTag) -> impl Iterator<Item = KeyValue> {
+    of_session(session).into_iter().chain(of_tracer(origin))
+}
+
+fn of_session(session: &SessionTag) -> Vec<KeyValue> {
+    let id = |key: &'static str| KeyValue::new(key, session.id());
+    let name = session.name().map(|name| KeyValue::new(attr::SESSION_NAME, name));
+    [id(attr::SESSION_ID), id(attr::ASSOCIATION_SESSION_ID)].into_iter().chain(name).collect()
+}
+
+fn of_tracer(origin: &Origin) -> Vec<KeyValue> {
+    let source = |key: &'static str| KeyValue::new(key, Arc::clone(&origin.source));
+    let mut out =
+        vec![KeyValue::new(attr::SESSION_AUTO_CREATE, true), source(attr::SOURCE), source(attr::ASSOCIATION_SOURCE)];
     if let Some(project) = &origin.project {
         out.push(KeyValue::new(attr::PROJECT, Arc::clone(project)));
         out.push(KeyValue::new(attr::ASSOCIATION_PROJECT, Arc::clone(project)));

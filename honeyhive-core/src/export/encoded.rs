@@ -94,9 +94,14 @@ impl Encoded {
 
     /// Returns the span as it is kept and sent.
     pub(super) fn parts(&self) -> Parts<'_> {
-        let attributes = self.at.map_or(&[][..], |_| self.sealer.shared());
-        let shared = Shared { scope: &self.scope().encoded, attributes };
-        Parts { shared, own: &self.span, at: self.at.unwrap_or(0) }
+        let scope = self.scope().encoded.as_slice();
+        match self.at {
+            Some(at) => {
+                let (session, tracer) = self.sealer.shared();
+                Parts { shared: Shared { scope, session, tracer }, own: &self.span, at }
+            }
+            None => Parts::whole(scope, &self.span),
+        }
     }
 
     /// Returns the span for who reads it here.

@@ -4,18 +4,19 @@
 //!
 //! ```text
 //! header   "HHSP" | version u16 | resource len u32 | shared len u32 | created, ms since 1970 u64 | checksum u32
-//!          | resource | shared: scope len u16 | scope | attributes
+//!          | resource | shared: scope len u16 | session len u16 | scope | attributes of the session | of the tracer
 //! frame    "HHFR" | payload len u32 | kind u8 | checksum u32 | payload
 //! kind 1   a span by itself: scope len u16 | scope | span
 //! kind 2   settled: u64, the spans that end at or before this offset need not be sent any more
 //! kind 3   a span of the shared scope: at u32 | span, into which the shared attributes belong at this offset
+//! kind 4   the same of another session: only the tracer's attributes belong there
 //! ```
 //!
 //! The checksum of the header covers everything before it and after it; that of a frame its length,
 //! kind and payload. Resource, scope, attributes and span are the fields of OTLP's `ResourceSpans`, `ScopeSpans` and
 //! `Span` in protobuf; whoever puts them together has an `ExportTraceServiceRequest`. What is shared is that of
-//! the first span: its session and project, which take twice as much as the rest. There is neither an address nor a
-//! key in a segment. Version 1, which is read too, had nothing shared: its header is the same without it.
+//! the first span: its session and its tracer's project, which take twice as much as the rest. There is neither an
+//! address nor a key in a segment. Version 1, which is read too, had nothing shared: its header is the same without it.
 //!
 //! Frames are appended. A torn last frame is cut off. A damaged one in the middle is skipped by its length, unless a
 //! sound frame begins within, or the length leads nowhere: then reading goes on there, or at the next `HHFR`. Both
@@ -49,6 +50,7 @@ const MOST_SHARED: usize = 16 << 10;
 const SPAN: u8 = 1;
 const SETTLED: u8 = 2;
 const SHARING: u8 = 3;
+const OTHER_SESSION: u8 = 4;
 
 /// Where a span lies in its segment. Small, since there is one beside each span.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +66,8 @@ enum Form {
     Whole { scope: u32 },
     /// What is shared belongs into it.
     Sharing { at: u32 },
+    /// What its tracer shares.
+    OtherSession { at: u32 },
 }
 
 impl Place {
@@ -78,7 +82,8 @@ impl Place {
             }
             _ => {
                 let (at, own) = (number(image, payload)?, payload + 4);
-                (Form::Sharing { at }, own, own.checked_add(at as usize)?)
+                let form = if kind == SHARING { Form::Sharing { at } } else { Form::OtherSession { at } };
+                (form, own, own.checked_add(at as usize)?)
             }
         };
         (belongs <= end).then_some(Self { form, own: own as u32, end: end as u32 })
@@ -90,6 +95,7 @@ impl Place {
 struct Header {
     resource: Range<usize>,
     scope: Range<usize>,
+    session: Range<usize>,
     end: usize,
 }
 
@@ -121,8 +127,9 @@ impl Segment {
     /// Makes an empty one, for spans that share this, that will hold about `capacity` bytes.
     pub(crate) fn new(resource: &[u8], shared: Shared<'_>, created_ms: u64, capacity: usize) -> Self {
         let scope = short_scope(shared.scope);
-        let attributes = if shared.attributes.len() <= MOST_SHARED { shared.attributes } else { &[] };
-        let shared_len = 2 + scope.len() + attributes.len();
+        let [session, tracer] =
+            [shared.session, shared.tracer].map(|it| if it.len() <= MOST_SHARED { it } else { &[] });
+        let shared_len = 4 + scope.len() + session.len() + tracer.len();
         let mut image = Vec::with_capacity(HEADER + resource.len() + shared_len + capacity);
         image.extend_from_slice(HEADER_MAGIC);
         image.extend_from_slice(&VERSION.to_le_bytes());
@@ -132,13 +139,14 @@ impl Segment {
         image.extend_from_slice(&[0; SUM]);
         image.extend_from_slice(resource);
         image.extend_from_slice(&(scope.len() as u16).to_le_bytes());
-        image.extend_from_slice(scope);
-        image.extend_from_slice(attributes);
+        image.extend_from_slice(&(session.len() as u16).to_le_bytes());
+        [scope, session, tracer].iter().for_each(|part| image.extend_from_slice(part));
         let sum = checksum(&[&image[..HEADER - SUM], &image[HEADER..]]);
         image[HEADER - SUM..HEADER].copy_from_slice(&sum.to_le_bytes());
         let (resource, end) = (HEADER..HEADER + resource.len(), image.len());
-        let scope = resource.end + 2..resource.end + 2 + scope.len();
-        Self { image, header: Header { resource, scope, end }, created_ms, ..Self::default() }
+        let scope = resource.end + 4..resource.end + 4 + scope.len();
+        let session = scope.end..scope.end + session.len();
+        Self { image, header: Header { resource, scope, session, end }, created_ms, ..Self::default() }
     }
 
     /// Reads a file as far as it can be read.
@@ -148,7 +156,7 @@ impl Segment {
         let (mut at, mut settled_end) = (segment.header.end, 0);
         while at < image.len() {
             match read_frame(&image, at) {
-                Ok((kind @ (SPAN | SHARING), payload)) => {
+                Ok((kind @ (SPAN | SHARING | OTHER_SESSION), payload)) => {
                     match Place::find(kind, &image[..frame_end(&image, at)], payload) {
                         Some(place) => segment.places.push(place),
                         None => segment.lost += 1,
@@ -178,19 +186,33 @@ impl Segment {
 
     /// Appends a span.
     pub(crate) fn push(&mut self, span: Parts<'_>) {
-        let (form, own) = match span.shared == self.shared() {
-            true => {
-                let at = span.at as u32;
-                (Form::Sharing { at }, self.frame(SHARING, &[&at.to_le_bytes(), span.own]) + size_of_val(&at))
-            }
-            false => {
-                let scope = short_scope(span.shared.scope);
-                let (prefix, [a, b, c]) = ((scope.len() as u16).to_le_bytes(), span.span());
-                let start = self.frame(SPAN, &[&prefix, scope, a, b, c]) + prefix.len();
-                (Form::Whole { scope: start as u32 }, start + scope.len())
-            }
+        let (own, shared) = (self.shared(), span.shared);
+        let like = shared.scope == own.scope && shared.tracer == own.tracer;
+        let (form, own) = match like {
+            true if shared.session == own.session => self.push_sharing(span),
+            true => self.push_of_other_session(span),
+            false => self.push_whole(span),
         };
         self.places.push(Place { form, own: own as u32, end: self.image.len() as u32 });
+    }
+
+    fn push_sharing(&mut self, span: Parts<'_>) -> (Form, usize) {
+        let at = span.at as u32;
+        let own = self.frame(SHARING, &[&at.to_le_bytes(), span.own]) + size_of_val(&at);
+        (Form::Sharing { at }, own)
+    }
+
+    fn push_of_other_session(&mut self, span: Parts<'_>) -> (Form, usize) {
+        let (at, [before, session, _, after]) = ((span.at + span.shared.session.len()) as u32, span.span());
+        let own = self.frame(OTHER_SESSION, &[&at.to_le_bytes(), before, session, after]) + size_of_val(&at);
+        (Form::OtherSession { at }, own)
+    }
+
+    fn push_whole(&mut self, span: Parts<'_>) -> (Form, usize) {
+        let scope = short_scope(span.shared.scope);
+        let (prefix, [a, b, c, d]) = ((scope.len() as u16).to_le_bytes(), span.span());
+        let start = self.frame(SPAN, &[&prefix, scope, a, b, c, d]) + prefix.len();
+        (Form::Whole { scope: start as u32 }, start + scope.len())
     }
 
     /// Appends a frame; returns where its payload begins.
@@ -311,6 +333,9 @@ impl Segment {
         match place.form {
             Form::Whole { scope } => Parts::whole(bytes(scope, place.own), own),
             Form::Sharing { at } => Parts { shared: self.shared(), own, at: at as usize },
+            Form::OtherSession { at } => {
+                Parts { shared: Shared { session: &[], ..self.shared() }, own, at: at as usize }
+            }
         }
     }
 
@@ -335,8 +360,9 @@ impl Segment {
 
     /// Returns what its spans may share.
     pub(crate) fn shared(&self) -> Shared<'_> {
-        let Header { scope, end, .. } = &self.header;
-        Shared { scope: &self.image[scope.clone()], attributes: &self.image[scope.end..*end] }
+        let Header { scope, session, end, .. } = &self.header;
+        let part = |range: &Range<usize>| &self.image[range.clone()];
+        Shared { scope: part(scope), session: part(session), tracer: &self.image[session.end..*end] }
     }
 }
 
@@ -369,13 +395,21 @@ fn header_2(image: &[u8]) -> Option<Header> {
     let resource = HEADER..HEADER.checked_add(number(image, 6)? as usize)?;
     let end = resource.end.checked_add(number(image, 10)? as usize)?;
     let header = is_whole(image, HEADER, end).then(|| &image[..end])?;
-    let scope = resource.end + 2..resource.end + 2 + usize::from(short(header, resource.end)?);
-    (scope.end <= end && end - scope.end <= MOST_SHARED).then_some(Header { resource, scope, end })
+    let shared = resource.end + 4;
+    let scope = shared..shared + usize::from(short(header, resource.end)?);
+    let session = scope.end..scope.end + usize::from(short(header, resource.end + 2)?);
+    let fits = session.end <= end && session.len().max(end - session.end) <= MOST_SHARED;
+    fits.then_some(Header { resource, scope, session, end })
 }
 
 fn header_1(image: &[u8]) -> Option<Header> {
     let end = HEADER_1.checked_add(number(image, 6)? as usize)?;
-    is_whole(image, HEADER_1, end).then_some(Header { resource: HEADER_1..end, scope: end..end, end })
+    is_whole(image, HEADER_1, end).then_some(Header {
+        resource: HEADER_1..end,
+        scope: end..end,
+        session: end..end,
+        end,
+    })
 }
 
 /// Tells whether a header that ends there, whose fixed part is so long, has the checksum that it says.

@@ -253,6 +253,25 @@ fn f74_formats_of_other_versions() {
 }
 
 #[test]
+fn spans_of_several_sessions_keep_their_own() {
+    let (oracle, spool) = (closed(), Dir::new());
+    let tracer = builder(&oracle.url(), &spool.0).build().unwrap();
+    let sessions = ["one", "two", "three"].map(|name| tracer.new_session(name));
+    for number in 0..300 {
+        let session = &sessions[number % 7 % 3];
+        let span = tracer.span("work").session(session).start();
+        span.set_attribute("number", number);
+        span.set_attribute("made for", session.id());
+    }
+    assert_eq!(tracer.shutdown(Duration::from_millis(500)).spooled(), 300);
+    oracle.heal();
+    let next = builder(&oracle.url(), &spool.0).build().unwrap();
+    end(&next, 300);
+    assert_eq!(adopted(&next.flush(LIMIT)), (300, 300));
+    assert_eq!((oracle.taken(), oracle.changed()), ((301, 0), vec![]));
+}
+
+#[test]
 fn with_sync_spans_of_many_threads_are_on_disk_once_they_ended() {
     const THREADS: usize = 16;
     const SPANS: i64 = 20;

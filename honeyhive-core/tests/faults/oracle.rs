@@ -322,12 +322,14 @@ impl Oracle {
     }
 }
 
-/// Tells whether a span says of which session it is, once, under both names.
+/// Tells whether a span says of which session it is, once, under both names; that which it was made for, if it says so.
 fn is_of_one_session(span: &Span) -> bool {
     let named =
         |name: &str| span.attributes.iter().filter(|pair| pair.key == name).map(|pair| &pair.value).collect::<Vec<_>>();
-    let session = named("honeyhive.session_id");
-    session.len() == 1 && session == named("traceloop.association.properties.session_id")
+    let (session, made_for) = (named("honeyhive.session_id"), named("made for"));
+    session.len() == 1
+        && session == named("traceloop.association.properties.session_id")
+        && (made_for.is_empty() || session == made_for)
 }
 
 fn respond(mut stream: &TcpStream, status: u16, headers: &[(&str, String)], body: &[u8]) -> io::Result<()> {

@@ -33,7 +33,7 @@ fn with_span<R>(id: u64, len: usize, work: impl FnOnce(Parts<'_>) -> R) -> R {
     let mut own = id.to_le_bytes().to_vec();
     own.resize(len, 7);
     let session = [[0xA, 0xB][(id / 16 % 2) as usize]; 300];
-    work(Parts { shared: Shared { scope: b"scope", attributes: &session }, own: &own, at: 8 })
+    work(Parts { shared: Shared { scope: b"scope", session: &session, tracer: &[0xC; 150] }, own: &own, at: 8 })
 }
 
 /// Returns the ids of the next spans, each of which is as it was made.
@@ -41,7 +41,7 @@ fn ids(segment: &Segment, count: usize) -> Vec<u64> {
     let id = |span: Parts<'_>| {
         let whole = span.span().concat();
         let id = u64::from_le_bytes(whole[..8].try_into().unwrap());
-        with_span(id, whole.len() - 300, |made| assert!(made.span().concat() == whole, "{id} is as it was made"));
+        with_span(id, whole.len() - 450, |made| assert!(made.span().concat() == whole, "{id} is as it was made"));
         assert_eq!(span.shared.scope, b"scope");
         id
     };

@@ -2,16 +2,17 @@
 
 use super::*;
 
-const SHARED: Shared<'_> = Shared { scope: b"scope", attributes: b" of session 1 " };
+const SHARED: Shared<'_> = Shared { scope: b"scope", session: b" of session 1", tracer: b" of tracer 1 " };
 
 /// Spans of the session that the segment is for, and of others.
 fn filled(spans: usize) -> Segment {
     let mut segment = Segment::new(b"resource", SHARED, 1_700_000_000_000, 0);
     for at in 0..spans {
         let own = format!("span {at} {}", "x".repeat(at * 7 % 50));
-        let shared = match at % 4 {
-            0 => Shared { attributes: b" of session 2 ", ..SHARED },
+        let shared = match at % 5 {
+            0 => Shared { session: b" of the second session", ..SHARED },
             1 => Shared { scope: b"another", ..SHARED },
+            2 => Shared { tracer: b" of tracer 2 ", ..SHARED },
             _ => SHARED,
         };
         segment.push(Parts { shared, own: own.as_bytes(), at: 4 });
@@ -37,11 +38,12 @@ fn what_is_written_is_read_back() {
     assert_eq!((read.resource(), read.created_ms(), read.lost()), (&b"resource"[..], 1_700_000_000_000, 0));
     let texts = spans(&read).into_iter().map(|pair| <[_; 2]>::from(pair).map(|text| String::from_utf8(text).unwrap()));
     let expected = [
-        ["scope", "span of session 2  0 "],
-        ["another", "span of session 1  1 xxxxxxx"],
-        ["scope", "span of session 1  2 xxxxxxxxxxxxxx"],
+        ["scope", "span of the second session of tracer 1  0 "],
+        ["another", "span of session 1 of tracer 1  1 xxxxxxx"],
+        ["scope", "span of session 1 of tracer 2  2 xxxxxxxxxxxxxx"],
+        ["scope", "span of session 1 of tracer 1  3 xxxxxxxxxxxxxxxxxxxxx"],
     ];
-    assert_eq!(texts.take(3).collect::<Vec<_>>(), expected);
+    assert_eq!(texts.take(4).collect::<Vec<_>>(), expected);
     let empty = Segment::read(empty().image().to_vec()).unwrap();
     assert_eq!((empty.left(), empty.lost()), (0, 0));
 }
@@ -129,25 +131,30 @@ fn requests_are_as_large_as_is_allowed_but_never_empty() {
 }
 
 #[test]
-fn a_session_is_kept_once_for_all_spans_that_share_it() {
-    let attributes = [7; 400];
-    let mut segment = Segment::new(b"", Shared { scope: b"s", attributes: &attributes }, 0, 0);
+fn what_spans_share_is_kept_once() {
+    let shared = Shared { scope: b"s", session: &[7; 150], tracer: &[8; 250] };
+    let mut segment = Segment::new(b"", shared, 0, 0);
     let before = segment.image().len();
-    let shared = Shared { scope: b"s", attributes: &attributes };
     (0..10).for_each(|_| segment.push(Parts { shared, own: &[0; 100], at: 50 }));
     assert_eq!(segment.image().len() - before, 10 * (FRAME + 4 + 100));
-    assert_eq!(segment.bytes_of(10), 10 * 501, "but sent with each");
+    segment.push(Parts { shared: Shared { session: &[9; 150], ..shared }, own: &[0; 100], at: 50 });
+    assert_eq!(segment.image().len() - before, 11 * (FRAME + 4 + 100) + 150, "of another session its own");
+    assert_eq!(segment.bytes_of(11), 11 * 501, "but sent with each");
 }
 
 #[test]
 fn what_is_too_large_to_be_shared_is_kept_with_each() {
     let attributes = vec![7; MOST_SHARED + 1];
-    let shared = Shared { scope: b"s", attributes: &attributes };
-    let mut segment = Segment::new(b"", shared, 0, 0);
-    segment.push(Parts { shared, own: b"span", at: 4 });
-    let read = Segment::read(segment.image().to_vec()).unwrap();
-    assert_eq!(spans(&read), [(b"s".to_vec(), [b"span", attributes.as_slice()].concat())]);
-    assert!(read.shared().attributes.is_empty());
+    let large = attributes.as_slice();
+    for shared in
+        [Shared { scope: b"s", session: large, tracer: b"" }, Shared { scope: b"s", session: b"", tracer: large }]
+    {
+        let mut segment = Segment::new(b"", shared, 0, 0);
+        segment.push(Parts { shared, own: b"span", at: 4 });
+        let read = Segment::read(segment.image().to_vec()).unwrap();
+        assert_eq!(spans(&read), [(b"s".to_vec(), [b"span", large].concat())]);
+        assert_eq!(read.shared(), Shared { scope: b"s", ..Shared::default() });
+    }
 }
 
 #[test]
@@ -209,8 +216,9 @@ fn what_a_text_says_of_what_is_settled_is_not_believed() {
 fn an_offset_that_lies_costs_its_span() {
     let mut segment = Segment::new(b"", SHARED, 0, 0);
     segment.frame(SHARING, &[&9_u32.to_le_bytes(), b"eight of"]);
+    segment.frame(OTHER_SESSION, &[&9_u32.to_le_bytes(), b"eight of"]);
     segment.frame(SHARING, &[b"abc"]);
     segment.push(Parts { shared: SHARED, own: b"eight of", at: 8 });
     let read = Segment::read(segment.image().to_vec()).unwrap();
-    assert_eq!((read.left(), read.lost()), (1, 2));
+    assert_eq!((read.left(), read.lost()), (1, 3));
 }
