@@ -27,7 +27,7 @@ pub(crate) mod keys;
 mod lane;
 pub(crate) mod local;
 mod meters;
-pub(crate) mod parts;
+mod parts;
 pub(crate) mod plan;
 pub(crate) mod queue;
 mod report;

@@ -99,6 +99,15 @@ struct Header {
     end: usize,
 }
 
+impl Header {
+    /// Places what is shared behind the resource, by its lengths.
+    fn with_shared(resource: Range<usize>, scope: usize, session: usize, end: usize) -> Self {
+        let scope = resource.end + 4..resource.end + 4 + scope;
+        let session = scope.end..scope.end + session;
+        Self { resource, scope, session, end }
+    }
+}
+
 /// Spans as they lie on disk, in the order of their end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Segment {
@@ -143,10 +152,9 @@ impl Segment {
         [scope, session, tracer].iter().for_each(|part| image.extend_from_slice(part));
         let sum = checksum(&[&image[..HEADER - SUM], &image[HEADER..]]);
         image[HEADER - SUM..HEADER].copy_from_slice(&sum.to_le_bytes());
-        let (resource, end) = (HEADER..HEADER + resource.len(), image.len());
-        let scope = resource.end + 4..resource.end + 4 + scope.len();
-        let session = scope.end..scope.end + session.len();
-        Self { image, header: Header { resource, scope, session, end }, created_ms, ..Self::default() }
+        let resource = HEADER..HEADER + resource.len();
+        let header = Header::with_shared(resource, scope.len(), session.len(), image.len());
+        Self { image, header, created_ms, ..Self::default() }
     }
 
     /// Reads a file as far as it can be read.
@@ -155,18 +163,8 @@ impl Segment {
         let mut segment = Self { header, created_ms, ..Self::default() };
         let (mut at, mut settled_end) = (segment.header.end, 0);
         while at < image.len() {
-            match read_frame(&image, at) {
-                Ok((kind @ (SPAN | SHARING | OTHER_SESSION), payload)) => {
-                    match Place::find(kind, &image[..frame_end(&image, at)], payload) {
-                        Some(place) => segment.places.push(place),
-                        None => segment.lost += 1,
-                    }
-                }
-                // One that speaks of what comes after it is none of ours.
-                Ok((SETTLED, payload)) => {
-                    settled_end = long(&image, payload).filter(|end| *end <= at as u64).unwrap_or(settled_end);
-                }
-                Ok(_) => {}
+            let (kind, payload) = match read_frame(&image, at) {
+                Ok(frame) => frame,
                 Err(next) => {
                     segment.lost += 1;
                     match next {
@@ -175,8 +173,19 @@ impl Segment {
                     }
                     continue;
                 }
+            };
+            match kind {
+                SPAN | SHARING | OTHER_SESSION => match Place::find(kind, &image[..payload.end], payload.start) {
+                    Some(place) => segment.places.push(place),
+                    None => segment.lost += 1,
+                },
+                // One that speaks of what comes after it is none of ours.
+                SETTLED => {
+                    settled_end = long(&image, payload.start).filter(|end| *end <= at as u64).unwrap_or(settled_end);
+                }
+                _ => {}
             }
-            at = frame_end(&image, at);
+            at = payload.end;
         }
         segment.image = image;
         segment.image.truncate(at);
@@ -394,12 +403,11 @@ fn read_header(image: &[u8]) -> Result<(Header, u64), NotASegment> {
 fn header_2(image: &[u8]) -> Option<Header> {
     let resource = HEADER..HEADER.checked_add(number(image, 6)? as usize)?;
     let end = resource.end.checked_add(number(image, 10)? as usize)?;
-    let header = is_whole(image, HEADER, end).then(|| &image[..end])?;
-    let shared = resource.end + 4;
-    let scope = shared..shared + usize::from(short(header, resource.end)?);
-    let session = scope.end..scope.end + usize::from(short(header, resource.end + 2)?);
-    let fits = session.end <= end && session.len().max(end - session.end) <= MOST_SHARED;
-    fits.then_some(Header { resource, scope, session, end })
+    let whole = is_whole(image, HEADER, end).then(|| &image[..end])?;
+    let (scope, session) = (short(whole, resource.end)?, short(whole, resource.end + 2)?);
+    let header = Header::with_shared(resource, scope.into(), session.into(), end);
+    let tracer = end.checked_sub(header.session.end)?;
+    (header.session.len().max(tracer) <= MOST_SHARED).then_some(header)
 }
 
 fn header_1(image: &[u8]) -> Option<Header> {
@@ -418,13 +426,13 @@ fn is_whole(image: &[u8], fixed: usize, end: usize) -> bool {
     number(image, fixed - SUM) == Some(checksum(&[&image[..fixed - SUM], rest]))
 }
 
-/// Reads a frame: its kind and where its payload begins. An error says where the next frame may begin.
-fn read_frame(image: &[u8], at: usize) -> Result<(u8, usize), Option<usize>> {
-    let Some(len) = frame_len(image, at) else { return Err(next_magic(image, at + 1)) };
-    if is_sound(image, at) {
-        return Ok((image[at + 8], at + FRAME));
+/// Reads a frame: its kind and where its payload is. An error says where the next frame may begin.
+fn read_frame(image: &[u8], at: usize) -> Result<(u8, Range<usize>), Option<usize>> {
+    let Some(payload) = payload(image, at) else { return Err(next_magic(image, at + 1)) };
+    if is_sound(image, at, &payload) {
+        return Ok((image[at + 8], payload));
     }
-    let end = at + FRAME + len;
+    let end = payload.end;
     Err(match sound_within(image, at + 1..end) {
         // Then it is the length that is damaged.
         Some(next) => Some(next),
@@ -439,27 +447,21 @@ fn read_frame(image: &[u8], at: usize) -> Result<(u8, usize), Option<usize>> {
 fn sound_within(image: &[u8], part: Range<usize>) -> Option<usize> {
     let next = |from: usize| next_magic(image, from).filter(|found| *found < part.end);
     let looks = std::iter::successors(next(part.start), |at| next(at + 1)).take(MOST_TRIED);
-    looks.into_iter().find(|at| is_sound(image, *at))
+    looks.into_iter().find(|at| payload(image, *at).is_some_and(|payload| is_sound(image, *at, &payload)))
 }
 
-/// Tells whether a whole frame with its checksum begins here.
-fn is_sound(image: &[u8], at: usize) -> bool {
-    let Some(len) = frame_len(image, at) else { return false };
-    let (covered, payload) = (&image[at + 4..at + FRAME_SUM], &image[at + FRAME..at + FRAME + len]);
-    number(image, at + FRAME_SUM) == Some(checksum(&[covered, payload]))
+/// Tells whether a frame has the checksum that it says.
+fn is_sound(image: &[u8], at: usize, payload: &Range<usize>) -> bool {
+    let covered = &image[at + 4..at + FRAME_SUM];
+    number(image, at + FRAME_SUM) == Some(checksum(&[covered, &image[payload.clone()]]))
 }
 
-/// Returns the length of a payload, if the frame begins as one and ends within the file.
-fn frame_len(image: &[u8], at: usize) -> Option<usize> {
-    let head = image.get(at..at.checked_add(FRAME)?)?;
-    let len = number(head, 4)? as usize;
-    let fits = at.checked_add(FRAME)?.checked_add(len)? <= image.len();
-    (head.starts_with(FRAME_MAGIC) && fits).then_some(len)
-}
-
-/// Returns where a frame ends that is whole.
-fn frame_end(image: &[u8], at: usize) -> usize {
-    at + FRAME + frame_len(image, at).unwrap_or(0)
+/// Returns where a payload is, if the frame begins as one and ends within the file.
+fn payload(image: &[u8], at: usize) -> Option<Range<usize>> {
+    let start = at.checked_add(FRAME)?;
+    let head = image.get(at..start)?;
+    let end = start.checked_add(number(head, 4)? as usize)?;
+    (head.starts_with(FRAME_MAGIC) && end <= image.len()).then_some(start..end)
 }
 
 fn next_magic(image: &[u8], from: usize) -> Option<usize> {

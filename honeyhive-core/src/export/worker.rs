@@ -187,11 +187,14 @@ impl Line {
 
     /// Lets every lane send; in a rush, where nobody waits for that, only those that make no room by writing.
     fn send(&mut self, now: Instant) {
-        let waiting = self.waiting.iter().map(|chunk| chunk.size).sum();
         let urgent = !self.flushes.is_empty();
-        let hold = self.rush.is_on(waiting, now) && !urgent;
+        let hold = self.rush.is_on(self.waiting_bytes(), now) && !urgent;
         let lanes = self.lanes().filter(|lane| !hold || !lane.backlog.writes_at_once(now));
         lanes.for_each(|lane| lane.pump(now, urgent));
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.waiting.iter().map(|chunk| chunk.size).sum()
     }
 
     fn lanes(&mut self) -> impl Iterator<Item = &mut Lane> {
@@ -404,8 +407,7 @@ impl Line {
 
     fn post(&mut self) {
         let accounts = self.ways.iter().map(Way::account).collect();
-        let in_hand = self.waiting.iter().map(|chunk| chunk.size).sum();
-        self.queue.post(accounts, self.given, self.unfit, in_hand);
+        self.queue.post(accounts, self.given, self.unfit, self.waiting_bytes());
     }
 
     /// Keeps what can be kept, counts the rest as not delivered, and answers whoever waits.
