@@ -16,9 +16,13 @@ use crate::{
 /// Largest buffer that is kept for another use.
 const MAX_SPARE_BYTES: usize = 512 * 1024;
 
-/// Attributes in the order in which they were set, as fields of an OTLP span.
+/// Attributes in the order in which they were set, as fields of an OTLP span. A pointer, since they change hands often:
+/// from who writes them to the span, and on the way to its thread. Without any nothing is allocated.
 #[derive(Debug, Default)]
-pub(crate) struct Attributes {
+pub(crate) struct Attributes(Option<Box<Written>>);
+
+#[derive(Debug, Default)]
+struct Written {
     bytes: Vec<u8>,
     count: usize,
     /// Size after old values were removed last.
@@ -141,46 +145,48 @@ pub(crate) fn retain<T>(items: &mut Vec<T>, marks: Option<Vec<bool>>) {
 
 impl Attributes {
     pub(crate) const fn new() -> Self {
-        Self { bytes: vec![], count: 0, settled: 0, crowd: None }
+        Self(None)
     }
 
+    #[inline]
+    fn written(&mut self) -> &mut Written {
+        self.0.get_or_insert_default()
+    }
+
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes().is_empty()
     }
 
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.0.as_ref().map_or(&[], |written| &written.bytes)
     }
 
     /// Takes the bytes out and puts an empty buffer in their place.
     pub(crate) fn swap_bytes(&mut self, other: Vec<u8>) -> Vec<u8> {
-        std::mem::replace(&mut self.bytes, other)
+        std::mem::replace(&mut self.written().bytes, other)
     }
 
     /// Returns how much memory it keeps.
+    #[inline]
     pub(crate) fn capacity(&self) -> usize {
-        self.bytes.capacity()
+        self.0.as_ref().map_or(0, |written| written.bytes.capacity())
     }
 
     /// Writes an attribute; a text that is too long is cut and says so.
     #[inline]
     pub(crate) fn put(&mut self, key: Key<'_>, value: Scalar<'_>) {
-        match value {
-            Scalar::Text(text) if text.len() > MAX_TEXT_BYTES => {
-                let text = crate::value::cut(text, MAX_TEXT_BYTES);
-                wire::attribute(&mut self.bytes, key, Scalar::Text(&text));
-            }
-            value => wire::attribute(&mut self.bytes, key, value),
-        }
-        self.count += 1;
+        self.written().put(key, value);
     }
 
     /// Writes an attribute whose key is encoded already, as [`put`](Self::put) does.
     #[inline]
-    pub(crate) fn put_encoded<'k>(&mut self, encoded: &EncodedKey, key: impl FnOnce() -> Key<'k>, value: Scalar<'_>) {
-        match wire::encoded_attribute(&mut self.bytes, encoded, value) {
-            true => self.count += 1,
-            false => self.put(key(), value),
+    pub(crate) fn put_encoded<'k>(&mut self, encoded: &EncodedKey, key: impl FnOnce() -> Key<'k>, value: &Scalar<'_>) {
+        let written = self.written();
+        match wire::encoded_attribute(&mut written.bytes, encoded, value) {
+            true => written.count += 1,
+            false => written.put(key(), *value),
         }
     }
 
@@ -191,27 +197,69 @@ impl Attributes {
 
     /// Writes an attribute of OpenTelemetry's.
     pub(crate) fn put_otel(&mut self, kv: &KeyValue) {
-        wire::pairs(&mut self.bytes, ATTRIBUTES, std::slice::from_ref(kv));
-        self.count += 1;
+        let written = self.written();
+        wire::pairs(&mut written.bytes, ATTRIBUTES, std::slice::from_ref(kv));
+        written.count += 1;
     }
 
     /// Appends what `more` holds, which is empty then. At most `limit` are kept: once there are more, each key
     /// is kept once, and new keys are dropped. Core fields have their place whatever else there is. Returns how
     /// many were dropped.
+    #[inline]
     pub(crate) fn absorb(&mut self, more: &mut Self, limit: usize) -> u32 {
-        let fits = self.crowd.is_none() && self.count + more.count <= limit;
-        if fits && self.bytes.is_empty() {
+        if self.is_empty() && more.0.as_ref().is_none_or(|more| more.count <= limit) {
             std::mem::swap(self, more);
             return 0;
         }
-        let mut dropped = 0;
-        if fits {
-            self.bytes.extend_from_slice(&more.bytes);
-            self.count += more.count;
-        } else {
-            dropped = self.squeeze(&more.bytes, limit);
-        }
+        let dropped = more.0.as_ref().map_or(0, |more| self.written().absorb(more, limit));
         more.clear();
+        dropped
+    }
+
+    /// Removes old values where there may be many: a value that grows and is set again and again, such as a text
+    /// that streams in, must not add up.
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        if let Some(written) = &mut self.0 {
+            written.settle();
+        }
+    }
+
+    /// Empties it for another use.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        if let Some(written) = &mut self.0 {
+            written.clear();
+        }
+    }
+
+    /// Returns the attributes as OpenTelemetry has them.
+    pub(crate) fn to_otel(&self) -> Vec<KeyValue> {
+        decode::attributes(self.bytes())
+    }
+}
+
+impl Written {
+    fn put(&mut self, key: Key<'_>, value: Scalar<'_>) {
+        match value {
+            Scalar::Text(text) if text.len() > MAX_TEXT_BYTES => {
+                let text = crate::value::cut(text, MAX_TEXT_BYTES);
+                wire::attribute(&mut self.bytes, key, Scalar::Text(&text));
+            }
+            value => wire::attribute(&mut self.bytes, key, value),
+        }
+        self.count += 1;
+    }
+
+    fn absorb(&mut self, more: &Self, limit: usize) -> u32 {
+        let mut dropped = 0;
+        match self.crowd.is_none() && self.count + more.count <= limit {
+            true => {
+                self.bytes.extend_from_slice(&more.bytes);
+                self.count += more.count;
+            }
+            false => dropped = self.squeeze(&more.bytes, limit),
+        }
         self.settle();
         dropped
     }
@@ -230,10 +278,8 @@ impl Attributes {
         dropped
     }
 
-    /// Removes old values where there may be many: a value that grows and is set again and again, such as a text
-    /// that streams in, must not add up.
     #[inline]
-    pub(crate) fn settle(&mut self) {
+    fn settle(&mut self) {
         if self.bytes.len() >= CROWDED_BYTES.max(2 * self.settled) {
             self.keep_last();
         }
@@ -248,19 +294,13 @@ impl Attributes {
         self.settled = self.bytes.len();
     }
 
-    /// Empties it for another use.
-    #[inline(always)]
-    pub(crate) fn clear(&mut self) {
+    #[inline]
+    fn clear(&mut self) {
         (self.count, self.settled, self.crowd) = (0, 0, None);
         self.bytes.clear();
         if self.bytes.capacity() > MAX_SPARE_BYTES {
             self.bytes = vec![];
         }
-    }
-
-    /// Returns the attributes as OpenTelemetry has them.
-    pub(crate) fn to_otel(&self) -> Vec<KeyValue> {
-        decode::attributes(&self.bytes)
     }
 }
 
@@ -275,7 +315,7 @@ mod tests {
     }
 
     fn texts(attributes: &Attributes) -> Vec<String> {
-        let bytes = &attributes.bytes;
+        let bytes = attributes.bytes();
         let show = |place: Place| format!("{}={}", String::from_utf8_lossy(place.key(bytes)), place.text(bytes));
         places(bytes).map(show).collect()
     }
@@ -288,7 +328,7 @@ mod tests {
         assert_eq!(all.absorb(&mut of(&[("c", "1"), ("d", "1"), ("a", "33"), (attr::ERROR, "e")]), 3), 1);
         assert_eq!(texts(&all), ["a=1", "a=2", "b=1", "c=1", "a=33", "honeyhive_error=e"]);
         assert_eq!(all.absorb(&mut of(&[("e", "1"), ("b", "22")]), 3), 1);
-        all.keep_last();
+        all.written().keep_last();
         assert_eq!(texts(&all), ["c=1", "a=33", "honeyhive_error=e", "b=22"]);
     }
 
@@ -298,7 +338,7 @@ mod tests {
         let text = "x".repeat(100_000);
         for _ in 0..500 {
             assert_eq!(all.absorb(&mut of(&[("so_far", &text), ("n", "1")]), 10_000), 0);
-            assert!(all.bytes.len() < 2 * CROWDED_BYTES);
+            assert!(all.bytes().len() < 2 * CROWDED_BYTES);
         }
     }
 

@@ -125,6 +125,7 @@ pub struct ContextGuard {
 
 impl ContextGuard {
     #[doc(hidden)]
+    #[inline]
     pub fn attach(context: Context) -> Self {
         Self { _attached: is_alive().then(|| context.attach()), _thread: PhantomData }
     }

@@ -17,15 +17,21 @@ use crate::{attributes::Attributes, clock::Stamp, export::buffer::Buffer, live::
 
 thread_local! {
     static VISIT: Cell<Visit> = const { Cell::new(Visit::None) };
-    static DOOR: RefCell<Door> = const { RefCell::new(Door { letter: Attributes::new(), owner: None }) };
+    static DOOR: RefCell<Door> = const { RefCell::new(Door::EMPTY) };
 }
 
 /// What lies at the door of the span that is rung.
 struct Door {
-    /// Attributes for it. Without a visit it is empty: paper for the next letter, whose memory is warm.
+    /// Attributes for it; without a visit it is empty.
     letter: Attributes,
+    /// Empty attributes whose memory is warm.
+    paper: Attributes,
     /// Whose it is, for who asked.
     owner: Option<Arc<Buffer>>,
+}
+
+impl Door {
+    const EMPTY: Self = Self { letter: Attributes::new(), paper: Attributes::new(), owner: None };
 }
 
 /// What somebody rings for.
@@ -64,19 +70,16 @@ fn heard() -> Visit {
 /// Returns empty attributes to write to.
 #[inline]
 pub(crate) fn paper() -> Attributes {
-    let empty = |door: &mut Door| door.letter.is_empty().then(|| std::mem::take(&mut door.letter));
-    at_door(empty).flatten().unwrap_or_default()
+    at_door(|door| std::mem::take(&mut door.paper)).unwrap_or_default()
 }
 
 /// Keeps the memory of a letter for the next one.
 #[inline]
-pub(crate) fn keep(mut letter: Attributes) {
+pub(crate) fn keep(letter: &mut Attributes) {
     letter.clear();
-    at_door(|door| {
-        if door.letter.is_empty() {
-            door.letter = letter;
-        }
-    });
+    if letter.capacity() > 0 {
+        at_door(|door| std::mem::swap(&mut door.paper, letter));
+    }
 }
 
 /// Takes back what a span that is none of ours has left at the door; returns whether there was anything.
@@ -117,20 +120,19 @@ fn put_down(put: impl FnOnce(&mut Attributes)) -> bool {
 }
 
 /// Gives attributes to a span, whosever it is.
-pub(crate) fn write(span: &SpanRef<'_>, mut letter: Attributes) {
+pub(crate) fn write(span: &SpanRef<'_>, letter: &mut Attributes) {
     if letter.is_empty() {
-        return keep(letter);
+        return;
     }
-    if put_down(|door| std::mem::swap(door, &mut letter)) {
+    if put_down(|door| std::mem::swap(door, letter)) {
         let leave = Leave;
         span.set_status(Status::Unset);
         std::mem::forget(leave);
-        if matches!(heard(), Visit::Taken) || !take_back(&mut letter) {
+        if matches!(heard(), Visit::Taken) || !take_back(letter) {
             return;
         }
     }
     letter.to_otel().into_iter().for_each(|kv| span.set_attribute(kv));
-    keep(letter);
 }
 
 /// Lets `fill` write to a span of ours; nothing of a user's runs in it.
@@ -147,7 +149,7 @@ pub(crate) fn fill(span: &SpanRef<'_>, fill: impl FnOnce(&mut Attributes)) {
     if let Some(fill) = fill {
         let mut letter = Attributes::new();
         fill(&mut letter);
-        write(span, letter);
+        write(span, &mut letter);
     }
 }
 
@@ -247,18 +249,17 @@ mod tests {
     #[test]
     fn a_span_that_cannot_be_reached_any_more_ends_and_takes_nothing_from_others() {
         let recorder = Recorder::new();
-        let span = recorder.tracer().start_span("poisoned").enter();
+        let tracer = recorder.tracer();
+        let span = tracer.start_span("poisoned").enter();
         span.enrich(Bucket::Metadata, "before", true);
         let broken = std::iter::once_with(|| panic!("in a program's iterator, under the lock of the span"));
         let context = span.context();
         assert!(panic::catch_unwind(panic::AssertUnwindSafe(|| context.span().set_attributes(broken))).is_err());
         span.enrich(Bucket::Metadata, "after", true);
-        write(&context.span(), {
-            let mut letter = paper();
-            letter.put_otel(&KeyValue::new("late", 1));
-            letter
-        });
-        let next = recorder.tracer().start_span("next").enter();
+        let mut late = paper();
+        late.put_otel(&KeyValue::new("late", 1));
+        write(&context.span(), &mut late);
+        let next = tracer.start_span("next").enter();
         next.enrich(Bucket::Metadata, "own", true);
         drop((next, span, context));
         assert_eq!(metadata_of(&recorder, "next"), ["own"]);

@@ -14,7 +14,7 @@ use crate::{
     context::{current_tracer, with_current},
     door,
     private::{Captured, Name},
-    session, span,
+    session,
     tracer::any_records,
     value::{MASK, is_secret},
     wire::Key,
@@ -50,7 +50,6 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Enricher {
-    context: Context,
     attributes: Attributes,
 }
 
@@ -62,7 +61,7 @@ impl Enricher {
         if !any_records() {
             return None;
         }
-        span::current().map(|context| Self { context, attributes: door::paper() })
+        with_current(|cx| cx.span().is_recording()).then(|| Self { attributes: door::paper() })
     }
 
     /// Sets a value in a part of the event. Values whose name marks a secret are masked.
@@ -109,7 +108,7 @@ impl Enricher {
 /// ```
 pub fn current_event_id() -> Option<String> {
     let mut current = Enricher::current()?;
-    let id = event_id_of(current.context.span().span_context());
+    let id = with_current(|cx| event_id_of(cx.span().span_context()));
     current.attributes.put_value(Key::whole(attr::EVENT_ID), &id.clone().into());
     Some(id)
 }
@@ -121,8 +120,11 @@ pub(crate) fn event_id_of(span: &SpanContext) -> String {
 
 impl Drop for Enricher {
     /// Writes it all at once.
+    #[inline]
     fn drop(&mut self) {
-        door::write(&self.context.span(), std::mem::take(&mut self.attributes));
+        let context = with_current(Context::clone);
+        door::write(&context.span(), &mut self.attributes);
+        door::keep(&mut self.attributes);
     }
 }
 

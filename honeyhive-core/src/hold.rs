@@ -8,10 +8,16 @@ use std::{
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{Span as _, SpanContext, Status, TraceContextExt},
+    trace::{Span as _, SpanContext, SpanId, SpanRef, Status, TraceContextExt},
 };
 
-use crate::{attributes::Attributes, door, live::LiveSpan, record::Record};
+use crate::{
+    attributes::Attributes,
+    context::{ContextGuard, with_current},
+    door,
+    live::LiveSpan,
+    record::Record,
+};
 
 /// What is inside a span sees of it. A hidden span costs less: see `docs/performance.md`.
 ///
@@ -47,6 +53,8 @@ pub(crate) enum Hold {
     LeftOut(Context),
     /// A span that is in a context.
     Open(Context),
+    /// A span that is current on this thread, as long as its holder keeps it so. The context has it to itself.
+    Current(SpanId),
     /// A span that only its holder reaches.
     Apart(Apart),
 }
@@ -55,6 +63,8 @@ pub(crate) struct Apart {
     span: Mutex<LiveSpan>,
     /// What is current inside.
     inside: Context,
+    /// Whether that is what is current where it started.
+    unseen: bool,
 }
 
 impl Apart {
@@ -72,7 +82,7 @@ impl Hold {
             Visibility::Ids => parent.with_remote_span_context(record.context.clone()),
             Visibility::Hidden => parent.clone(),
         };
-        Self::Apart(Apart { span: LiveSpan::new(record).into(), inside })
+        Self::Apart(Apart { span: LiveSpan::new(record).into(), inside, unseen: visibility == Visibility::Hidden })
     }
 
     /// Holds a trace that sampling leaves out, by its ids. What is inside a hidden one is decided by itself.
@@ -84,47 +94,82 @@ impl Hold {
     }
 
     /// Puts more into the context of what is inside.
-    pub(crate) fn map_inside(self, more: impl FnOnce(Context) -> Context) -> Self {
-        match self {
-            Self::Off => Self::Off,
-            Self::LeftOut(context) => Self::LeftOut(more(context)),
-            Self::Open(context) => Self::Open(more(context)),
-            Self::Apart(mut apart) => {
-                apart.inside = more(std::mem::take(&mut apart.inside));
-                Self::Apart(apart)
-            }
+    pub(crate) fn map_inside(mut self, more: impl FnOnce(&Context) -> Context) -> Self {
+        match &mut self {
+            Self::Off | Self::Current(_) => {}
+            Self::LeftOut(inside) | Self::Open(inside) => *inside = more(inside),
+            Self::Apart(apart) => (apart.inside, apart.unseen) = (more(&apart.inside), false),
         }
+        self
+    }
+
+    /// Makes a span current that started just now, on this thread, until the guard is dropped. The hold must be dropped
+    /// before.
+    #[inline]
+    pub(crate) fn make_current(&mut self) -> Option<ContextGuard> {
+        match self {
+            Self::Off | Self::Current(_) => None,
+            Self::LeftOut(inside) => Some(ContextGuard::attach(std::mem::take(inside))),
+            Self::Open(context) => {
+                let id = context.span().span_context().span_id();
+                match std::mem::replace(self, Self::Current(id)) {
+                    Self::Open(context) => Some(ContextGuard::attach(context)),
+                    _ => None,
+                }
+            }
+            Self::Apart(apart) if apart.unseen => None,
+            Self::Apart(apart) => Some(ContextGuard::attach(std::mem::take(&mut apart.inside))),
+        }
+    }
+
+    /// Makes current what is inside, until the guard is dropped; nothing where there is no span.
+    #[inline]
+    pub(crate) fn attach(&self) -> Option<ContextGuard> {
+        self.inside().cloned().map(ContextGuard::attach)
     }
 
     /// Returns whether anything is kept of what is set.
     #[inline]
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self, Self::Open(_) | Self::Apart(_))
+        matches!(self, Self::Open(_) | Self::Current(_) | Self::Apart(_))
     }
 
-    /// Returns what is current inside; none where there is no span.
+    /// Returns what is current inside; none where there is no span, and where it is current.
     #[inline]
     pub(crate) fn inside(&self) -> Option<&Context> {
         match self {
-            Self::Off => None,
+            Self::Off | Self::Current(_) => None,
             Self::LeftOut(context) | Self::Open(context) => Some(context),
             Self::Apart(apart) => Some(&apart.inside),
         }
     }
 
+    /// Goes to a span that is in a context. One that was current may be so no more, where another's guard was left
+    /// lying: it ends as its context goes.
+    #[inline]
+    fn in_context<R>(&self, work: impl FnOnce(&SpanRef<'_>) -> R) -> Option<R> {
+        match self {
+            Self::Off | Self::LeftOut(_) | Self::Apart(_) => None,
+            Self::Open(context) => Some(work(&context.span())),
+            Self::Current(id) => with_current(|context| {
+                let span = context.span();
+                (span.span_context().span_id() == *id).then(|| work(&span))
+            }),
+        }
+    }
+
     pub(crate) fn is_recording(&self) -> bool {
         match self {
-            Self::Off | Self::LeftOut(_) => false,
-            Self::Open(context) => context.span().is_recording(),
             Self::Apart(apart) => apart.span().is_recording(),
+            other => other.in_context(|span| span.is_recording()).unwrap_or_default(),
         }
     }
 
     pub(crate) fn span_context(&self) -> Option<SpanContext> {
         match self {
-            Self::Off => None,
-            Self::LeftOut(context) | Self::Open(context) => Some(context.span().span_context().clone()),
+            Self::LeftOut(context) => Some(context.span().span_context().clone()),
             Self::Apart(apart) => Some(apart.span().span_context().clone()),
+            other => other.in_context(|span| span.span_context().clone()),
         }
     }
 
@@ -132,41 +177,43 @@ impl Hold {
     #[inline]
     pub(crate) fn fill(&self, fill: impl FnOnce(&mut Attributes)) {
         match self {
-            Self::Off | Self::LeftOut(_) => {}
-            Self::Open(context) => door::fill(&context.span(), fill),
             Self::Apart(apart) => apart.span().fill(fill),
+            other => {
+                other.in_context(|span| door::fill(span, fill));
+            }
         }
     }
 
     pub(crate) fn set_attribute(&self, attribute: KeyValue) {
         match self {
-            Self::Off | Self::LeftOut(_) => {}
-            Self::Open(context) => context.span().set_attribute(attribute),
             Self::Apart(apart) => apart.span().set_attribute(attribute),
+            other => {
+                other.in_context(|span| span.set_attribute(attribute));
+            }
         }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
         match self {
-            Self::Off | Self::LeftOut(_) => {}
-            Self::Open(context) => context.span().set_status(status),
             Self::Apart(apart) => apart.span().set_status(status),
+            other => {
+                other.in_context(|span| span.set_status(status));
+            }
         }
     }
 
     /// Ends the span; one that is apart ends as it goes.
     #[inline]
     pub(crate) fn end(&self) {
-        if let Self::Open(context) = self {
-            door::end(&context.span());
-        }
+        self.in_context(door::end);
     }
 
     pub(crate) fn add_event(&self, name: Cow<'static, str>, attributes: Vec<KeyValue>) {
         match self {
-            Self::Off | Self::LeftOut(_) => {}
-            Self::Open(context) => context.span().add_event(name, attributes),
             Self::Apart(apart) => apart.span().add_event(name, attributes),
+            other => {
+                other.in_context(|span| span.add_event(name, attributes));
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ impl LiveSpan {
         let mut attributes = door::paper();
         fill(&mut attributes);
         self.write(&mut attributes);
-        door::keep(attributes);
+        door::keep(&mut attributes);
     }
 
     /// Ends it, if it has not ended.

@@ -162,7 +162,7 @@ impl Always {
     }
 
     fn write(&self, out: &mut Vec<u8>, value: Scalar<'_>) {
-        if !wire::encoded_attribute(out, &self.encoded, value) {
+        if !wire::encoded_attribute(out, &self.encoded, &value) {
             wire::attribute(out, Key::whole(self.key), value);
         }
     }

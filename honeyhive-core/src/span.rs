@@ -16,7 +16,7 @@ use std::{
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{SpanContext, Status as OtelStatus, TraceContextExt},
+    trace::{SpanContext, Status as OtelStatus},
 };
 use pin_project_lite::pin_project;
 
@@ -24,6 +24,7 @@ use crate::{
     Bucket, EventType, HoneyHiveTracer, InContext, Session, SpanKind, Status, Value, Visibility, attr,
     attributes::Attributes,
     context::{ContextGuard, with_current},
+    door,
     enrich::{masked, masked_in},
     hold::Hold,
     start::{self, Start},
@@ -255,16 +256,12 @@ impl Span {
     ///
     /// Do not hold the guard across an `.await`; use [`instrument`](Self::instrument) there.
     pub fn enter(self) -> SpanGuard {
-        SpanGuard { _attached: self.attach(), span: self }
-    }
-
-    fn attach(&self) -> Option<ContextGuard> {
-        self.hold.inside().cloned().map(ContextGuard::attach)
+        SpanGuard { _attached: self.hold.attach(), span: self }
     }
 
     /// Runs `work` with the span current.
     pub fn in_scope<R>(&self, work: impl FnOnce() -> R) -> R {
-        let _attached = self.attach();
+        let _attached = self.hold.attach();
         work()
     }
 
@@ -318,10 +315,16 @@ impl Span {
         );
     }
 
+    /// Makes the span current where it started just now, until the guard is dropped. It must be dropped before.
+    #[inline]
+    pub(crate) fn make_current(&mut self) -> Option<ContextGuard> {
+        self.hold.make_current()
+    }
+
     /// Runs `work` with the span current, and catches a panic.
     #[inline]
     pub(crate) fn try_in_scope<R>(&self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
-        let attached = self.attach();
+        let attached = self.hold.attach();
         let done = panic::catch_unwind(AssertUnwindSafe(work));
         drop(attached);
         done
@@ -355,8 +358,10 @@ impl Span {
         self.hold.fill(fill);
     }
 
+    /// Takes attributes that were written before.
     pub(crate) fn put(&self, mut attributes: Attributes) {
         self.fill(|empty| std::mem::swap(empty, &mut attributes));
+        door::keep(&mut attributes);
     }
 }
 
@@ -463,11 +468,4 @@ impl<F: Future> Future for Instrumented<F> {
         }
         polled
     }
-}
-
-/// Returns a handle on the current span, whoever made it.
-///
-/// The handle does not end the span. Returns `None` where nothing is recorded.
-pub(crate) fn current() -> Option<Context> {
-    with_current(|cx| cx.span().is_recording().then(|| cx.clone()))
 }

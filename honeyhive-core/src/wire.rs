@@ -73,6 +73,7 @@ const FIXED32: u32 = 5;
 /// Writes an attribute.
 #[inline]
 pub(crate) fn attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>) {
+    let value = &value;
     let (key_len, value_len) = (key.len(), scalar_len(value));
     // Most are short: then each length is one byte, and no field is empty.
     match key_len > 0 && key_len + value_len + 4 < 0x80 {
@@ -82,8 +83,10 @@ pub(crate) fn attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>) {
 }
 
 /// Writes an attribute whose key is encoded already; false where it is not, or the attribute is a long one.
+///
+/// The value comes by reference: what was just written piece by piece is slow to be copied as a whole.
 #[inline]
-pub(crate) fn encoded_attribute(out: &mut Vec<u8>, key: &EncodedKey, value: Scalar<'_>) -> bool {
+pub(crate) fn encoded_attribute(out: &mut Vec<u8>, key: &EncodedKey, value: &Scalar<'_>) -> bool {
     let (end, value_len) = (usize::from(key.end), scalar_len(value));
     // Each length is one byte.
     if end == 0 || end + value_len >= 0x80 {
@@ -99,14 +102,14 @@ pub(crate) fn encoded_attribute(out: &mut Vec<u8>, key: &EncodedKey, value: Scal
 }
 
 #[inline(always)]
-fn short_value(out: &mut Vec<u8>, value: Scalar<'_>, value_len: u8) {
+fn short_value(out: &mut Vec<u8>, value: &Scalar<'_>, value_len: u8) {
     match value {
         Scalar::Text(text) => {
             out.extend_from_slice(&[head(2), value_len, head(1), text.len() as u8]);
             out.extend_from_slice(text.as_bytes());
         }
         // One byte, as most counts are.
-        Scalar::Int(int @ 0..0x80) => out.extend_from_slice(&[head(2), value_len, INT << 3, int as u8]),
+        Scalar::Int(int @ 0..0x80) => out.extend_from_slice(&[head(2), value_len, INT << 3, *int as u8]),
         value => {
             out.extend_from_slice(&[head(2), value_len]);
             write_scalar(out, value);
@@ -115,7 +118,7 @@ fn short_value(out: &mut Vec<u8>, value: Scalar<'_>, value_len: u8) {
 }
 
 #[inline]
-fn short_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len: u8) {
+fn short_attribute(out: &mut Vec<u8>, key: Key<'_>, value: &Scalar<'_>, value_len: u8) {
     let key_len = key.len() as u8;
     out.reserve(usize::from(key_len + value_len) + 6);
     out.extend_from_slice(&[head(ATTRIBUTES as u8), key_len + value_len + 4, head(1), key_len]);
@@ -124,7 +127,7 @@ fn short_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len
     short_value(out, value, value_len);
 }
 
-fn long_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len: usize) {
+fn long_attribute(out: &mut Vec<u8>, key: Key<'_>, value: &Scalar<'_>, value_len: usize) {
     let key_len = key.len();
     let named = if key_len == 0 { 0 } else { field_len(1, key_len) };
     let inner = named + field_len(2, value_len);
@@ -139,16 +142,17 @@ fn long_attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>, value_len:
     write_scalar(out, value);
 }
 
-fn write_scalar(out: &mut Vec<u8>, value: Scalar<'_>) {
+fn write_scalar(out: &mut Vec<u8>, value: &Scalar<'_>) {
     match value {
         Scalar::Text(text) => bytes(out, 1, text.as_bytes()),
-        Scalar::Bool(bool) => always(out, 2, bool.into()),
+        Scalar::Bool(bool) => always(out, 2, (*bool).into()),
         Scalar::Int(int) => always(out, INT.into(), int.cast_unsigned()),
-        Scalar::Float(float) => double(out, 4, float),
+        Scalar::Float(float) => double(out, 4, *float),
     }
 }
 
-fn scalar_len(value: Scalar<'_>) -> usize {
+#[inline]
+fn scalar_len(value: &Scalar<'_>) -> usize {
     match value {
         Scalar::Text(text) => field_len(1, text.len()),
         Scalar::Bool(_) => 2,
@@ -355,20 +359,20 @@ mod tests {
             for value in values {
                 let (mut plain, mut encoded) = (vec![], vec![]);
                 attribute(&mut plain, Key("honeyhive_metadata.", name), value);
-                assert!(encoded_attribute(&mut encoded, &EncodedKey::new("honeyhive_metadata.", name), value));
+                assert!(encoded_attribute(&mut encoded, &EncodedKey::new("honeyhive_metadata.", name), &value));
                 assert_eq!(encoded, plain, "{name} {value:?}");
             }
         }
         for int in [127, 128, i64::MAX, i64::MIN] {
             let (mut plain, mut encoded) = (vec![], vec![]);
             attribute(&mut plain, Key::whole("n"), Scalar::Int(int));
-            assert!(encoded_attribute(&mut encoded, &EncodedKey::new("n", ""), Scalar::Int(int)));
+            assert!(encoded_attribute(&mut encoded, &EncodedKey::new("n", ""), &Scalar::Int(int)));
             assert_eq!(encoded, plain, "{int}");
         }
         let text = "x".repeat(120);
         for (name, value) in [(LONG, Scalar::Int(1)), ("n", Scalar::Text(&text))] {
             let mut out = vec![];
-            assert!(!encoded_attribute(&mut out, &EncodedKey::new("honeyhive_metadata.", name), value));
+            assert!(!encoded_attribute(&mut out, &EncodedKey::new("honeyhive_metadata.", name), &value));
             assert!(out.is_empty());
         }
     }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use honeyhive::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, enrich_span, testing::Recorder, trace};
-use opentelemetry::trace::{Tracer, TracerProvider};
+use opentelemetry::{
+    Context,
+    trace::{TraceContextExt, Tracer, TracerProvider},
+};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde_json::json;
 
@@ -38,6 +41,29 @@ fn threads_that_start_after_the_end_cost_nothing() {
         std::thread::spawn(move || tracer.start_span("late").end()).join().unwrap();
     }
     assert_eq!((tracer.stats().ended(), tracer.stats().dropped()), (101, 100));
+}
+
+/// Leaves its context with who called, and what is current changed.
+#[trace(tracer = tracer, inputs = false, outputs = false)]
+fn leaves_behind(tracer: &HoneyHiveTracer, guard: bool) -> Context {
+    if guard {
+        std::mem::forget(Context::new().attach());
+    }
+    enrich_span!({ "seen": true });
+    Context::current()
+}
+
+#[test]
+fn a_span_ends_with_its_function_whatever_that_leaves_behind() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let held = leaves_behind(&tracer, false);
+    assert!(!held.span().is_recording() && held.span().span_context().is_valid());
+    assert_eq!(recorder.span("leaves_behind").unwrap().attribute("honeyhive_metadata.seen"), Some(true.into()));
+    recorder.clear();
+    let current = leaves_behind(&tracer, true);
+    assert!(!current.span().span_context().is_valid());
+    assert_eq!(recorder.tree(), "tool leaves_behind\n");
 }
 
 /// Never answers.

@@ -70,10 +70,10 @@ impl Name {
     /// Writes a value; that of a secret is masked.
     #[inline]
     pub(crate) fn write(&self, value: Captured<'_>, to: &mut Attributes) {
-        match value.0 {
+        match &value.0 {
             Held::Scalar(scalar) if !self.secret => to.put_encoded(&self.encoded, || self.key(), scalar),
             Held::Scalar(_) => to.put(self.key(), Scalar::Text(MASK)),
-            Held::Value(value) => self.write_value(&value, to),
+            Held::Value(value) => self.write_value(value, to),
         }
     }
 
