@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::{Map, json};
 
-use crate::{Bucket, Value, config::Config, enrich::masked_in, session::SessionTag};
+use crate::{Bucket, Value, config::Config, enrich::is_masked_in, session::SessionTag, value::MASK};
 
 /// Where evaluation runs are told of; one is changed below it, by its id.
 pub(crate) const RUNS: &str = "/v1/runs";
@@ -94,7 +94,8 @@ pub(crate) struct Update(Map<String, serde_json::Value>);
 impl Update {
     /// Sets one value in a bucket.
     pub(crate) fn set(&mut self, bucket: Bucket, key: &str, value: Value) {
-        self.put(bucket, Value::Map(vec![(key.to_owned().into(), masked_in(bucket, key, value))]));
+        let value = if is_masked_in(bucket, key, &value) { MASK.into() } else { value };
+        self.put(bucket, Value::Map(vec![(key.to_owned().into(), value)]));
     }
 
     /// Merges a map into a bucket.

@@ -9,7 +9,7 @@ use opentelemetry::KeyValue;
 use crate::{
     Value, attr,
     export::decode,
-    value::{MAX_TEXT_BYTES, flatten},
+    value::{MASK, MAX_TEXT_BYTES, flatten},
     wire::{self, ATTRIBUTES, EncodedKey, Key, Scalar},
 };
 
@@ -190,9 +190,12 @@ impl Attributes {
         }
     }
 
-    /// Writes a value, a container as several attributes.
-    pub(crate) fn put_value(&mut self, key: Key<'_>, value: &Value) {
-        flatten(key, value, &mut |key, scalar| self.put(key, scalar));
+    /// Writes a value, a container as several attributes, or a mask for it.
+    pub(crate) fn put_value(&mut self, key: Key<'_>, value: &Value, masked: bool) {
+        match masked {
+            true => self.put(key, Scalar::Text(MASK)),
+            false => flatten(key, value, &mut |key, scalar| self.put(key, scalar)),
+        }
     }
 
     /// Writes an attribute of OpenTelemetry's.
@@ -214,6 +217,14 @@ impl Attributes {
         let dropped = more.0.as_ref().map_or(0, |more| self.written().absorb(more, limit));
         more.clear();
         dropped
+    }
+
+    /// Lets `fill` write to them; what is too many is dropped as in [`absorb`](Self::absorb).
+    #[inline]
+    pub(crate) fn fill(&mut self, fill: impl FnOnce(&mut Self), limit: usize) -> u32 {
+        let before = self.0.as_ref().map_or((0, 0), |written| (written.bytes.len(), written.count));
+        fill(self);
+        self.0.as_mut().map_or(0, |written| written.keep_to(limit, before))
     }
 
     /// Removes old values where there may be many: a value that grows and is set again and again, such as a text
@@ -259,6 +270,19 @@ impl Written {
                 self.count += more.count;
             }
             false => dropped = self.squeeze(&more.bytes, limit),
+        }
+        self.settle();
+        dropped
+    }
+
+    /// Keeps to the limit, after more was written than the bytes and the count that were before.
+    #[inline]
+    fn keep_to(&mut self, limit: usize, before: (usize, usize)) -> u32 {
+        let mut dropped = 0;
+        if self.crowd.is_some() || self.count > limit {
+            let more = self.bytes.split_off(before.0);
+            self.count = before.1;
+            dropped = self.squeeze(&more, limit);
         }
         self.settle();
         dropped

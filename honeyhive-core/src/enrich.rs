@@ -16,7 +16,7 @@ use crate::{
     private::{Captured, Name},
     session,
     tracer::any_records,
-    value::{MASK, is_secret},
+    value::is_secret,
     wire::Key,
 };
 
@@ -66,7 +66,8 @@ impl Enricher {
 
     /// Sets a value in a part of the event. Values whose name marks a secret are masked.
     pub fn put(&mut self, bucket: Bucket, key: &str, value: impl Into<Value>) {
-        self.attributes.put_value(Key(bucket.path(), key), &masked_in(bucket, key, value.into()));
+        let value = value.into();
+        self.attributes.put_value(Key(bucket.path(), key), &value, is_masked_in(bucket, key, &value));
     }
 
     /// Sets a value under a name that is known when the program is compiled.
@@ -86,7 +87,7 @@ impl Enricher {
 
     /// Sets the error of the event. The status of the span stays as it is.
     pub fn error(&mut self, error: impl Into<Value>) {
-        self.attributes.put_value(Key::whole(attr::ERROR), &error.into());
+        self.attributes.put_value(Key::whole(attr::ERROR), &error.into(), false);
     }
 }
 
@@ -109,7 +110,7 @@ impl Enricher {
 pub fn current_event_id() -> Option<String> {
     let mut current = Enricher::current()?;
     let id = with_current(|cx| event_id_of(cx.span().span_context()));
-    current.attributes.put_value(Key::whole(attr::EVENT_ID), &id.clone().into());
+    current.attributes.put_value(Key::whole(attr::EVENT_ID), &id.clone().into(), false);
     Some(id)
 }
 
@@ -128,19 +129,16 @@ impl Drop for Enricher {
     }
 }
 
-/// A value under a name that marks a secret is not kept.
-pub(crate) fn masked(key: &str, value: Value) -> Value {
-    match is_secret(key) && !value.is_null() {
-        true => Value::from(MASK),
-        false => value,
-    }
+/// Returns whether a value is not kept, since its name marks a secret.
+pub(crate) fn is_masked(key: &str, value: &Value) -> bool {
+    !value.is_null() && is_secret(key)
 }
 
 /// The same in a part of the event; a metric that is a number or a bool measures and gives nothing away.
-pub(crate) fn masked_in(bucket: Bucket, key: &str, value: Value) -> Value {
-    match (bucket, &value) {
-        (Bucket::Metrics, Value::Bool(_) | Value::Int(_) | Value::Float(_)) => value,
-        _ => masked(key, value),
+pub(crate) fn is_masked_in(bucket: Bucket, key: &str, value: &Value) -> bool {
+    match (bucket, value) {
+        (Bucket::Metrics, Value::Bool(_) | Value::Int(_) | Value::Float(_)) => false,
+        _ => is_masked(key, value),
     }
 }
 

@@ -1,5 +1,6 @@
-//! What the handle of a span holds: the span in its context, or by itself, or nothing.
-//! Whatever it is, what is written to it goes to one record, and it ends once.
+//! What the handle of a span holds: the span by itself, or in its context, or nothing. A span is with its holder alone
+//! until that makes it current or asks for its context, for to be seen by others is half of what a span costs.
+//! Wherever it is, what is written to it goes to one record, and it ends once.
 
 use std::{
     borrow::Cow,
@@ -51,38 +52,111 @@ pub(crate) enum Hold {
     Off,
     /// A trace that sampling left out: what is inside is left out too.
     LeftOut(Context),
-    /// A span that is in a context.
-    Open(Context),
+    /// A span.
+    Live(Held),
     /// A span that is current on this thread, as long as its holder keeps it so. The context has it to itself.
     Current(SpanId),
-    /// A span that only its holder reaches.
-    Apart(Apart),
 }
 
-pub(crate) struct Apart {
-    span: Mutex<LiveSpan>,
-    /// What is current inside.
-    inside: Context,
-    /// Whether that is what is current where it started.
+pub(crate) struct Held {
+    place: Mutex<Place>,
+    /// Whether others see it once it has a context.
+    shown: bool,
+    /// Whether what is inside is what is current where it started.
     unseen: bool,
 }
 
-impl Apart {
-    fn span(&self) -> MutexGuard<'_, LiveSpan> {
-        self.span.lock().unwrap_or_else(PoisonError::into_inner)
+/// Where a span is.
+enum Place {
+    /// With its holder, and the context that is to be around it; where others do not see it that is what is inside.
+    Apart(LiveSpan, Context),
+    /// In a context.
+    Open(Context),
+}
+
+impl Place {
+    /// Returns the context of what is inside; a span that is shown is in there from now on.
+    fn inside(&mut self, shown: bool) -> Context {
+        let opened = match self {
+            Self::Open(context) => return context.clone(),
+            Self::Apart(_, inside) if !shown => return inside.clone(),
+            Self::Apart(span, around) => around.with_span(span.take()),
+        };
+        *self = Self::Open(opened.clone());
+        opened
+    }
+
+    fn span_context(&self) -> SpanContext {
+        match self {
+            Self::Apart(span, _) => span.span_context().clone(),
+            Self::Open(context) => context.span().span_context().clone(),
+        }
+    }
+
+    fn is_recording(&self) -> bool {
+        match self {
+            Self::Apart(span, _) => span.is_recording(),
+            Self::Open(context) => context.span().is_recording(),
+        }
+    }
+
+    fn set_status(&mut self, status: Status) {
+        match self {
+            Self::Apart(span, _) => span.set_status(status),
+            Self::Open(context) => context.span().set_status(status),
+        }
+    }
+
+    fn add_event(&mut self, name: Cow<'static, str>, attributes: Vec<KeyValue>) {
+        match self {
+            Self::Apart(span, _) => span.add_event(name, attributes),
+            Self::Open(context) => context.span().add_event(name, attributes),
+        }
+    }
+
+    #[inline]
+    fn fill(&mut self, fill: impl FnOnce(&mut Attributes)) {
+        match self {
+            Self::Apart(span, _) => span.fill(fill),
+            Self::Open(context) => door::fill(&context.span(), fill),
+        }
+    }
+
+    fn write(&mut self, attributes: &mut Attributes) {
+        match self {
+            Self::Apart(span, _) => span.write(attributes),
+            Self::Open(context) => door::write(&context.span(), attributes),
+        }
+    }
+}
+
+impl Held {
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn own(&mut self) -> &mut Place {
+        self.place.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Hold {
-    /// Holds a span that began below `parent`.
+    /// Holds a span that began below `parent`; one that is `current` at once goes into its context where others see it.
     #[inline]
-    pub(crate) fn of(record: Box<Record>, visibility: Visibility, parent: &Context) -> Self {
-        let inside = match visibility {
-            Visibility::Full => return Self::Open(parent.with_span(LiveSpan::new(record))),
-            Visibility::Ids => parent.with_remote_span_context(record.context.clone()),
-            Visibility::Hidden => parent.clone(),
+    pub(crate) fn of(record: Box<Record>, visibility: Visibility, parent: &Context, current: bool) -> Self {
+        let span = LiveSpan::new(record);
+        let place = match visibility {
+            Visibility::Full if current => Place::Open(parent.with_span(span)),
+            Visibility::Full | Visibility::Hidden => Place::Apart(span, parent.clone()),
+            Visibility::Ids => {
+                let inside = parent.with_remote_span_context(span.span_context().clone());
+                Place::Apart(span, inside)
+            }
         };
-        Self::Apart(Apart { span: LiveSpan::new(record).into(), inside, unseen: visibility == Visibility::Hidden })
+        let (shown, unseen) = (visibility == Visibility::Full, visibility == Visibility::Hidden);
+        Self::Live(Held { place: place.into(), shown, unseen })
     }
 
     /// Holds a trace that sampling leaves out, by its ids. What is inside a hidden one is decided by itself.
@@ -93,12 +167,16 @@ impl Hold {
         })
     }
 
-    /// Puts more into the context of what is inside.
+    /// Puts more into the context of what is inside, of a span that started just now.
     pub(crate) fn map_inside(mut self, more: impl FnOnce(&Context) -> Context) -> Self {
         match &mut self {
             Self::Off | Self::Current(_) => {}
-            Self::LeftOut(inside) | Self::Open(inside) => *inside = more(inside),
-            Self::Apart(apart) => (apart.inside, apart.unseen) = (more(&apart.inside), false),
+            Self::LeftOut(inside) => *inside = more(inside),
+            Self::Live(held) => {
+                held.unseen = false;
+                let (Place::Apart(_, context) | Place::Open(context)) = held.own();
+                *context = more(context);
+            }
         }
         self
     }
@@ -107,69 +185,68 @@ impl Hold {
     /// before.
     #[inline]
     pub(crate) fn make_current(&mut self) -> Option<ContextGuard> {
-        match self {
-            Self::Off | Self::Current(_) => None,
-            Self::LeftOut(inside) => Some(ContextGuard::attach(std::mem::take(inside))),
-            Self::Open(context) => {
-                let id = context.span().span_context().span_id();
-                match std::mem::replace(self, Self::Current(id)) {
-                    Self::Open(context) => Some(ContextGuard::attach(context)),
-                    _ => None,
+        let inside = match self {
+            Self::Off | Self::Current(_) => return None,
+            Self::LeftOut(inside) => std::mem::take(inside),
+            Self::Live(held) if held.unseen => return None,
+            Self::Live(held) => match held.own() {
+                Place::Open(context) => {
+                    let (id, context) = (context.span().span_context().span_id(), std::mem::take(context));
+                    *self = Self::Current(id);
+                    context
                 }
-            }
-            Self::Apart(apart) if apart.unseen => None,
-            Self::Apart(apart) => Some(ContextGuard::attach(std::mem::take(&mut apart.inside))),
-        }
+                Place::Apart(_, inside) => inside.clone(),
+            },
+        };
+        Some(ContextGuard::attach(inside))
     }
 
     /// Makes current what is inside, until the guard is dropped; nothing where there is no span.
     #[inline]
     pub(crate) fn attach(&self) -> Option<ContextGuard> {
-        self.inside().cloned().map(ContextGuard::attach)
+        self.inside().map(ContextGuard::attach)
     }
 
     /// Returns whether anything is kept of what is set.
     #[inline]
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self, Self::Open(_) | Self::Current(_) | Self::Apart(_))
+        matches!(self, Self::Live(_) | Self::Current(_))
     }
 
     /// Returns what is current inside; none where there is no span, and where it is current.
     #[inline]
-    pub(crate) fn inside(&self) -> Option<&Context> {
+    pub(crate) fn inside(&self) -> Option<Context> {
         match self {
             Self::Off | Self::Current(_) => None,
-            Self::LeftOut(context) | Self::Open(context) => Some(context),
-            Self::Apart(apart) => Some(&apart.inside),
+            Self::LeftOut(context) => Some(context.clone()),
+            Self::Live(held) => Some(held.lock().inside(held.shown)),
         }
     }
 
-    /// Goes to a span that is in a context. One that was current may be so no more, where another's guard was left
-    /// lying: it ends as its context goes.
+    /// Goes to a span that was made current. It may be so no more, where another's guard was left lying: it ends as its
+    /// context goes.
     #[inline]
-    fn in_context<R>(&self, work: impl FnOnce(&SpanRef<'_>) -> R) -> Option<R> {
-        match self {
-            Self::Off | Self::LeftOut(_) | Self::Apart(_) => None,
-            Self::Open(context) => Some(work(&context.span())),
-            Self::Current(id) => with_current(|context| {
-                let span = context.span();
-                (span.span_context().span_id() == *id).then(|| work(&span))
-            }),
-        }
+    fn if_current<R>(id: SpanId, work: impl FnOnce(&SpanRef<'_>) -> R) -> Option<R> {
+        with_current(|context| {
+            let span = context.span();
+            (span.span_context().span_id() == id).then(|| work(&span))
+        })
     }
 
     pub(crate) fn is_recording(&self) -> bool {
         match self {
-            Self::Apart(apart) => apart.span().is_recording(),
-            other => other.in_context(|span| span.is_recording()).unwrap_or_default(),
+            Self::Off | Self::LeftOut(_) => false,
+            Self::Live(held) => held.lock().is_recording(),
+            Self::Current(id) => Self::if_current(*id, |span| span.is_recording()) == Some(true),
         }
     }
 
     pub(crate) fn span_context(&self) -> Option<SpanContext> {
         match self {
+            Self::Off => None,
             Self::LeftOut(context) => Some(context.span().span_context().clone()),
-            Self::Apart(apart) => Some(apart.span().span_context().clone()),
-            other => other.in_context(|span| span.span_context().clone()),
+            Self::Live(held) => Some(held.lock().span_context()),
+            Self::Current(id) => Self::if_current(*id, |span| span.span_context().clone()),
         }
     }
 
@@ -177,43 +254,48 @@ impl Hold {
     #[inline]
     pub(crate) fn fill(&self, fill: impl FnOnce(&mut Attributes)) {
         match self {
-            Self::Apart(apart) => apart.span().fill(fill),
-            other => {
-                other.in_context(|span| door::fill(span, fill));
-            }
+            Self::Off | Self::LeftOut(_) => {}
+            Self::Live(held) => held.lock().fill(fill),
+            Self::Current(id) => drop(Self::if_current(*id, |span| door::fill(span, fill))),
         }
     }
 
-    pub(crate) fn set_attribute(&self, attribute: KeyValue) {
+    /// Takes attributes in, which are empty then.
+    pub(crate) fn write(&self, attributes: &mut Attributes) {
         match self {
-            Self::Apart(apart) => apart.span().set_attribute(attribute),
-            other => {
-                other.in_context(|span| span.set_attribute(attribute));
-            }
+            Self::Off | Self::LeftOut(_) => {}
+            Self::Live(held) => held.lock().write(attributes),
+            Self::Current(id) => drop(Self::if_current(*id, |span| door::write(span, attributes))),
         }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
         match self {
-            Self::Apart(apart) => apart.span().set_status(status),
-            other => {
-                other.in_context(|span| span.set_status(status));
-            }
+            Self::Off | Self::LeftOut(_) => {}
+            Self::Live(held) => held.lock().set_status(status),
+            Self::Current(id) => drop(Self::if_current(*id, |span| span.set_status(status))),
+        }
+    }
+
+    pub(crate) fn add_event(&self, name: Cow<'static, str>, attributes: Vec<KeyValue>) {
+        match self {
+            Self::Off | Self::LeftOut(_) => {}
+            Self::Live(held) => held.lock().add_event(name, attributes),
+            Self::Current(id) => drop(Self::if_current(*id, |span| span.add_event(name, attributes))),
         }
     }
 
     /// Ends the span; one that is apart ends as it goes.
     #[inline]
-    pub(crate) fn end(&self) {
-        self.in_context(door::end);
-    }
-
-    pub(crate) fn add_event(&self, name: Cow<'static, str>, attributes: Vec<KeyValue>) {
+    pub(crate) fn end(&mut self) {
         match self {
-            Self::Apart(apart) => apart.span().add_event(name, attributes),
-            other => {
-                other.in_context(|span| span.add_event(name, attributes));
+            Self::Off | Self::LeftOut(_) => {}
+            Self::Live(held) => {
+                if let Place::Open(context) = held.own() {
+                    door::end(&context.span());
+                }
             }
+            Self::Current(id) => drop(Self::if_current(*id, door::end)),
         }
     }
 }

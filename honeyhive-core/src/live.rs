@@ -26,6 +26,12 @@ impl LiveSpan {
         Self { record: Some(record), was: None }
     }
 
+    /// Takes it out; what is left has ended.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        Self { record: self.record.take(), was: self.was.take() }
+    }
+
     /// Returns the entrance to its tracer; that of a span that has ended is known where the default
     /// had been replaced by then.
     pub(crate) fn buffer(&self) -> Option<&Arc<Buffer>> {
@@ -44,10 +50,9 @@ impl LiveSpan {
     /// Lets `fill` write attributes; nothing of a user's runs in it.
     #[inline]
     pub(crate) fn fill(&mut self, fill: impl FnOnce(&mut Attributes)) {
-        let mut attributes = door::paper();
-        fill(&mut attributes);
-        self.write(&mut attributes);
-        door::keep(&mut attributes);
+        if let Some(record) = &mut self.record {
+            record.fill(fill);
+        }
     }
 
     /// Ends it, if it has not ended.

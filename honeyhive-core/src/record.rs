@@ -205,8 +205,22 @@ impl Record {
         attributes.clear();
     }
 
+    /// Takes attributes in, which are empty then.
+    #[inline]
     pub(crate) fn absorb(&mut self, more: &mut Attributes) {
         let dropped = self.attributes.absorb(more, self.buffer.limits().attributes);
+        self.count_dropped(dropped);
+    }
+
+    /// Lets `fill` write attributes.
+    #[inline]
+    pub(crate) fn fill(&mut self, fill: impl FnOnce(&mut Attributes)) {
+        let dropped = self.attributes.fill(fill, self.buffer.limits().attributes);
+        self.count_dropped(dropped);
+    }
+
+    #[inline]
+    fn count_dropped(&mut self, dropped: u32) {
         if dropped > 0 {
             let count = &mut self.head.more().dropped_attributes;
             *count = count.saturating_add(dropped);

@@ -25,10 +25,10 @@ use crate::{
     attributes::Attributes,
     context::{ContextGuard, with_current},
     door,
-    enrich::{masked, masked_in},
+    enrich::{is_masked, is_masked_in},
     hold::Hold,
     start::{self, Start},
-    wire::Key,
+    wire::{Key, Scalar},
 };
 
 /// Settings of a span that is about to start.
@@ -116,7 +116,8 @@ impl SpanBuilder<'_> {
     pub fn start(self) -> Span {
         let Self { tracer, name, kind, event_type, parent, session, start_time, site, visibility } = self;
         let session = session.map(|session| session.tag().clone());
-        let mut start = Start { name, kind: kind.otel(), event_type, site, time: start_time, session, visibility };
+        let mut start =
+            Start { name, kind: kind.otel(), event_type, site, time: start_time, session, visibility, current: false };
         match parent {
             Some(parent) => start::given(tracer, &mut start, &parent),
             None => with_current(|parent| start::given(tracer, &mut start, parent)),
@@ -202,13 +203,14 @@ impl Span {
 
     /// Sets an attribute. The last value of a key wins; a null is ignored, and what a key marks as a secret is masked.
     pub fn set_attribute(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
-        let key = key.into();
-        self.write(Key::whole(&key), &masked(&key, value.into()));
+        let (key, value) = (key.into(), value.into());
+        self.write(Key::whole(&key), &value, is_masked(&key, &value));
     }
 
     /// Sets a value in a part of the event, under `honeyhive_<bucket>.<key>`. What a key marks as a secret is masked.
     pub fn enrich(&self, bucket: Bucket, key: &str, value: impl Into<Value>) {
-        self.write(Key(bucket.path(), key), &masked_in(bucket, key, value.into()));
+        let value = value.into();
+        self.write(Key(bucket.path(), key), &value, is_masked_in(bucket, key, &value));
     }
 
     /// Sets the outcome. An error after [`Status::Ok`] is ignored, as in OpenTelemetry.
@@ -227,7 +229,7 @@ impl Span {
 
     /// Sets the event type; it is then not detected.
     pub fn set_event_type(&self, event_type: EventType) {
-        self.hold.set_attribute(KeyValue::new(attr::EVENT_TYPE, event_type.as_str()));
+        self.fill(|attributes| attributes.put(Key::whole(attr::EVENT_TYPE), Scalar::Text(event_type.as_str())));
     }
 
     /// Adds an event at the present time.
@@ -293,7 +295,7 @@ impl Span {
     /// Returns the OpenTelemetry context of what is inside this span: the span is current there, unless it is
     /// [hidden](Visibility::Hidden).
     pub fn context(&self) -> Context {
-        self.hold.inside().cloned().unwrap_or_else(|| with_current(Context::clone))
+        self.hold.inside().unwrap_or_else(|| with_current(Context::clone))
     }
 
     /// Records a failure; where no content is recorded, only of what kind it is.
@@ -304,8 +306,10 @@ impl Span {
         let message = if self.content { message } else { error_type };
         let Value::Text(text) = Value::text(message.to_owned()) else { return };
         self.hold.set_status(OtelStatus::error(text.clone()));
-        self.hold.set_attribute(KeyValue::new(attr::ERROR, text.clone()));
-        self.hold.set_attribute(KeyValue::new(attr::ERROR_TYPE, error_type.to_owned()));
+        self.fill(|attributes| {
+            attributes.put(Key::whole(attr::ERROR), Scalar::Text(&text));
+            attributes.put(Key::whole(attr::ERROR_TYPE), Scalar::Text(error_type));
+        });
         self.hold.add_event(
             attr::EXCEPTION_EVENT.into(),
             vec![
@@ -348,8 +352,8 @@ impl Span {
         self.fail("panic", &message);
     }
 
-    fn write(&self, key: Key<'_>, value: &Value) {
-        self.fill(|attributes| attributes.put_value(key, value));
+    fn write(&self, key: Key<'_>, value: &Value, masked: bool) {
+        self.fill(|attributes| attributes.put_value(key, value, masked));
     }
 
     /// Lets `fill` write attributes; nothing of a user's runs in it.
@@ -360,7 +364,7 @@ impl Span {
 
     /// Takes attributes that were written before.
     pub(crate) fn put(&self, mut attributes: Attributes) {
-        self.fill(|empty| std::mem::swap(empty, &mut attributes));
+        self.hold.write(&mut attributes);
         door::keep(&mut attributes);
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Start {
     pub(crate) session: Option<SessionTag>,
     /// None where it is what the tracer says.
     pub(crate) visibility: Option<Visibility>,
+    /// Whether it is to be made current at once.
+    pub(crate) current: bool,
 }
 
 impl Start {
@@ -48,6 +50,7 @@ impl Start {
             time: None,
             session: None,
             visibility,
+            current: true,
         }
     }
 }
@@ -149,7 +152,7 @@ fn begin(mut record: Box<Record>, start: &mut Start, parent: &Context) -> Hold {
     match turned_away(&record, above, visibility, parent) {
         None => {
             fill(&mut record.head, start, above);
-            Hold::of(record, visibility, parent)
+            Hold::of(record, visibility, parent, start.current)
         }
         Some(hold) => {
             local::recycle(record);

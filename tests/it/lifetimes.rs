@@ -2,12 +2,13 @@
 
 use std::{
     cell::RefCell,
+    sync::Barrier,
     time::{Duration, Instant},
 };
 
 use honeyhive::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, enrich_span, testing::Recorder, trace};
 use opentelemetry::{
-    Context,
+    Context, KeyValue,
     trace::{TraceContextExt, Tracer, TracerProvider},
 };
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -64,6 +65,30 @@ fn a_span_ends_with_its_function_whatever_that_leaves_behind() {
     let current = leaves_behind(&tracer, true);
     assert!(!current.span().span_context().is_valid());
     assert_eq!(recorder.tree(), "tool leaves_behind\n");
+}
+
+#[test]
+fn what_is_written_while_a_span_gets_its_context_is_all_kept() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    for round in 0..200 {
+        let span = tracer.start_span("shared");
+        let barrier = Barrier::new(3);
+        std::thread::scope(|scope| {
+            for thread in 0..2 {
+                let (span, barrier) = (&span, &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    (0..5).for_each(|n| span.set_attribute(format!("of.{thread}.{n}"), n));
+                });
+            }
+            barrier.wait();
+            span.context().span().set_attribute(KeyValue::new("of.context", round));
+        });
+        span.end();
+        assert_eq!(recorder.spans()[0].attributes().iter().filter(|(key, _)| key.starts_with("of.")).count(), 11);
+        recorder.clear();
+    }
 }
 
 /// Never answers.

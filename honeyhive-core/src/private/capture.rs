@@ -78,10 +78,7 @@ impl Name {
     }
 
     fn write_value(&self, value: &Value, to: &mut Attributes) {
-        match self.secret && !value.is_null() {
-            true => to.put(self.key(), Scalar::Text(MASK)),
-            false => to.put_value(self.key(), value),
-        }
+        to.put_value(self.key(), value, self.secret && !value.is_null());
     }
 }
 

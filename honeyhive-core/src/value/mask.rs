@@ -33,10 +33,46 @@ const fn marks(word: Word) -> bool {
     )
 }
 
+/// Letters without which no name is that of a secret; the last ones are those of keys, tokens and cookies.
+const LETTERS: [u32; 7] = [
+    letters(b"passw"),
+    letters(b"passphrase"),
+    letters(b"secret"),
+    letters(b"authorization"),
+    letters(b"credential"),
+    letters(b"bearer"),
+    letters(b"ke"),
+];
+
+/// Returns which letters are in a text, large or small; whatever else there is may stand for one.
+const fn letters(text: &[u8]) -> u32 {
+    let (mut letters, mut at) = (0, 0);
+    while at < text.len() {
+        letters |= 1 << (text[at] & 31);
+        at += 1;
+    }
+    letters
+}
+
+/// Returns whether a name has the letters of one that holds a secret: most have not, and need no look at their words.
+const fn may_be_secret(name: &[u8]) -> bool {
+    let (letters, mut at) = (letters(name), 0);
+    while at < LETTERS.len() {
+        if letters & LETTERS[at] == LETTERS[at] {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
 /// Returns whether a parameter, field or header of this name holds a secret. Its words are those of `snake_case`,
 /// `kebab-case` or `camelCase`. Names that are known when a program is compiled are judged then.
 pub(crate) const fn is_secret(name: &str) -> bool {
     let name = name.as_bytes();
+    if !may_be_secret(name) {
+        return false;
+    }
     let (mut before, mut last, mut word): (Word, Word, Word) = (0, 0, 0);
     let (mut at, mut after_capital) = (0, false);
     loop {

@@ -125,6 +125,13 @@ fn secrets_are_recognised_by_whole_words() {
         "refreshToken",
         "client_secret",
         "secret_key",
+        "PASSWD",
+        "passphrase",
+        "aws-credential",
+        "dbCredentials",
+        "cookie",
+        "bearer",
+        "encryption_key",
     ] {
         assert!(is_secret(name), "{name}");
     }
