@@ -70,7 +70,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    #[inline]
+    #[inline(always)]
     fn find(bytes: &[u8], start: usize) -> Option<Self> {
         let body = wire::content(bytes, start)?;
         // An empty key is left out on the wire.
@@ -108,6 +108,17 @@ pub(crate) fn places(bytes: &[u8]) -> impl Iterator<Item = Place> {
         at = place.end;
         Some(place)
     })
+}
+
+/// Puts the attributes in `bytes` in the place of what is in `out`. Each is written where it stays, which is quicker than
+/// to get it from an iterator.
+pub(crate) fn find_places(bytes: &[u8], out: &mut Vec<Place>) {
+    out.clear();
+    let mut at = 0;
+    while let Some(place) = Place::find(bytes, at) {
+        at = place.end;
+        out.push(place);
+    }
 }
 
 /// Lists up to this long are compared pair by pair, which is quicker than to hash them.

@@ -187,7 +187,11 @@ impl Dial {
 
     /// Returns the comparison that is nearest to a count.
     fn nearest(&self, count: u64) -> Reading {
-        let (before, after) = self.known.split_at(self.known.partition_point(|known| known.count <= count));
+        // Nearly all are of a moment ago, and most of the search is to find that out.
+        let latest = self.known.len().saturating_sub(2);
+        let from = if self.known.get(latest).is_some_and(|known| known.count <= count) { latest } else { 0 };
+        let at = from + self.known[from..].partition_point(|known| known.count <= count);
+        let (before, after) = self.known.split_at(at);
         match (before.last(), after.first()) {
             (Some(before), Some(after)) if count - before.count > after.count - count => *after,
             (Some(nearest), _) | (None, Some(nearest)) => *nearest,

@@ -74,8 +74,7 @@ impl Sealer {
 
     /// Notes where the attributes are that count.
     fn settle(&mut self, own: &[u8]) {
-        self.places.clear();
-        self.places.extend(attributes::places(own));
+        attributes::find_places(own, &mut self.places);
         let last = last_of_each(self.places.iter().map(|place| place.key(own)));
         self.plain = last.is_none() && !self.places.iter().any(|place| attr::may_matter(place.key(own)));
         retain(&mut self.places, last);

@@ -227,15 +227,15 @@ impl Segment {
     /// Appends a frame; returns where its payload begins.
     fn frame(&mut self, kind: u8, payload: &[&[u8]]) -> usize {
         let len: usize = payload.iter().map(|part| part.len()).sum();
-        let mut head = [0; FRAME];
-        head[..4].copy_from_slice(FRAME_MAGIC);
-        head[4..8].copy_from_slice(&(len as u32).to_le_bytes());
-        head[8] = kind;
         let (at, start) = (self.image.len(), self.image.len() + FRAME);
-        self.image.extend_from_slice(&head);
+        // Piece by piece to where it stays: what is put together first is slow to be copied then.
+        self.image.extend_from_slice(FRAME_MAGIC);
+        self.image.extend_from_slice(&(len as u32).to_le_bytes());
+        self.image.push(kind);
+        self.image.resize(start, 0);
         payload.iter().for_each(|part| self.image.extend_from_slice(part));
         // Of one piece it is quicker than of many.
-        let sum = checksum(&[&head[4..FRAME_SUM], &self.image[start..]]);
+        let sum = checksum(&[&self.image[at + 4..at + FRAME_SUM], &self.image[start..]]);
         self.image[at + FRAME_SUM..start].copy_from_slice(&sum.to_le_bytes());
         start
     }
