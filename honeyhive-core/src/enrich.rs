@@ -58,9 +58,12 @@ impl Enricher {
     /// SDK records anything.
     #[inline]
     pub fn current() -> Option<Self> {
-        if !any_records() {
-            return None;
-        }
+        if any_records() { Self::look() } else { None }
+    }
+
+    /// Apart, so that a function is no longer for it where nothing is recorded.
+    #[inline(never)]
+    fn look() -> Option<Self> {
         with_current(|cx| cx.span().is_recording()).then(|| Self { attributes: door::paper() })
     }
 
@@ -121,7 +124,7 @@ pub(crate) fn event_id_of(span: &SpanContext) -> String {
 
 impl Drop for Enricher {
     /// Writes it all at once.
-    #[inline]
+    #[inline(never)]
     fn drop(&mut self) {
         let context = with_current(Context::clone);
         door::write(&context.span(), &mut self.attributes);
