@@ -50,6 +50,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Enricher {
+    context: Context,
     attributes: Attributes,
 }
 
@@ -64,7 +65,8 @@ impl Enricher {
     /// Apart, so that a function is no longer for it where nothing is recorded.
     #[inline(never)]
     fn look() -> Option<Self> {
-        with_current(|cx| cx.span().is_recording()).then(|| Self { attributes: door::paper() })
+        let recording = with_current(|cx| cx.span().is_recording().then(|| cx.clone()));
+        recording.map(|context| Self { context, attributes: door::paper() })
     }
 
     /// Sets a value in a part of the event. Values whose name marks a secret are masked.
@@ -112,7 +114,7 @@ impl Enricher {
 /// ```
 pub fn current_event_id() -> Option<String> {
     let mut current = Enricher::current()?;
-    let id = with_current(|cx| event_id_of(cx.span().span_context()));
+    let id = event_id_of(current.context.span().span_context());
     current.attributes.put_value(Key::whole(attr::EVENT_ID), &id.clone().into(), false);
     Some(id)
 }
@@ -126,8 +128,7 @@ impl Drop for Enricher {
     /// Writes it all at once.
     #[inline(never)]
     fn drop(&mut self) {
-        let context = with_current(Context::clone);
-        door::write(&context.span(), &mut self.attributes);
+        door::write(&self.context.span(), &mut self.attributes);
         door::keep(&mut self.attributes);
     }
 }

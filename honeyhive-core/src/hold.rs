@@ -2,23 +2,14 @@
 //! until that makes it current or asks for its context, for to be seen by others is half of what a span costs.
 //! Wherever it is, what is written to it goes to one record, and it ends once.
 
-use std::{
-    borrow::Cow,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::{
-    Context, KeyValue,
-    trace::{Span as _, SpanContext, SpanId, SpanRef, Status, TraceContextExt},
+    Context,
+    trace::{Event, Span as _, SpanContext, SpanRef, Status, TraceContextExt},
 };
 
-use crate::{
-    attributes::Attributes,
-    context::{ContextGuard, with_current},
-    door,
-    live::LiveSpan,
-    record::Record,
-};
+use crate::{attributes::Attributes, door, live::LiveSpan, record::Record};
 
 /// What is inside a span sees of it. A hidden span costs less: see `docs/performance.md`.
 ///
@@ -52,85 +43,56 @@ pub(crate) enum Hold {
     Off,
     /// A trace that sampling left out: what is inside is left out too.
     LeftOut(Context),
-    /// A span.
-    Live(Held),
-    /// A span that is current on this thread, as long as its holder keeps it so. The context has it to itself.
-    Current(SpanId),
+    /// A span that is in a context.
+    Open(Context),
+    /// A span that only its holder reaches.
+    Apart(Apart),
 }
 
-pub(crate) struct Held {
+pub(crate) struct Apart {
     place: Mutex<Place>,
-    /// Whether others see it once it has a context.
+    /// Whether others reach it once it has a context.
     shown: bool,
     /// Whether what is inside is what is current where it started.
     unseen: bool,
 }
 
-/// Where a span is.
+/// Where a span is that was apart at first.
 enum Place {
-    /// With its holder, and the context that is to be around it; where others do not see it that is what is inside.
+    /// With its holder. Beside it is what is inside, or what is to be around it if it is shown.
     Apart(LiveSpan, Context),
     /// In a context.
     Open(Context),
 }
 
 impl Place {
-    /// Returns the context of what is inside; a span that is shown is in there from now on.
-    fn inside(&mut self, shown: bool) -> Context {
+    /// Returns the context of what is inside; a span that is shown is in there from now on. What is left is to be dropped
+    /// where nothing is locked, as it may hold what is a user's.
+    fn inside(&mut self, shown: bool) -> (Context, Option<Self>) {
         let opened = match self {
-            Self::Open(context) => return context.clone(),
-            Self::Apart(_, inside) if !shown => return inside.clone(),
+            Self::Open(context) => return (context.clone(), None),
+            Self::Apart(_, inside) if !shown => return (inside.clone(), None),
             Self::Apart(span, around) => around.with_span(span.take()),
         };
-        *self = Self::Open(opened.clone());
-        opened
-    }
-
-    fn span_context(&self) -> SpanContext {
-        match self {
-            Self::Apart(span, _) => span.span_context().clone(),
-            Self::Open(context) => context.span().span_context().clone(),
-        }
-    }
-
-    fn is_recording(&self) -> bool {
-        match self {
-            Self::Apart(span, _) => span.is_recording(),
-            Self::Open(context) => context.span().is_recording(),
-        }
-    }
-
-    fn set_status(&mut self, status: Status) {
-        match self {
-            Self::Apart(span, _) => span.set_status(status),
-            Self::Open(context) => context.span().set_status(status),
-        }
-    }
-
-    fn add_event(&mut self, name: Cow<'static, str>, attributes: Vec<KeyValue>) {
-        match self {
-            Self::Apart(span, _) => span.add_event(name, attributes),
-            Self::Open(context) => context.span().add_event(name, attributes),
-        }
-    }
-
-    #[inline]
-    fn fill(&mut self, fill: impl FnOnce(&mut Attributes)) {
-        match self {
-            Self::Apart(span, _) => span.fill(fill),
-            Self::Open(context) => door::fill(&context.span(), fill),
-        }
-    }
-
-    fn write(&mut self, attributes: &mut Attributes) {
-        match self {
-            Self::Apart(span, _) => span.write(attributes),
-            Self::Open(context) => door::write(&context.span(), attributes),
-        }
+        let left = std::mem::replace(self, Self::Open(opened.clone()));
+        (opened, Some(left))
     }
 }
 
-impl Held {
+impl Apart {
+    /// Keeps nobody else's span open: one of OpenTelemetry's may end as the last context with it goes.
+    fn new(span: LiveSpan, visibility: Visibility, parent: &Context) -> Self {
+        let context = match visibility {
+            Visibility::Full if parent.span().is_recording() => {
+                parent.with_remote_span_context(parent.span().span_context().clone())
+            }
+            Visibility::Full | Visibility::Hidden => parent.clone(),
+            Visibility::Ids => parent.with_remote_span_context(span.span_context().clone()),
+        };
+        let (shown, unseen) = (visibility == Visibility::Full, visibility == Visibility::Hidden);
+        Self { place: Place::Apart(span, context).into(), shown, unseen }
+    }
+
     #[inline]
     fn lock(&self) -> MutexGuard<'_, Place> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
@@ -140,23 +102,41 @@ impl Held {
     fn own(&mut self) -> &mut Place {
         self.place.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn inside(&self) -> Context {
+        let mut place = self.lock();
+        let (inside, left) = place.inside(self.shown);
+        drop(place);
+        drop(left);
+        inside
+    }
+
+    /// Goes to the span where it is. Where that is a context nothing is locked here: under the lock there a user's code
+    /// may ask for this span.
+    #[inline]
+    fn reach<A, R>(
+        &self,
+        with: A,
+        apart: impl FnOnce(&mut LiveSpan, A) -> R,
+        open: impl FnOnce(&SpanRef<'_>, A) -> R,
+    ) -> R {
+        let context = match &mut *self.lock() {
+            Place::Apart(span, _) => return apart(span, with),
+            Place::Open(context) => context.clone(),
+        };
+        open(&context.span(), with)
+    }
 }
 
 impl Hold {
-    /// Holds a span that began below `parent`; one that is `current` at once goes into its context where others see it.
+    /// Holds a span that began below `parent`; one that is `current` at once is in its context where others reach it.
     #[inline]
     pub(crate) fn of(record: Box<Record>, visibility: Visibility, parent: &Context, current: bool) -> Self {
         let span = LiveSpan::new(record);
-        let place = match visibility {
-            Visibility::Full if current => Place::Open(parent.with_span(span)),
-            Visibility::Full | Visibility::Hidden => Place::Apart(span, parent.clone()),
-            Visibility::Ids => {
-                let inside = parent.with_remote_span_context(span.span_context().clone());
-                Place::Apart(span, inside)
-            }
-        };
-        let (shown, unseen) = (visibility == Visibility::Full, visibility == Visibility::Hidden);
-        Self::Live(Held { place: place.into(), shown, unseen })
+        match visibility {
+            Visibility::Full if current => Self::Open(parent.with_span(span)),
+            visibility => Self::Apart(Apart::new(span, visibility, parent)),
+        }
     }
 
     /// Holds a trace that sampling leaves out, by its ids. What is inside a hidden one is decided by itself.
@@ -170,84 +150,58 @@ impl Hold {
     /// Puts more into the context of what is inside, of a span that started just now.
     pub(crate) fn map_inside(mut self, more: impl FnOnce(&Context) -> Context) -> Self {
         match &mut self {
-            Self::Off | Self::Current(_) => {}
-            Self::LeftOut(inside) => *inside = more(inside),
-            Self::Live(held) => {
-                held.unseen = false;
-                let (Place::Apart(_, context) | Place::Open(context)) = held.own();
+            Self::Off => {}
+            Self::LeftOut(inside) | Self::Open(inside) => *inside = more(inside),
+            Self::Apart(apart) => {
+                apart.unseen = false;
+                let (Place::Apart(_, context) | Place::Open(context)) = apart.own();
                 *context = more(context);
             }
         }
         self
     }
 
-    /// Makes a span current that started just now, on this thread, until the guard is dropped. The hold must be dropped
-    /// before.
-    #[inline]
-    pub(crate) fn make_current(&mut self) -> Option<ContextGuard> {
-        let inside = match self {
-            Self::Off | Self::Current(_) => return None,
-            Self::LeftOut(inside) => std::mem::take(inside),
-            Self::Live(held) if held.unseen => return None,
-            Self::Live(held) => match held.own() {
-                Place::Open(context) => {
-                    let (id, context) = (context.span().span_context().span_id(), std::mem::take(context));
-                    *self = Self::Current(id);
-                    context
-                }
-                Place::Apart(_, inside) => inside.clone(),
-            },
-        };
-        Some(ContextGuard::attach(inside))
-    }
-
-    /// Makes current what is inside, until the guard is dropped; nothing where there is no span.
-    #[inline]
-    pub(crate) fn attach(&self) -> Option<ContextGuard> {
-        self.inside().map(ContextGuard::attach)
-    }
-
     /// Returns whether anything is kept of what is set.
     #[inline]
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self, Self::Live(_) | Self::Current(_))
+        matches!(self, Self::Open(_) | Self::Apart(_))
     }
 
-    /// Returns what is current inside; none where there is no span, and where it is current.
+    /// Returns what is current inside; none where there is no span.
     #[inline]
     pub(crate) fn inside(&self) -> Option<Context> {
         match self {
-            Self::Off | Self::Current(_) => None,
-            Self::LeftOut(context) => Some(context.clone()),
-            Self::Live(held) => Some(held.lock().inside(held.shown)),
+            Self::Off => None,
+            Self::LeftOut(context) | Self::Open(context) => Some(context.clone()),
+            Self::Apart(apart) => Some(apart.inside()),
         }
     }
 
-    /// Goes to a span that was made current. It may be so no more, where another's guard was left lying: it ends as its
-    /// context goes.
+    /// Returns what is to be made current where the span started just now; none where that is so already.
     #[inline]
-    fn if_current<R>(id: SpanId, work: impl FnOnce(&SpanRef<'_>) -> R) -> Option<R> {
-        with_current(|context| {
-            let span = context.span();
-            (span.span_context().span_id() == id).then(|| work(&span))
-        })
+    pub(crate) fn new_inside(&self) -> Option<Context> {
+        match self {
+            Self::Apart(apart) if apart.unseen => None,
+            other => other.inside(),
+        }
     }
 
     pub(crate) fn is_recording(&self) -> bool {
         match self {
             Self::Off | Self::LeftOut(_) => false,
-            Self::Live(held) => held.lock().is_recording(),
-            Self::Current(id) => Self::if_current(*id, |span| span.is_recording()) == Some(true),
+            Self::Open(context) => context.span().is_recording(),
+            Self::Apart(apart) => apart.reach((), |span, ()| span.is_recording(), |span, ()| span.is_recording()),
         }
     }
 
     pub(crate) fn span_context(&self) -> Option<SpanContext> {
-        match self {
-            Self::Off => None,
-            Self::LeftOut(context) => Some(context.span().span_context().clone()),
-            Self::Live(held) => Some(held.lock().span_context()),
-            Self::Current(id) => Self::if_current(*id, |span| span.span_context().clone()),
-        }
+        Some(match self {
+            Self::Off => return None,
+            Self::LeftOut(context) | Self::Open(context) => context.span().span_context().clone(),
+            Self::Apart(apart) => {
+                apart.reach((), |span, ()| span.span_context().clone(), |span, ()| span.span_context().clone())
+            }
+        })
     }
 
     /// Lets `fill` write attributes; nothing of a user's runs in it.
@@ -255,33 +209,36 @@ impl Hold {
     pub(crate) fn fill(&self, fill: impl FnOnce(&mut Attributes)) {
         match self {
             Self::Off | Self::LeftOut(_) => {}
-            Self::Live(held) => held.lock().fill(fill),
-            Self::Current(id) => drop(Self::if_current(*id, |span| door::fill(span, fill))),
+            Self::Open(context) => door::fill(&context.span(), fill),
+            Self::Apart(apart) => apart.reach(fill, |span, fill| span.fill(fill), |span, fill| door::fill(span, fill)),
         }
     }
 
-    /// Takes attributes in, which are empty then.
+    /// Takes attributes in.
     pub(crate) fn write(&self, attributes: &mut Attributes) {
         match self {
             Self::Off | Self::LeftOut(_) => {}
-            Self::Live(held) => held.lock().write(attributes),
-            Self::Current(id) => drop(Self::if_current(*id, |span| door::write(span, attributes))),
+            Self::Open(context) => door::write(&context.span(), attributes),
+            Self::Apart(apart) => apart.reach(attributes, LiveSpan::write, door::write),
         }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
         match self {
             Self::Off | Self::LeftOut(_) => {}
-            Self::Live(held) => held.lock().set_status(status),
-            Self::Current(id) => drop(Self::if_current(*id, |span| span.set_status(status))),
+            Self::Open(context) => context.span().set_status(status),
+            Self::Apart(apart) => apart.reach(status, LiveSpan::set_status, |span, status| span.set_status(status)),
         }
     }
 
-    pub(crate) fn add_event(&self, name: Cow<'static, str>, attributes: Vec<KeyValue>) {
+    pub(crate) fn add_event(&self, event: Event) {
+        let add = |span: &SpanRef<'_>, Event { name, timestamp, attributes, .. }: Event| {
+            span.add_event_with_timestamp(name, timestamp, attributes);
+        };
         match self {
             Self::Off | Self::LeftOut(_) => {}
-            Self::Live(held) => held.lock().add_event(name, attributes),
-            Self::Current(id) => drop(Self::if_current(*id, |span| span.add_event(name, attributes))),
+            Self::Open(context) => add(&context.span(), event),
+            Self::Apart(apart) => apart.reach(event, LiveSpan::add, add),
         }
     }
 
@@ -290,12 +247,12 @@ impl Hold {
     pub(crate) fn end(&mut self) {
         match self {
             Self::Off | Self::LeftOut(_) => {}
-            Self::Live(held) => {
-                if let Place::Open(context) = held.own() {
+            Self::Open(context) => door::end(&context.span()),
+            Self::Apart(apart) => {
+                if let Place::Open(context) = apart.own() {
                     door::end(&context.span());
                 }
             }
-            Self::Current(id) => drop(Self::if_current(*id, door::end)),
         }
     }
 }

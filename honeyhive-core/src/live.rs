@@ -55,6 +55,12 @@ impl LiveSpan {
         }
     }
 
+    pub(crate) fn add(&mut self, event: Event) {
+        if let Some(record) = &mut self.record {
+            record.add_event(event);
+        }
+    }
+
     /// Ends it, if it has not ended.
     #[inline]
     pub(crate) fn end_at(&mut self, at: Stamp) {
@@ -70,9 +76,7 @@ impl OtelSpan for LiveSpan {
     where
         T: Into<Cow<'static, str>>,
     {
-        if let Some(record) = &mut self.record {
-            record.add_event(Event::new(name, time, attributes, 0));
-        }
+        self.add(Event::new(name, time, attributes, 0));
     }
 
     /// Not known after the end; contexts keep it for themselves.

@@ -20,8 +20,6 @@ pub use crate::{
     enrich::{Enricher, SessionEnricher},
 };
 
-use std::panic::{self, AssertUnwindSafe};
-
 use futures_core::Stream;
 
 use crate::{
@@ -270,15 +268,12 @@ pub fn run<T>(begun: impl Begun, body: impl FnOnce() -> T, outcome: impl FnOnce(
 }
 
 /// Few pieces, for each is compiled anew for each traced function.
-fn run_in<T>(mut span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
-    let current = span.make_current();
-    match panic::catch_unwind(AssertUnwindSafe(body)) {
+fn run_in<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
+    match span.run(body) {
         Ok(out) => {
             if span.is_live() {
                 outcome(&out).write(&span);
             }
-            drop(span);
-            drop(current);
             out
         }
         Err(payload) => span.give_way(payload),

@@ -16,7 +16,7 @@ use std::{
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{SpanContext, Status as OtelStatus},
+    trace::{Event, SpanContext, Status as OtelStatus},
 };
 use pin_project_lite::pin_project;
 
@@ -234,7 +234,7 @@ impl Span {
 
     /// Adds an event at the present time.
     pub fn add_event(&self, name: impl Into<Cow<'static, str>>) {
-        self.hold.add_event(name.into(), vec![]);
+        self.hold.add_event(Event::with_name(name));
     }
 
     pub(crate) fn span_context(&self) -> Option<SpanContext> {
@@ -258,12 +258,16 @@ impl Span {
     ///
     /// Do not hold the guard across an `.await`; use [`instrument`](Self::instrument) there.
     pub fn enter(self) -> SpanGuard {
-        SpanGuard { _attached: self.hold.attach(), span: self }
+        SpanGuard { _attached: self.attach(), span: self }
+    }
+
+    fn attach(&self) -> Option<ContextGuard> {
+        self.hold.inside().map(ContextGuard::attach)
     }
 
     /// Runs `work` with the span current.
     pub fn in_scope<R>(&self, work: impl FnOnce() -> R) -> R {
-        let _attached = self.hold.attach();
+        let _attached = self.attach();
         work()
     }
 
@@ -310,28 +314,23 @@ impl Span {
             attributes.put(Key::whole(attr::ERROR), Scalar::Text(&text));
             attributes.put(Key::whole(attr::ERROR_TYPE), Scalar::Text(error_type));
         });
-        self.hold.add_event(
-            attr::EXCEPTION_EVENT.into(),
-            vec![
-                KeyValue::new(attr::EXCEPTION_TYPE, error_type.to_owned()),
-                KeyValue::new(attr::EXCEPTION_MESSAGE, text),
-            ],
-        );
+        let told = vec![
+            KeyValue::new(attr::EXCEPTION_TYPE, error_type.to_owned()),
+            KeyValue::new(attr::EXCEPTION_MESSAGE, text),
+        ];
+        self.hold.add_event(Event::new(attr::EXCEPTION_EVENT, SystemTime::now(), told, 0));
     }
 
-    /// Makes the span current where it started just now, until the guard is dropped. It must be dropped before.
+    /// Runs `work` with the span current, where that started just now, and catches a panic.
     #[inline]
-    pub(crate) fn make_current(&mut self) -> Option<ContextGuard> {
-        self.hold.make_current()
+    pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
+        caught(self.hold.new_inside().map(ContextGuard::attach), work)
     }
 
     /// Runs `work` with the span current, and catches a panic.
     #[inline]
     pub(crate) fn try_in_scope<R>(&self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
-        let attached = self.hold.attach();
-        let done = panic::catch_unwind(AssertUnwindSafe(work));
-        drop(attached);
-        done
+        caught(self.attach(), work)
     }
 
     /// Records a panic, ends, and lets it go on.
@@ -383,6 +382,14 @@ impl fmt::Debug for Span {
             None => f.write_str("Span(off)"),
         }
     }
+}
+
+/// Runs `work`, and catches a panic; what is attached is left then.
+#[inline]
+fn caught<R>(attached: Option<ContextGuard>, work: impl FnOnce() -> R) -> std::thread::Result<R> {
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    drop(attached);
+    done
 }
 
 /// A span that is current on this thread. Ends when dropped.

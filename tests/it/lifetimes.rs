@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::FutureExt;
 use honeyhive::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, enrich_span, testing::Recorder, trace};
 use opentelemetry::{
     Context, KeyValue,
@@ -44,27 +45,49 @@ fn threads_that_start_after_the_end_cost_nothing() {
     assert_eq!((tracer.stats().ended(), tracer.stats().dropped()), (101, 100));
 }
 
-/// Leaves its context with who called, and what is current changed.
-#[trace(tracer = tracer, inputs = false, outputs = false)]
-fn leaves_behind(tracer: &HoneyHiveTracer, guard: bool) -> Context {
-    if guard {
-        std::mem::forget(Context::new().attach());
-    }
-    enrich_span!({ "seen": true });
-    Context::current()
+/// Leaves its context with who called, and another one current.
+#[trace(tracer = tracer, inputs = false)]
+fn leaves_behind(tracer: &HoneyHiveTracer, own: &mut Context) -> u8 {
+    *own = Context::current();
+    std::mem::forget(Context::new().attach());
+    7
 }
 
 #[test]
 fn a_span_ends_with_its_function_whatever_that_leaves_behind() {
     let recorder = Recorder::new();
+    let mut own = Context::new();
+    leaves_behind(&recorder.tracer(), &mut own);
+    assert!(own.span().span_context().is_valid() && !own.span().is_recording());
+    assert_eq!(recorder.span("leaves_behind").unwrap().attribute("honeyhive_outputs.result"), Some(7.into()));
+}
+
+#[test]
+fn a_span_that_is_held_keeps_no_other_open() {
+    let recorder = Recorder::new();
     let tracer = recorder.tracer();
-    let held = leaves_behind(&tracer, false);
-    assert!(!held.span().is_recording() && held.span().span_context().is_valid());
-    assert_eq!(recorder.span("leaves_behind").unwrap().attribute("honeyhive_metadata.seen"), Some(true.into()));
-    recorder.clear();
-    let current = leaves_behind(&tracer, true);
-    assert!(!current.span().span_context().is_valid());
-    assert_eq!(recorder.tree(), "tool leaves_behind\n");
+    let held = tracer.provider().tracer("theirs").in_span("request", |_| tracer.start_span("job"));
+    assert_eq!(recorder.tree(), "tool request\n");
+    held.scope(async {}).now_or_never().unwrap();
+    drop(held);
+    assert_eq!(recorder.tree(), "tool request\n  tool job\n");
+}
+
+#[trace]
+async fn waits_for_a_value() {
+    enrich_span!({ "first": 1, "second": std::future::pending::<u8>().await });
+}
+
+#[test]
+fn what_was_written_when_a_future_is_dropped_is_on_its_own_span() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    tracer.in_span("around", |_| {
+        let mut waits = Box::pin(waits_for_a_value());
+        assert!(waits.as_mut().now_or_never().is_none());
+    });
+    assert_eq!(recorder.span("waits_for_a_value").unwrap().attribute("honeyhive_metadata.first"), Some(1.into()));
+    assert_eq!(recorder.span("around").unwrap().attribute("honeyhive_metadata.first"), None);
 }
 
 #[test]

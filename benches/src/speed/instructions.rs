@@ -21,7 +21,7 @@ const fn budget(peer: &'static str, scenario: &'static str, instructions: f64, a
 
 const BUDGETS: [Budget; 7] = [
     budget("honeyhive-off", "off", 20.0, 0.0),
-    budget("honeyhive-off", "off-enrich", 32.0, 0.0),
+    budget("honeyhive-off", "off-enrich", 25.0, 0.0),
     budget("honeyhive", "sync", 1_750.0, 2.0),
     budget("honeyhive", "attributes", 2_850.0, 2.0),
     budget("honeyhive", "nested", 17_800.0, 20.0),
