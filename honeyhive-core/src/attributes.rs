@@ -41,7 +41,7 @@ struct Crowd {
 
 impl Crowd {
     fn of(bytes: &[u8]) -> Self {
-        let keys: HashSet<Box<[u8]>> = places(bytes).map(|place| place.key(bytes).into()).collect();
+        let keys: HashSet<Box<[u8]>> = places(bytes).iter().map(|place| place.key(bytes).into()).collect();
         let others = keys.iter().filter(|key| !attr::is_core(key)).count();
         Self { keys, others }
     }
@@ -101,13 +101,10 @@ impl Place {
 }
 
 /// Finds the attributes in `bytes`.
-pub(crate) fn places(bytes: &[u8]) -> impl Iterator<Item = Place> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let place = Place::find(bytes, at)?;
-        at = place.end;
-        Some(place)
-    })
+fn places(bytes: &[u8]) -> Vec<Place> {
+    let mut out = vec![];
+    find_places(bytes, &mut out);
+    out
 }
 
 /// Puts the attributes in `bytes` in the place of what is in `out`. Each is written where it stays, which is quicker than
@@ -321,7 +318,7 @@ impl Written {
     }
 
     fn keep_last(&mut self) {
-        let mut kept: Vec<_> = places(&self.bytes).collect();
+        let mut kept = places(&self.bytes);
         let last = last_of_each(kept.iter().map(|place| place.key(&self.bytes)));
         retain(&mut kept, last);
         self.count = kept.len();
@@ -352,7 +349,7 @@ mod tests {
     fn texts(attributes: &Attributes) -> Vec<String> {
         let bytes = attributes.bytes();
         let show = |place: Place| format!("{}={}", String::from_utf8_lossy(place.key(bytes)), place.text(bytes));
-        places(bytes).map(show).collect()
+        places(bytes).into_iter().map(show).collect()
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) enum Hold {
     LeftOut(Context),
     /// A span that is in a context.
     Open(Context),
-    /// A span that only its holder reaches.
+    /// A span that only its holder reaches, at least at first.
     Apart(Apart),
 }
 
@@ -110,22 +110,6 @@ impl Apart {
         drop(left);
         inside
     }
-
-    /// Goes to the span where it is. Where that is a context nothing is locked here: under the lock there a user's code
-    /// may ask for this span.
-    #[inline]
-    fn reach<A, R>(
-        &self,
-        with: A,
-        apart: impl FnOnce(&mut LiveSpan, A) -> R,
-        open: impl FnOnce(&SpanRef<'_>, A) -> R,
-    ) -> R {
-        let context = match &mut *self.lock() {
-            Place::Apart(span, _) => return apart(span, with),
-            Place::Open(context) => context.clone(),
-        };
-        open(&context.span(), with)
-    }
 }
 
 impl Hold {
@@ -186,60 +170,56 @@ impl Hold {
         }
     }
 
+    /// Goes to the span where it is, if there is one. Where that is a context nothing is locked here: under the lock there
+    /// a user's code may ask for this span.
+    #[inline]
+    fn reach<A, R>(
+        &self,
+        with: A,
+        apart: impl FnOnce(&mut LiveSpan, A) -> R,
+        open: impl FnOnce(&SpanRef<'_>, A) -> R,
+    ) -> Option<R> {
+        let context = match self {
+            Self::Off | Self::LeftOut(_) => return None,
+            Self::Open(context) => return Some(open(&context.span(), with)),
+            Self::Apart(held) => match &mut *held.lock() {
+                Place::Apart(span, _) => return Some(apart(span, with)),
+                Place::Open(context) => context.clone(),
+            },
+        };
+        Some(open(&context.span(), with))
+    }
+
     pub(crate) fn is_recording(&self) -> bool {
-        match self {
-            Self::Off | Self::LeftOut(_) => false,
-            Self::Open(context) => context.span().is_recording(),
-            Self::Apart(apart) => apart.reach((), |span, ()| span.is_recording(), |span, ()| span.is_recording()),
-        }
+        self.reach((), |span, ()| span.is_recording(), |span, ()| span.is_recording()) == Some(true)
     }
 
     pub(crate) fn span_context(&self) -> Option<SpanContext> {
-        Some(match self {
-            Self::Off => return None,
-            Self::LeftOut(context) | Self::Open(context) => context.span().span_context().clone(),
-            Self::Apart(apart) => {
-                apart.reach((), |span, ()| span.span_context().clone(), |span, ()| span.span_context().clone())
-            }
-        })
+        match self {
+            Self::LeftOut(context) => Some(context.span().span_context().clone()),
+            other => other.reach((), |span, ()| span.span_context().clone(), |span, ()| span.span_context().clone()),
+        }
     }
 
     /// Lets `fill` write attributes; nothing of a user's runs in it.
     #[inline]
     pub(crate) fn fill(&self, fill: impl FnOnce(&mut Attributes)) {
-        match self {
-            Self::Off | Self::LeftOut(_) => {}
-            Self::Open(context) => door::fill(&context.span(), fill),
-            Self::Apart(apart) => apart.reach(fill, |span, fill| span.fill(fill), |span, fill| door::fill(span, fill)),
-        }
+        self.reach(fill, |span, fill| span.fill(fill), |span, fill| door::fill(span, fill));
     }
 
     /// Takes attributes in.
     pub(crate) fn write(&self, attributes: &mut Attributes) {
-        match self {
-            Self::Off | Self::LeftOut(_) => {}
-            Self::Open(context) => door::write(&context.span(), attributes),
-            Self::Apart(apart) => apart.reach(attributes, LiveSpan::write, door::write),
-        }
+        self.reach(attributes, LiveSpan::write, door::write);
     }
 
     pub(crate) fn set_status(&self, status: Status) {
-        match self {
-            Self::Off | Self::LeftOut(_) => {}
-            Self::Open(context) => context.span().set_status(status),
-            Self::Apart(apart) => apart.reach(status, LiveSpan::set_status, |span, status| span.set_status(status)),
-        }
+        self.reach(status, LiveSpan::set_status, |span, status| span.set_status(status));
     }
 
     pub(crate) fn add_event(&self, event: Event) {
-        let add = |span: &SpanRef<'_>, Event { name, timestamp, attributes, .. }: Event| {
+        self.reach(event, LiveSpan::add, |span, Event { name, timestamp, attributes, .. }| {
             span.add_event_with_timestamp(name, timestamp, attributes);
-        };
-        match self {
-            Self::Off | Self::LeftOut(_) => {}
-            Self::Open(context) => add(&context.span(), event),
-            Self::Apart(apart) => apart.reach(event, LiveSpan::add, add),
-        }
+        });
     }
 
     /// Ends the span; one that is apart ends as it goes.
