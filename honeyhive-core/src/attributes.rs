@@ -10,7 +10,7 @@ use crate::{
     Value, attr,
     export::decode,
     value::{MASK, MAX_TEXT_BYTES, flatten},
-    wire::{self, ATTRIBUTES, EncodedKey, Key, Scalar},
+    wire::{self, ATTRIBUTES, Key, Scalar},
 };
 
 /// Largest buffer that is kept for another use.
@@ -182,27 +182,18 @@ impl Attributes {
         self.0.as_ref().map_or(0, |written| written.bytes.capacity())
     }
 
-    /// Writes an attribute; a text that is too long is cut and says so.
+    /// Writes an attribute; a text that is too long is cut and says so. The value comes by reference: what was just
+    /// written piece by piece is slow to be copied as a whole.
     #[inline]
-    pub(crate) fn put(&mut self, key: Key<'_>, value: Scalar<'_>) {
+    pub(crate) fn put(&mut self, key: Key<'_>, value: &Scalar<'_>) {
         self.written().put(key, value);
-    }
-
-    /// Writes an attribute whose key is encoded already, as [`put`](Self::put) does.
-    #[inline]
-    pub(crate) fn put_encoded<'k>(&mut self, encoded: &EncodedKey, key: impl FnOnce() -> Key<'k>, value: &Scalar<'_>) {
-        let written = self.written();
-        match wire::encoded_attribute(&mut written.bytes, encoded, value) {
-            true => written.count += 1,
-            false => written.put(key(), *value),
-        }
     }
 
     /// Writes a value, a container as several attributes, or a mask for it.
     pub(crate) fn put_value(&mut self, key: Key<'_>, value: &Value, masked: bool) {
         match masked {
-            true => self.put(key, Scalar::Text(MASK)),
-            false => flatten(key, value, &mut |key, scalar| self.put(key, scalar)),
+            true => self.put(key, &Scalar::Text(MASK)),
+            false => flatten(key, value, &mut |key, scalar| self.put(key, &scalar)),
         }
     }
 
@@ -259,11 +250,11 @@ impl Attributes {
 }
 
 impl Written {
-    fn put(&mut self, key: Key<'_>, value: Scalar<'_>) {
+    fn put(&mut self, key: Key<'_>, value: &Scalar<'_>) {
         match value {
             Scalar::Text(text) if text.len() > MAX_TEXT_BYTES => {
                 let text = crate::value::cut(text, MAX_TEXT_BYTES);
-                wire::attribute(&mut self.bytes, key, Scalar::Text(&text));
+                wire::attribute(&mut self.bytes, key, &Scalar::Text(&text));
             }
             value => wire::attribute(&mut self.bytes, key, value),
         }
@@ -342,7 +333,7 @@ mod tests {
 
     fn of(pairs: &[(&str, &str)]) -> Attributes {
         let mut out = Attributes::default();
-        pairs.iter().for_each(|(key, value)| out.put(Key::whole(key), Scalar::Text(value)));
+        pairs.iter().for_each(|(key, value)| out.put(Key::whole(key), &Scalar::Text(value)));
         out
     }
 
@@ -377,9 +368,9 @@ mod tests {
     #[test]
     fn keys_in_pieces_and_any_value_read_as_opentelemetry_has_them() {
         let mut all = Attributes::default();
-        all.put(Key("honeyhive_metadata.", "n"), Scalar::Int(-1));
-        all.put(Key::whole(""), Scalar::Bool(true));
-        all.put(Key::whole("f"), Scalar::Float(0.5));
+        all.put(Key("honeyhive_metadata.", "n"), &Scalar::Int(-1));
+        all.put(Key::whole(""), &Scalar::Bool(true));
+        all.put(Key::whole("f"), &Scalar::Float(0.5));
         all.put_otel(&KeyValue::new("t", "text"));
         let expected = [
             KeyValue::new("honeyhive_metadata.n", -1),

@@ -11,7 +11,7 @@ pub use std::boxed::Box;
 pub use std::option::Option::{None, Some};
 pub use std::result::Result::{Err, Ok};
 
-pub use self::capture::{Captured, Name, config, feedback, inputs, metadata, metrics, outputs, user_properties};
+pub use self::capture::{Captured, Name};
 pub use self::probe::{ErrorText, Probe};
 pub use crate::context::belonging_to;
 pub use crate::tracer::pipeline::Pipeline;
@@ -42,22 +42,29 @@ pub mod prelude {
     };
 }
 
-/// What is known of a traced function at compile time.
+/// What is known of a traced function at compile time: the name of the span, its event type if one was given, the
+/// function's module, and the line of the attribute. The macros write it as a literal: what is to be worked out takes
+/// the compiler its time, for each function of a program.
 #[derive(Debug)]
-pub struct CallSite {
-    /// Name of the span.
-    pub(crate) name: &'static str,
-    /// Event type, if one was given.
-    pub(crate) event_type: Option<EventType>,
-    /// Module of the function.
-    pub(crate) module: &'static str,
-    /// Line of the attribute.
-    pub(crate) line: u32,
-}
+pub struct CallSite(pub &'static str, pub Option<EventType>, pub &'static str, pub u32);
 
-/// Describes a function.
-pub const fn site(name: &'static str, event_type: Option<EventType>, module: &'static str, line: u32) -> CallSite {
-    CallSite { name, event_type, module, line }
+impl CallSite {
+    pub(crate) fn name(&self) -> &'static str {
+        self.0
+    }
+
+    pub(crate) fn event_type(&self) -> Option<EventType> {
+        self.1
+    }
+
+    /// Returns the path of the function.
+    pub(crate) fn function(&self) -> String {
+        format!("{}::{}", self.2, self.0)
+    }
+
+    pub(crate) fn line(&self) -> u32 {
+        self.3
+    }
 }
 
 /// A call that is about to be traced.
@@ -251,7 +258,7 @@ impl Outcome<'_> {
 
 fn write_good(value: Captured<'_>, span: &Span) {
     if span.captures_content() {
-        span.fill(|attributes| const { &outputs("result") }.write(value, attributes));
+        span.fill(|attributes| Name("honeyhive_outputs.result", false).write(value, attributes));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     private::CallSite,
     record::{Finished, Head, More, Nanos, Origin, Outcome},
     session::SessionTag,
-    wire::{self, EncodedKey, Key, Scalar},
+    wire::{self, Key, Scalar},
 };
 
 /// Encodes the spans of one tracer, and remembers what those of one session have in common.
@@ -54,8 +54,9 @@ impl Sealer {
         let mut at = 0;
         encode::span_with(out, fields, |out| {
             at = out.len();
-            TYPE.write(out, Scalar::Text(event_type.as_str()));
-            DURATION.write(out, Scalar::Float(millis(fields.start, fields.end)));
+            wire::attribute(out, Key::whole(attr::EVENT_TYPE), &Scalar::Text(event_type.as_str()));
+            let duration = millis(fields.start, fields.end);
+            wire::attribute(out, Key::whole(attr::DURATION_MS), &Scalar::Float(duration));
             if let Some(of_span) = head.site {
                 out.extend_from_slice(code(site, of_span));
             }
@@ -136,33 +137,12 @@ impl Placing {
         }
         let is = |ours: &&str| ours.as_bytes() == key;
         if is(&attr::EVENT_TYPE) && place.text(own).parse::<EventType>().is_err() {
-            wire::attribute(out, Key::whole(UNKNOWN_TYPE), Scalar::Text(&place.text(own)));
+            wire::attribute(out, Key::whole(UNKNOWN_TYPE), &Scalar::Text(&place.text(own)));
         }
         let code = head.site.is_some() && [attr::CODE_FUNCTION, attr::CODE_LINE].iter().any(is);
         let mut placing = self.of_session.keys.iter().chain(&self.of_tracer.keys).map(opentelemetry::Key::as_str);
         if !code && !is(&attr::EVENT_TYPE) && !is(&attr::DURATION_MS) && !placing.any(|key| is(&key)) {
             out.extend_from_slice(place.whole(own));
-        }
-    }
-}
-
-/// An attribute that every span has.
-struct Always {
-    key: &'static str,
-    encoded: EncodedKey,
-}
-
-const TYPE: Always = Always::of(attr::EVENT_TYPE);
-const DURATION: Always = Always::of(attr::DURATION_MS);
-
-impl Always {
-    const fn of(key: &'static str) -> Self {
-        Self { key, encoded: EncodedKey::new(key, "") }
-    }
-
-    fn write(&self, out: &mut Vec<u8>, value: Scalar<'_>) {
-        if !wire::encoded_attribute(out, &self.encoded, &value) {
-            wire::attribute(out, Key::whole(self.key), value);
         }
     }
 }
@@ -174,9 +154,9 @@ const UNKNOWN_TYPE: &str = "honeyhive_metadata.event_type";
 fn code<'a>(known: &'a mut Option<(&'static CallSite, Vec<u8>)>, site: &'static CallSite) -> &'a [u8] {
     let is_it = |(known, _): &(&'static CallSite, Vec<u8>)| std::ptr::eq(*known, site);
     if !known.as_ref().is_some_and(is_it) {
-        let (function, mut encoded) = (format!("{}::{}", site.module, site.name), vec![]);
-        wire::attribute(&mut encoded, Key::whole(attr::CODE_FUNCTION), Scalar::Text(&function));
-        wire::attribute(&mut encoded, Key::whole(attr::CODE_LINE), Scalar::Int(site.line.into()));
+        let mut encoded = vec![];
+        wire::attribute(&mut encoded, Key::whole(attr::CODE_FUNCTION), &Scalar::Text(&site.function()));
+        wire::attribute(&mut encoded, Key::whole(attr::CODE_LINE), &Scalar::Int(site.line().into()));
         *known = Some((site, encoded));
     }
     known.as_ref().map_or(&[], |(_, encoded)| encoded)

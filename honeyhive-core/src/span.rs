@@ -229,7 +229,7 @@ impl Span {
 
     /// Sets the event type; it is then not detected.
     pub fn set_event_type(&self, event_type: EventType) {
-        self.fill(|attributes| attributes.put(Key::whole(attr::EVENT_TYPE), Scalar::Text(event_type.as_str())));
+        self.fill(|attributes| attributes.put(Key::whole(attr::EVENT_TYPE), &Scalar::Text(event_type.as_str())));
     }
 
     /// Adds an event at the present time.
@@ -311,8 +311,8 @@ impl Span {
         let Value::Text(text) = Value::text(message.to_owned()) else { return };
         self.hold.set_status(OtelStatus::error(text.clone()));
         self.fill(|attributes| {
-            attributes.put(Key::whole(attr::ERROR), Scalar::Text(&text));
-            attributes.put(Key::whole(attr::ERROR_TYPE), Scalar::Text(error_type));
+            attributes.put(Key::whole(attr::ERROR), &Scalar::Text(&text));
+            attributes.put(Key::whole(attr::ERROR_TYPE), &Scalar::Text(error_type));
         });
         let told = vec![
             KeyValue::new(attr::EXCEPTION_TYPE, error_type.to_owned()),
@@ -324,13 +324,15 @@ impl Span {
     /// Runs `work` with the span current, where that started just now, and catches a panic.
     #[inline]
     pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
-        caught(self.hold.new_inside().map(ContextGuard::attach), work)
+        let _attached = self.hold.new_inside().map(ContextGuard::attach);
+        panic::catch_unwind(AssertUnwindSafe(work))
     }
 
     /// Runs `work` with the span current, and catches a panic.
     #[inline]
     pub(crate) fn try_in_scope<R>(&self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
-        caught(self.attach(), work)
+        let _attached = self.attach();
+        panic::catch_unwind(AssertUnwindSafe(work))
     }
 
     /// Records a panic, ends, and lets it go on.
@@ -382,14 +384,6 @@ impl fmt::Debug for Span {
             None => f.write_str("Span(off)"),
         }
     }
-}
-
-/// Runs `work`, and catches a panic; what is attached is left then.
-#[inline]
-fn caught<R>(attached: Option<ContextGuard>, work: impl FnOnce() -> R) -> std::thread::Result<R> {
-    let done = panic::catch_unwind(AssertUnwindSafe(work));
-    drop(attached);
-    done
 }
 
 /// A span that is current on this thread. Ends when dropped.

@@ -43,9 +43,9 @@ impl Start {
     #[inline]
     pub(crate) fn of_site(site: &'static CallSite, visibility: Option<Visibility>) -> Self {
         Self {
-            name: Cow::Borrowed(site.name),
+            name: Cow::Borrowed(site.name()),
             kind: SpanKind::Internal,
-            event_type: site.event_type,
+            event_type: site.event_type(),
             site: Some(site),
             time: None,
             session: None,

@@ -11,7 +11,8 @@ use std::{borrow::Cow, panic};
 use serde::{Serialize, Serializer};
 
 pub(crate) use self::flatten::flatten;
-pub(crate) use self::mask::{is_secret, mask_debug};
+pub(crate) use self::mask::mask_debug;
+pub(crate) use honeyhive_names::is_secret;
 
 /// Text that replaces the value of a secret.
 pub const MASK: &str = "[masked]";

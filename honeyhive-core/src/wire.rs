@@ -33,35 +33,6 @@ impl<'a> Key<'a> {
     }
 }
 
-/// An attribute up to its value, made when the program is compiled. With a key that is too long for that it is empty.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct EncodedKey {
-    bytes: [u8; Self::ROOM],
-    /// Where the value begins.
-    end: u8,
-}
-
-impl EncodedKey {
-    const ROOM: usize = 64;
-    /// Heads of the attribute and the key.
-    const HEADS: usize = 4;
-
-    pub(crate) const fn new(path: &str, name: &str) -> Self {
-        let (path, name, mut bytes) = (path.as_bytes(), name.as_bytes(), [0; Self::ROOM]);
-        let len = path.len() + name.len();
-        if Self::HEADS + len > Self::ROOM {
-            return Self { bytes, end: 0 };
-        }
-        // As few steps as can be: each takes the compiler a part of a microsecond, for each name of a program.
-        let (start, rest) = bytes.split_at_mut(Self::HEADS);
-        (start[0], start[2], start[3]) = (head(ATTRIBUTES as u8), head(1), len as u8);
-        let (first, rest) = rest.split_at_mut(path.len());
-        first.copy_from_slice(path);
-        rest.split_at_mut(name.len()).0.copy_from_slice(name);
-        Self { bytes, end: (Self::HEADS + len) as u8 }
-    }
-}
-
 /// Field of a number in a value.
 const INT: u8 = 3;
 
@@ -72,8 +43,7 @@ const FIXED32: u32 = 5;
 
 /// Writes an attribute.
 #[inline]
-pub(crate) fn attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>) {
-    let value = &value;
+pub(crate) fn attribute(out: &mut Vec<u8>, key: Key<'_>, value: &Scalar<'_>) {
     let (key_len, value_len) = (key.len(), scalar_len(value));
     // Most are short: then each length is one byte, and no field is empty.
     match key_len > 0 && key_len + value_len + 4 < 0x80 {
@@ -82,31 +52,12 @@ pub(crate) fn attribute(out: &mut Vec<u8>, key: Key<'_>, value: Scalar<'_>) {
     }
 }
 
-/// Writes an attribute whose key is encoded already; false where it is not, or the attribute is a long one.
-///
-/// The value comes by reference: what was just written piece by piece is slow to be copied as a whole.
-#[inline]
-pub(crate) fn encoded_attribute(out: &mut Vec<u8>, key: &EncodedKey, value: &Scalar<'_>) -> bool {
-    let (end, value_len) = (usize::from(key.end), scalar_len(value));
-    // Each length is one byte.
-    if end == 0 || end + value_len >= 0x80 {
-        return false;
-    }
-    // The whole room at once is quicker than what is needed of it.
-    let at = out.len();
-    out.extend_from_slice(&key.bytes);
-    out.truncate(at + end);
-    out[at + 1] = (end + value_len) as u8;
-    short_value(out, value, value_len as u8);
-    true
-}
-
 #[inline(always)]
 fn short_value(out: &mut Vec<u8>, value: &Scalar<'_>, value_len: u8) {
     match value {
         Scalar::Text(text) => {
             out.extend_from_slice(&[head(2), value_len, head(1), text.len() as u8]);
-            out.extend_from_slice(text.as_bytes());
+            append(out, text.as_bytes());
         }
         // One byte, as most counts are.
         Scalar::Int(int @ 0..0x80) => out.extend_from_slice(&[head(2), value_len, INT << 3, *int as u8]),
@@ -122,9 +73,25 @@ fn short_attribute(out: &mut Vec<u8>, key: Key<'_>, value: &Scalar<'_>, value_le
     let key_len = key.len() as u8;
     out.reserve(usize::from(key_len + value_len) + 6);
     out.extend_from_slice(&[head(ATTRIBUTES as u8), key_len + value_len + 4, head(1), key_len]);
-    out.extend_from_slice(key.0.as_bytes());
-    out.extend_from_slice(key.1.as_bytes());
+    append(out, key.0.as_bytes());
+    if !key.1.is_empty() {
+        append(out, key.1.as_bytes());
+    }
     short_value(out, value, value_len);
+}
+
+/// Appends what is not long, most keys as two blocks that overlap: to call `memcpy` for them takes longer.
+#[inline(always)]
+fn append(out: &mut Vec<u8>, bytes: &[u8]) {
+    match (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
+        (Some(first), Some(last)) if bytes.len() <= 32 => {
+            let end = out.len() + bytes.len();
+            out.extend_from_slice(first);
+            out.truncate(end - last.len());
+            out.extend_from_slice(last);
+        }
+        _ => out.extend_from_slice(bytes),
+    }
 }
 
 fn long_attribute(out: &mut Vec<u8>, key: Key<'_>, value: &Scalar<'_>, value_len: usize) {
@@ -343,37 +310,19 @@ pub(crate) const fn head(field: u8) -> u8 {
 mod tests {
     use super::*;
 
-    /// Both ways of writing an attribute write the same; a key or value too long for the short one is left to the other.
     #[test]
-    fn a_key_that_is_encoded_already_is_written_as_any_other() {
-        const LONG: &str = "a.key.that.is.longer.than.the.room.that.there.is.for.it";
-        let values = [
-            Scalar::Int(-1),
-            Scalar::Int(300),
-            Scalar::Bool(true),
-            Scalar::Float(0.5),
-            Scalar::Text("text"),
-            Scalar::Text(""),
-        ];
-        for name in ["n", "query.length", ""] {
-            for value in values {
-                let (mut plain, mut encoded) = (vec![], vec![]);
-                attribute(&mut plain, Key("honeyhive_metadata.", name), value);
-                assert!(encoded_attribute(&mut encoded, &EncodedKey::new("honeyhive_metadata.", name), &value));
-                assert_eq!(encoded, plain, "{name} {value:?}");
+    fn a_short_attribute_is_written_as_any_other() {
+        let text = "x".repeat(90);
+        let ints = [0, 127, 128, 300, -1, i64::MAX, i64::MIN].map(Scalar::Int);
+        let others =
+            [Scalar::Bool(true), Scalar::Float(0.5), Scalar::Text("text"), Scalar::Text(""), Scalar::Text(&text)];
+        for key in [Key("honeyhive_metadata.", "n"), Key::whole("n")] {
+            for value in ints.iter().chain(&others) {
+                let (mut short, mut long) = (vec![], vec![]);
+                attribute(&mut short, key, value);
+                long_attribute(&mut long, key, value, scalar_len(value));
+                assert_eq!(short, long, "{key:?} {value:?}");
             }
-        }
-        for int in [127, 128, i64::MAX, i64::MIN] {
-            let (mut plain, mut encoded) = (vec![], vec![]);
-            attribute(&mut plain, Key::whole("n"), Scalar::Int(int));
-            assert!(encoded_attribute(&mut encoded, &EncodedKey::new("n", ""), &Scalar::Int(int)));
-            assert_eq!(encoded, plain, "{int}");
-        }
-        let text = "x".repeat(120);
-        for (name, value) in [(LONG, Scalar::Int(1)), ("n", Scalar::Text(&text))] {
-            let mut out = vec![];
-            assert!(!encoded_attribute(&mut out, &EncodedKey::new("honeyhive_metadata.", name), &value));
-            assert!(out.is_empty());
         }
     }
 }

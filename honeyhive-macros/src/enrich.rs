@@ -12,6 +12,7 @@ use syn::{
 use crate::{
     diag::{Errors, choices, listed},
     literal::{Map, Value, is_map},
+    name,
 };
 
 /// What a macro writes to.
@@ -153,8 +154,8 @@ fn quote_part(hh: &TokenStream, to: &Ident, name: &Ident, part: &Part) -> TokenS
             .0
             .iter()
             .map(|(key, value)| {
-                let value = value.quote(hh);
-                quote!(#to.record(const { &#hh::#name(#key) }, #value);)
+                let (value, name) = (value.quote(hh), name::quoted(hh, &name.to_string(), &key.value()));
+                quote!(#to.record(#name, #value);)
             })
             .collect(),
     }

@@ -12,6 +12,7 @@ mod budget;
 mod diag;
 mod enrich;
 mod literal;
+mod name;
 mod trace;
 
 use proc_macro::TokenStream;

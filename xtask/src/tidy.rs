@@ -10,10 +10,11 @@ use crate::{Outcome, root};
 const MOST_LINES: usize = 500;
 const MOST_FUNCTION_LINES: usize = 60;
 const MOST_README_LINES: usize = 150;
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "src",
     "honeyhive-core/src",
     "honeyhive-macros/src",
+    "honeyhive-names/src",
     "honeyhive-instrument/src",
     "honeyhive-route/src",
     "honeyhive-evaluate/src",

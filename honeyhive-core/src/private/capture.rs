@@ -3,8 +3,8 @@
 use crate::{
     Bucket, Value,
     attributes::Attributes,
-    value::{MASK, is_secret},
-    wire::{EncodedKey, Key, Scalar},
+    value::MASK,
+    wire::{Key, Scalar},
 };
 
 /// A captured value. Text is copied once, to where it stays.
@@ -44,65 +44,25 @@ impl From<Value> for Captured<'_> {
     }
 }
 
-/// Where a value is written. Made when the program is compiled, which is when it is decided whether the
-/// name marks a secret.
+/// The attribute that a value is written as, and whether its name marks a secret. A literal, which the macros write.
 #[derive(Clone, Copy, Debug)]
-pub struct Name {
-    bucket: Bucket,
-    name: &'static str,
-    secret: bool,
-    encoded: EncodedKey,
-}
+pub struct Name(pub &'static str, pub bool);
 
 impl Name {
-    const fn new(bucket: Bucket, name: &'static str) -> Self {
-        Self { bucket, name, secret: is_secret(name), encoded: EncodedKey::new(bucket.path(), name) }
-    }
-
-    fn key(&self) -> Key<'_> {
-        Key(self.bucket.path(), self.name)
-    }
-
+    /// Returns the part of the event and the key in it.
     pub(crate) fn parts(&self) -> (Bucket, &'static str) {
-        (self.bucket, self.name)
+        let part = |bucket: Bucket| Some((bucket, self.0.strip_prefix(bucket.path())?));
+        Bucket::ALL.into_iter().find_map(part).unwrap_or((Bucket::Metadata, self.0))
     }
 
     /// Writes a value; that of a secret is masked.
     #[inline]
     pub(crate) fn write(&self, value: Captured<'_>, to: &mut Attributes) {
+        let Self(key, secret) = *self;
         match &value.0 {
-            Held::Scalar(scalar) if !self.secret => to.put_encoded(&self.encoded, || self.key(), scalar),
-            Held::Scalar(_) => to.put(self.key(), Scalar::Text(MASK)),
-            Held::Value(value) => self.write_value(value, to),
+            Held::Scalar(scalar) if !secret => to.put(Key::whole(key), scalar),
+            Held::Scalar(_) => to.put(Key::whole(key), &Scalar::Text(MASK)),
+            Held::Value(value) => to.put_value(Key::whole(key), value, secret && !value.is_null()),
         }
     }
-
-    fn write_value(&self, value: &Value, to: &mut Attributes) {
-        to.put_value(self.key(), value, self.secret && !value.is_null());
-    }
-}
-
-macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident: $bucket:ident;)*) => {$(
-        $(#[$doc])*
-        pub const fn $name(name: &'static str) -> Name {
-            Name::new(Bucket::$bucket, name)
-        }
-    )*};
-}
-names! {
-    /// Names an input.
-    inputs: Inputs;
-    /// Names an output.
-    outputs: Outputs;
-    /// Names metadata.
-    metadata: Metadata;
-    /// Names a metric.
-    metrics: Metrics;
-    /// Names feedback.
-    feedback: Feedback;
-    /// Names a setting.
-    config: Config;
-    /// Names a fact about the user.
-    user_properties: UserProperties;
 }

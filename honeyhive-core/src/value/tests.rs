@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{MAX_TEXT_BYTES, Value, flatten, is_secret, mask_debug};
+use super::{MAX_TEXT_BYTES, Value, flatten, mask_debug};
 use crate::wire::{Key, Scalar};
 
 #[track_caller]
@@ -112,43 +112,7 @@ fn a_panicking_or_failing_serialize_is_contained() {
 }
 
 #[test]
-fn secrets_are_recognised_by_whole_words() {
-    for name in [
-        "api_key",
-        "apiKey",
-        "x-api-key",
-        "password",
-        "userPassword",
-        "Authorization",
-        "token",
-        "access_token",
-        "refreshToken",
-        "client_secret",
-        "secret_key",
-        "PASSWD",
-        "passphrase",
-        "aws-credential",
-        "dbCredentials",
-        "cookie",
-        "bearer",
-        "encryption_key",
-    ] {
-        assert!(is_secret(name), "{name}");
-    }
-    for name in [
-        "max_tokens",
-        "token_count",
-        "tokens",
-        "total_tokens",
-        "key",
-        "primary_key",
-        "tokenizer",
-        "time_per_token",
-        "secretary",
-        "monkey",
-    ] {
-        assert!(!is_secret(name), "{name}");
-    }
+fn secrets_deep_in_a_value_are_masked() {
     check(json!({"headers": {"authorization": "Bearer x"}}), &[("k.headers.authorization", "[masked]")]);
 }
 

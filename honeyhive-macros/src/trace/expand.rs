@@ -9,7 +9,7 @@ use super::{
     item::Function,
     model::{Capture, Shape, Traced},
 };
-use crate::literal::Value;
+use crate::{literal::Value, name};
 
 /// Quotes the function with its traced body.
 pub(super) fn function(function: Function, traced: &Traced<'_>) -> TokenStream {
@@ -81,18 +81,15 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     });
     let tracer = traced.tracer.map(|expr| quote_spanned!(expr.span()=> .tracer(&(#expr))));
     let session = traced.session_id.map(|expr| quote_spanned!(expr.span()=> .session(&(#expr))));
+    let runtime = &quote!(#hh);
     let inputs = traced.captures.iter().map(|Capture { ident, cfgs }| {
-        let key = ident.to_string();
-        let key = key.trim_start_matches("r#");
-        quote!(#(#cfgs)* #span.put(const { &#hh::inputs(#key) }, (&&&&__HoneyHiveProbe(&#ident)).capture());)
+        let name = name::quoted(runtime, "inputs", ident.to_string().trim_start_matches("r#"));
+        quote!(#(#cfgs)* #span.put(#name, (&&&&__HoneyHiveProbe(&#ident)).capture());)
     });
-    let runtime = quote!(#hh);
     let entries = traced.maps.iter().flat_map(|(bucket, map)| {
-        let bucket = Ident::new(bucket, Span::mixed_site());
-        let (runtime, hh) = (runtime.clone(), hh.clone());
         map.0.iter().map(move |(key, value): &(syn::LitStr, Value)| {
-            let value = value.quote(&runtime);
-            quote!(.put(const { &#hh::#bucket(#key) }, #value))
+            let (name, value) = (name::quoted(runtime, bucket, &key.value()), value.quote(runtime));
+            quote!(.put(#name, #value))
         })
     });
     let entries: TokenStream = entries.collect();
@@ -100,10 +97,13 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     let entries = (!entries.is_empty()).then(|| quote!(#span.say(|#span| #span #entries);));
     let inputs: TokenStream = inputs.collect();
     let inputs = (!inputs.is_empty()).then(|| quote!(if #span.takes_inputs() { #inputs }));
-    let call = quote! {
-        #hh::call(const { &#hh::site(#name, #event_type, ::core::module_path!(), ::core::line!()) })
-            #tracer #session #visibility
+    let site = quote!(&#hh::CallSite(#name, #event_type, ::core::module_path!(), ::core::line!()));
+    let site = match traced.event_type {
+        // A path may lead anywhere, so the compiler has to be told that it is a constant.
+        Some(Chosen::Path(_)) => quote!(const { #site }),
+        _ => site,
     };
+    let call = quote!(#hh::call(#site) #tracer #session #visibility);
     match inputs.is_none() && entries.is_none() {
         true => quote!(let #span = #call.start();),
         false => quote! {
