@@ -143,9 +143,11 @@ impl Server {
     }
 }
 
-/// Starts to make a client. Every one of ours refuses redirects, which could lead a key to somebody else.
+/// Starts to make a client. Every one of ours refuses redirects, which could lead a key to somebody else, and asks for no
+/// compression, also where another crate of the build lets reqwest do so: what is read of an answer is bounded.
 pub(super) fn client(timeout: Duration) -> reqwest::ClientBuilder {
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(timeout)
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(timeout);
+    client.no_gzip().no_brotli().no_zstd().no_deflate()
 }
 
 fn advice(url: &Url, key: &'static str, address: &'static str) -> Advice {
