@@ -26,6 +26,8 @@ use crate::{
 /// A chunk with so many spans or bytes is full.
 pub(super) const CHUNK_SPANS: usize = 128;
 const CHUNK_BYTES: usize = 32 * 1024;
+/// Most chunks that are kept to be given back.
+const MAX_USED_UP: usize = 16;
 /// Most empty chunks that a basket keeps, and bytes of large buffers; these until it is idle.
 const MAX_SPARE: usize = 1;
 const MAX_LARGE_BYTES: usize = 1 << 20;
@@ -67,17 +69,44 @@ impl Chunk {
     /// Empties it for another use; the buffers of large spans go to `large`.
     fn clear(&mut self, large: &mut Vec<Vec<u8>>) {
         for ended in self.ended.drain(..) {
-            let kept: usize = large.iter().map(Vec::capacity).sum();
-            if let Ended::Large(span) = ended
-                && kept + span.1.capacity() <= MAX_LARGE_BYTES
-            {
+            if let Ended::Large(span) = ended {
                 let mut bytes = span.1;
                 bytes.clear();
-                large.push(bytes);
+                keep_large(bytes, large);
             }
         }
         self.bytes.clear();
         self.size = 0;
+    }
+}
+
+/// Keeps a buffer for another use, where there are not too many.
+fn keep_large(buffer: Vec<u8>, kept: &mut Vec<Vec<u8>>) {
+    if kept.iter().map(Vec::capacity).sum::<usize>() + buffer.capacity() <= MAX_LARGE_BYTES {
+        kept.push(buffer);
+    }
+}
+
+/// What the worker has used up and threads can use again. It is emptied before it is given back, as a thread may wait for
+/// that.
+#[derive(Debug, Default)]
+pub(super) struct UsedUp {
+    chunks: Vec<Chunk>,
+    large: Vec<Vec<u8>>,
+}
+
+impl UsedUp {
+    /// Takes a chunk, of which everything was read.
+    pub(super) fn add(&mut self, mut chunk: Chunk) {
+        if self.chunks.len() < MAX_USED_UP {
+            chunk.clear(&mut self.large);
+            self.chunks.push(chunk);
+        }
+    }
+
+    /// Gives large buffers back to the system, where nobody has asked for them.
+    pub(super) fn let_go(&mut self) {
+        self.large = vec![];
     }
 }
 
@@ -157,8 +186,8 @@ impl Basket {
         self.lock().is_empty()
     }
 
-    /// Moves everything that waits to `out`, and leaves chunks that are used up for another use.
-    pub(super) fn take(&self, out: &mut Vec<Chunk>, used_up: &mut Vec<Chunk>, now: Instant) -> Found {
+    /// Moves everything that waits to `out`, and leaves what is used up for another use.
+    pub(super) fn take(&self, out: &mut Vec<Chunk>, used_up: &mut UsedUp, now: Instant) -> Found {
         let mut content = self.lock();
         let Content { chunk, full, spare, large, credit, used, last_used, .. } = &mut *content;
         let mut found = Found::default();
@@ -175,11 +204,11 @@ impl Basket {
         *last_used = Some(now);
         // One to go on with, and those in reserve.
         while spare.len() <= MAX_SPARE
-            && let Some(mut empty) = used_up.pop()
+            && let Some(empty) = used_up.chunks.pop()
         {
-            empty.clear(large);
             spare.push(empty);
         }
+        used_up.large.drain(..).for_each(|buffer| keep_large(buffer, large));
         full.push(std::mem::replace(chunk, spare.pop().unwrap_or_default()));
         found.size = full.iter().map(|chunk| chunk.size).sum();
         out.append(full);

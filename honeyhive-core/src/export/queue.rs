@@ -22,7 +22,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     Health, Report,
-    buffer::{Basket, Baskets, Chunk, Grant},
+    buffer::{Basket, Baskets, Chunk, Grant, UsedUp},
     exit,
     plan::Plan,
     report::{Account, Entrance},
@@ -279,7 +279,7 @@ impl Queue {
     }
 
     /// Takes everything that waits. Chunks that are used up go back to the threads.
-    pub(super) fn take(&self, used_up: &mut Vec<Chunk>, now: Instant) -> Taken {
+    pub(super) fn take(&self, used_up: &mut UsedUp, now: Instant) -> Taken {
         let mut taken = self.take_requests();
         self.rounds.fetch_add(1, Ordering::Relaxed);
         let (mut size, mut credit) = (0, 0);

@@ -18,7 +18,7 @@ use tokio::{runtime::Runtime, sync::Semaphore, task::JoinSet, time};
 
 use super::{
     backlog::SYNC_EVERY,
-    buffer::{CHUNK_SPANS, Chunk, Ended},
+    buffer::{CHUNK_SPANS, Chunk, Ended, UsedUp},
     encoded::Encoded,
     lane::{Landing, Lane, unix_ms},
     queue::Queue,
@@ -31,8 +31,6 @@ use crate::{SpanRecord, clock, console::Printer, diag, secret::Secret};
 
 /// Most session and event calls under way at once.
 const MAX_CALLS_AT_ONCE: usize = 4;
-/// Most chunks that are kept to be filled again.
-const MAX_USED_UP: usize = 16;
 /// After so many spans, or a few more, they are stored and sent before the next ones are encoded.
 const SPANS_AT_ONCE: usize = 1024;
 /// How often dead processes are looked for, and old files.
@@ -130,7 +128,7 @@ struct Line {
     /// What was taken from the queue and is not encoded.
     waiting: VecDeque<Chunk>,
     rush: Rush,
-    used_up: Vec<Chunk>,
+    used_up: UsedUp,
     /// Whether there was so much at the last look that there may be more already.
     busy: bool,
     quiet_looks: u32,
@@ -157,7 +155,7 @@ impl Line {
             encoded: Encoded::new(&plan.origin),
             waiting: VecDeque::new(),
             rush: Rush::new(plan.queue_bytes),
-            used_up: vec![],
+            used_up: UsedUp::default(),
             busy: false,
             quiet_looks: 0,
             housekeeping: Instant::now(),
@@ -272,6 +270,9 @@ impl Line {
         self.taken += spans;
         self.busy = spans >= CHUNK_SPANS as u64;
         self.quiet_looks = if taken.chunks.is_empty() { self.quiet_looks.saturating_add(1) } else { 0 };
+        if self.quiet_looks == QUIET_LOOKS {
+            self.used_up.let_go();
+        }
         self.waiting.extend(taken.chunks);
         // Before anything that may panic: who waits is answered, and what was asked for is done.
         taken.new_key.into_iter().for_each(|key| self.change_key(&key, now));
@@ -309,9 +310,7 @@ impl Line {
             for ended in &mut chunk.ended {
                 self.take_span(ended, &mut rest, &mut shown, now_ms, now);
             }
-            if self.used_up.len() < MAX_USED_UP {
-                self.used_up.push(chunk);
-            }
+            self.used_up.add(chunk);
         }
         self.print(&shown);
     }
