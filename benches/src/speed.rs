@@ -2,8 +2,10 @@
 //! batch processor, tracing with tracing-opentelemetry, logfire, fastrace, the plain function, and a floor: a
 //! thread-local record with ids and two readings of the cheapest clock.
 //!
-//! The program runs itself once for each peer, scenario and round. A sample is a burst that fits every peer's
-//! queue, in CPU time of the thread, then a flush that is not counted; the figure is the median of all.
+//! The program runs itself once for each peer, scenario and round, on one core: what runs beside the thread at the same
+//! time, such as a worker, slows it where cores are halves of one, by a quarter or by a half as the neighbours are. A
+//! sample is a burst that fits every peer's queue, in CPU time of the thread, then a flush that is not counted; the
+//! figure is the median of all.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used, reason = "a benchmark")]
 
 #[path = "speed/allocations.rs"]
@@ -52,11 +54,15 @@ fn main() -> ExitCode {
 }
 
 fn measure(peer: &str, scenario: &str, samples: usize) -> Option<Cost> {
-    let peer = peers::find(peer)?;
     let (body, threads) = match scenario {
         "two-threads" => ("attributes", 2),
-        other => (other, 1),
+        "any-core" => ("attributes", 1),
+        other => {
+            keep_to_one_core();
+            (other, 1)
+        }
     };
+    let peer = peers::find(peer)?;
     peer.run(body, peers::calls(body))?;
     peer.flush();
     let barrier = Barrier::new(threads);
@@ -70,6 +76,19 @@ fn measure(peer: &str, scenario: &str, samples: usize) -> Option<Cost> {
     samples.sort_by(|a, b| a.nanos.total_cmp(&b.nanos));
     samples.get(samples.len() / 2).copied()
 }
+
+/// Keeps this thread, and those that it starts, to the last core that it may use.
+#[cfg(target_os = "linux")]
+fn keep_to_one_core() {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let allowed = sched_getaffinity(None).unwrap();
+    let mut one = CpuSet::new();
+    one.set((0..CpuSet::MAX_CPU).rfind(|core| allowed.is_set(*core)).unwrap());
+    sched_setaffinity(None, &one).unwrap();
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_to_one_core() {}
 
 /// Takes samples on this thread; where there are several, all begin each at once.
 fn sample(peer: &dyn peers::Peer, scenario: &str, samples: usize, barrier: &Barrier) -> Vec<Cost> {

@@ -25,7 +25,8 @@ fn compare() -> Outcome {
     println!("{build}");
     let text = format!(
         "# What a span costs\n\nWritten by `cargo xtask bench --compare`, in one run on {}. CPU time of the thread that makes the \
-         span, the\nmedian of seven processes of forty bursts each, and of the ratios in each round of them; allocations of that thread. `plain` is the function without a \
+         span, the\nmedian of seven processes of forty bursts each, and of the ratios in each round of them; allocations of that thread. A process keeps to one\ncore, \
+         where nothing else is said: two cores may be halves of one, and then what runs beside the thread slows it. `plain` is the function without a \
          span,\n`floor` a thread-local record with ids and two readings of the cheapest clock. `honeyhive-ids` and `honeyhive-hidden` show less of\n\
          themselves (`Visibility`). `fastrace` makes bare local spans, without an\n\
          OpenTelemetry context; `fastrace+context` and the others make the span current for foreign instrumentation. A model\n\
