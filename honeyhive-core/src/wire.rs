@@ -312,16 +312,16 @@ mod tests {
 
     #[test]
     fn a_short_attribute_is_written_as_any_other() {
-        let text = "x".repeat(90);
+        let text: String = ('a'..='z').cycle().take(130).collect();
         let ints = [0, 127, 128, 300, -1, i64::MAX, i64::MIN].map(Scalar::Int);
-        let others =
-            [Scalar::Bool(true), Scalar::Float(0.5), Scalar::Text("text"), Scalar::Text(""), Scalar::Text(&text)];
-        for key in [Key("honeyhive_metadata.", "n"), Key::whole("n")] {
-            for value in ints.iter().chain(&others) {
-                let (mut short, mut long) = (vec![], vec![]);
-                attribute(&mut short, key, value);
-                long_attribute(&mut long, key, value, scalar_len(value));
-                assert_eq!(short, long, "{key:?} {value:?}");
+        let texts = [0, 1, 15, 16, 17, 31, 32, 33, 60, 90, 130].map(|len| &text[..len]);
+        let values = ints.into_iter().chain([Scalar::Bool(true), Scalar::Float(0.5)]).chain(texts.map(Scalar::Text));
+        for (value, key) in values.flat_map(|value| texts.map(|key| (value, key))) {
+            for key in [Key::whole(key), Key("honeyhive_metadata.", key)] {
+                let (mut written, mut long) = (vec![], vec![]);
+                attribute(&mut written, key, &value);
+                long_attribute(&mut long, key, &value, scalar_len(&value));
+                assert_eq!(written, long, "{key:?} {value:?}");
             }
         }
     }

@@ -154,8 +154,8 @@ fn quote_part(hh: &TokenStream, to: &Ident, name: &Ident, part: &Part) -> TokenS
             .0
             .iter()
             .map(|(key, value)| {
-                let (value, name) = (value.quote(hh), name::quoted(hh, &name.to_string(), &key.value()));
-                quote!(#to.record(#name, #value);)
+                let (under, value) = (name::quoted(hh, &name.to_string(), &key.value()), value.quote(hh));
+                quote!(#to.record(#under, #value);)
             })
             .collect(),
     }

@@ -601,6 +601,41 @@ fn a_session_given_to_a_call_holds_for_what_it_encloses() {
 }
 
 #[test]
+fn enrichment_with_names_known_at_compile_time_masks_secrets_in_every_namespace() {
+    let (recorder, tracer) = setup();
+    let span = tracer.start_span("work").enter();
+    assert!(enrich_span!(
+        { "a": 1, "api_key": "k" },
+        metrics = { "a": 1, "time_to_token": 12, "token": "t" },
+        feedback = { "a": 1, "password": "p" },
+        inputs = { "a": 1, "x-api-key": "k" },
+        outputs = { "a": 1, "accessToken": "t" },
+        config = { "a": 1, "nested": { "secret": "s" } },
+        user_properties = { "a": 1, "authorization": 7 },
+    ));
+    drop(span);
+    expect![[r#"
+        work
+          metadata.a = 1
+          metadata.api_key = "[masked]"
+          metrics.a = 1
+          metrics.time_to_token = 12
+          metrics.token = "[masked]"
+          feedback.a = 1
+          feedback.password = "[masked]"
+          inputs.a = 1
+          inputs.x-api-key = "[masked]"
+          outputs.a = 1
+          outputs.accessToken = "[masked]"
+          config.a = 1
+          config.nested.secret = "[masked]"
+          user_properties.a = 1
+          user_properties.authorization = "[masked]"
+    "#]]
+    .assert_eq(&details(&recorder));
+}
+
+#[test]
 fn enrichment_covers_every_namespace_and_masks_secrets() {
     let (recorder, tracer) = setup();
     let span = tracer.start_span("work").enter();

@@ -73,7 +73,13 @@ async fn a_session_per_request_ends_with_its_scope() {
             tokio::task::yield_now().await;
             drop(tracer.start_span("after await"));
             assert!(!enrich_span!({ "x": 1 }), "no span is current");
-            assert!(enrich_session!({ "user": "u1" }, metrics = { "score": 0.5 }, user_properties = { "plan": "pro" }));
+            assert!(enrich_session!(
+                { "user": "u1" },
+                metrics = { "score": 0.5 },
+                feedback = { "rating": 5 },
+                config = { "api_key": "k" },
+                user_properties = { "plan": "pro" },
+            ));
         })
         .await;
     {
@@ -98,6 +104,7 @@ async fn a_session_per_request_ends_with_its_scope() {
         received.updates(),
         [json!({
             "event_id": request.id(), "metadata": { "user": "u1" }, "metrics": { "score": 0.5 },
+            "feedback": { "rating": 5 }, "config": { "api_key": "[masked]" },
             "user_properties": { "plan": "pro" },
         })]
     );

@@ -9,14 +9,8 @@ use crate::{Outcome, command, root, succeeded};
 const LEAST: f64 = 0.8;
 
 /// Crates that users see.
-const CRATES: [&str; 6] = [
-    "honeyhive-core",
-    "honeyhive-macros",
-    "honeyhive-names",
-    "honeyhive-instrument",
-    "honeyhive-route",
-    "honeyhive-evaluate",
-];
+const CRATES: [&str; 5] =
+    ["honeyhive-core", "honeyhive-macros", "honeyhive-instrument", "honeyhive-route", "honeyhive-evaluate"];
 
 /// Where providers and conventions are written: known to who adds one, not to who uses them.
 const SEAMS: [&str; 6] = ["src/convention", "src/mcp.rs", "src/metrics.rs", "src/model", "src/provider", "src/wire"];

@@ -1,4 +1,4 @@
-//! Whether the public API breaks what it promised: `cargo semver-checks` on every library that is published, against
+//! Whether the public API breaks what it promised: `cargo semver-checks` on every library that is published for others to use, against
 //! the last release, or against the revision that is named.
 
 use std::{env, process::Command};

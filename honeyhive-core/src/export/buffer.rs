@@ -26,10 +26,10 @@ use crate::{
 /// A chunk with so many spans or bytes is full.
 pub(super) const CHUNK_SPANS: usize = 128;
 const CHUNK_BYTES: usize = 32 * 1024;
-/// Most chunks that are kept to be given back.
-const MAX_USED_UP: usize = 16;
-/// Most empty chunks that a basket keeps, and bytes of large buffers; these until it is idle.
+/// Most empty chunks that a basket keeps, and that wait to be given back to one.
 const MAX_SPARE: usize = 1;
+const MAX_USED_UP: usize = 16;
+/// Most bytes of large buffers that a basket keeps until it is idle, and that wait to be given back.
 const MAX_LARGE_BYTES: usize = 1 << 20;
 /// A thread that has ended no span for so long gives back the memory that it was granted, and then large buffers.
 const IDLE: Duration = Duration::from_millis(20);
@@ -69,21 +69,17 @@ impl Chunk {
     /// Empties it for another use; the buffers of large spans go to `large`.
     fn clear(&mut self, large: &mut Vec<Vec<u8>>) {
         for ended in self.ended.drain(..) {
-            if let Ended::Large(span) = ended {
+            let kept: usize = large.iter().map(Vec::capacity).sum();
+            if let Ended::Large(span) = ended
+                && kept + span.1.capacity() <= MAX_LARGE_BYTES
+            {
                 let mut bytes = span.1;
                 bytes.clear();
-                keep_large(bytes, large);
+                large.push(bytes);
             }
         }
         self.bytes.clear();
         self.size = 0;
-    }
-}
-
-/// Keeps a buffer for another use, where there are not too many.
-fn keep_large(buffer: Vec<u8>, kept: &mut Vec<Vec<u8>>) {
-    if kept.iter().map(Vec::capacity).sum::<usize>() + buffer.capacity() <= MAX_LARGE_BYTES {
-        kept.push(buffer);
     }
 }
 
@@ -208,7 +204,9 @@ impl Basket {
         {
             spare.push(empty);
         }
-        used_up.large.drain(..).for_each(|buffer| keep_large(buffer, large));
+        if large.is_empty() {
+            std::mem::swap(large, &mut used_up.large);
+        }
         full.push(std::mem::replace(chunk, spare.pop().unwrap_or_default()));
         found.size = full.iter().map(|chunk| chunk.size).sum();
         out.append(full);

@@ -270,7 +270,7 @@ impl Line {
         self.taken += spans;
         self.busy = spans >= CHUNK_SPANS as u64;
         self.quiet_looks = if taken.chunks.is_empty() { self.quiet_looks.saturating_add(1) } else { 0 };
-        if self.quiet_looks == QUIET_LOOKS {
+        if self.quiet_looks >= QUIET_LOOKS && self.waiting.is_empty() {
             self.used_up.let_go();
         }
         self.waiting.extend(taken.chunks);

@@ -55,12 +55,18 @@ impl Name {
         Bucket::ALL.into_iter().find_map(part).unwrap_or((Bucket::Metadata, self.0))
     }
 
+    /// Returns whether a value is a metric that gives nothing away, whatever it is called.
+    #[cold]
+    fn measures(&self, value: &Scalar<'_>) -> bool {
+        !matches!(value, Scalar::Text(_)) && self.parts().0 == Bucket::Metrics
+    }
+
     /// Writes a value; that of a secret is masked.
     #[inline]
     pub(crate) fn write(&self, value: Captured<'_>, to: &mut Attributes) {
         let Self(key, secret) = *self;
         match &value.0 {
-            Held::Scalar(scalar) if !secret => to.put(Key::whole(key), scalar),
+            Held::Scalar(scalar) if !secret || self.measures(scalar) => to.put(Key::whole(key), scalar),
             Held::Scalar(_) => to.put(Key::whole(key), &Scalar::Text(MASK)),
             Held::Value(value) => to.put_value(Key::whole(key), value, secret && !value.is_null()),
         }
