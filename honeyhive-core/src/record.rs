@@ -89,7 +89,7 @@ pub(crate) struct More {
 }
 
 impl Head {
-    fn blank() -> Self {
+    pub(crate) fn blank() -> Self {
         Self {
             parent: SpanId::INVALID,
             start: Stamp::EPOCH,

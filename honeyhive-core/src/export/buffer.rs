@@ -29,8 +29,8 @@ const CHUNK_BYTES: usize = 32 * 1024;
 /// Most empty chunks that a basket keeps, and that wait to be given back to one.
 const MAX_SPARE: usize = 1;
 const MAX_USED_UP: usize = 16;
-/// Most bytes of large buffers that a basket keeps until it is idle, and that wait to be given back.
-const MAX_LARGE_BYTES: usize = 1 << 20;
+/// Most bytes of large buffers that all baskets keep, each until it is idle, and as many that wait to be given back.
+const MAX_LARGE_BYTES: usize = 8 << 20;
 /// A thread that has ended no span for so long gives back the memory that it was granted, and then large buffers.
 const IDLE: Duration = Duration::from_millis(20);
 const LONG_IDLE: Duration = Duration::from_secs(1);
@@ -69,9 +69,8 @@ impl Chunk {
     /// Empties it for another use; the buffers of large spans go to `large`.
     fn clear(&mut self, large: &mut Vec<Vec<u8>>) {
         for ended in self.ended.drain(..) {
-            let kept: usize = large.iter().map(Vec::capacity).sum();
             if let Ended::Large(span) = ended
-                && kept + span.1.capacity() <= MAX_LARGE_BYTES
+                && bytes_of(large) + span.1.capacity() <= MAX_LARGE_BYTES
             {
                 let mut bytes = span.1;
                 bytes.clear();
@@ -83,12 +82,19 @@ impl Chunk {
     }
 }
 
+fn bytes_of(buffers: &[Vec<u8>]) -> usize {
+    buffers.iter().map(Vec::capacity).sum()
+}
+
 /// What the worker has used up and threads can use again. It is emptied before it is given back, as a thread may wait for
 /// that.
 #[derive(Debug, Default)]
 pub(super) struct UsedUp {
     chunks: Vec<Chunk>,
     large: Vec<Vec<u8>>,
+    /// Bytes of large buffers that the baskets of this round have, and that they may still get.
+    given: usize,
+    room: usize,
 }
 
 impl UsedUp {
@@ -97,6 +103,24 @@ impl UsedUp {
         if self.chunks.len() < MAX_USED_UP {
             chunk.clear(&mut self.large);
             self.chunks.push(chunk);
+        }
+    }
+
+    /// Begins to give it back, to one basket after the other.
+    pub(super) fn begin_round(&mut self) {
+        self.room = MAX_LARGE_BYTES.saturating_sub(std::mem::take(&mut self.given));
+    }
+
+    /// Gives a basket what it has room for.
+    fn give(&mut self, spare: &mut Vec<Chunk>, large: &mut Vec<Vec<u8>>) {
+        while spare.len() <= MAX_SPARE
+            && let Some(empty) = self.chunks.pop()
+        {
+            spare.push(empty);
+        }
+        while let Some(buffer) = self.large.pop_if(|buffer| buffer.capacity() <= self.room) {
+            self.room -= buffer.capacity();
+            large.push(buffer);
         }
     }
 
@@ -187,7 +211,11 @@ impl Basket {
         let mut content = self.lock();
         let Content { chunk, full, spare, large, credit, used, last_used, .. } = &mut *content;
         let mut found = Found::default();
-        if !std::mem::take(used) {
+        let was_used = std::mem::take(used);
+        if was_used {
+            *last_used = Some(now);
+            used_up.give(spare, large);
+        } else {
             let idle = last_used.map_or(Duration::MAX, |last| now.saturating_duration_since(last));
             if idle >= IDLE {
                 found.credit = std::mem::take(credit);
@@ -195,17 +223,10 @@ impl Basket {
             if idle >= LONG_IDLE {
                 *large = vec![];
             }
+        }
+        used_up.given += bytes_of(large);
+        if !was_used {
             return found;
-        }
-        *last_used = Some(now);
-        // One to go on with, and those in reserve.
-        while spare.len() <= MAX_SPARE
-            && let Some(empty) = used_up.chunks.pop()
-        {
-            spare.push(empty);
-        }
-        if large.is_empty() {
-            std::mem::swap(large, &mut used_up.large);
         }
         full.push(std::mem::replace(chunk, spare.pop().unwrap_or_default()));
         found.size = full.iter().map(|chunk| chunk.size).sum();
@@ -368,5 +389,54 @@ impl Buffer {
         }
         content.credit -= size;
         Ok(much)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LARGE_BUFFER: usize = MAX_LARGE_BYTES / 3;
+
+    /// Lets the worker look into baskets, each of which was used; returns how many large buffers each has then.
+    fn look(used_up: &mut UsedUp, baskets: &[Basket]) -> Vec<usize> {
+        used_up.begin_round();
+        baskets.iter().for_each(|basket| {
+            basket.lock().used = true;
+            basket.take(&mut vec![], used_up, Instant::now());
+        });
+        baskets.iter().map(|basket| basket.lock().large.len()).collect()
+    }
+
+    #[test]
+    fn large_buffers_go_to_who_takes_them_and_all_threads_together_keep_a_few() {
+        let baskets = [Basket::default(), Basket::default()];
+        let mut used_up =
+            UsedUp { large: (0..5).map(|_| Vec::with_capacity(LARGE_BUFFER)).collect(), ..UsedUp::default() };
+        assert_eq!(look(&mut used_up, &baskets), [3, 0]);
+        assert_eq!(look(&mut used_up, &baskets), [3, 0]);
+        baskets[0].lock().large.truncate(1);
+        // What a thread has taken is seen in the round after.
+        look(&mut used_up, &baskets);
+        assert_eq!(look(&mut used_up, &baskets), [3, 0]);
+        baskets[0].lock().large.clear();
+        look(&mut used_up, &baskets);
+        assert!(used_up.large.is_empty());
+    }
+
+    #[test]
+    fn what_is_given_back_is_empty_and_bounded() {
+        let mut used_up = UsedUp::default();
+        for _ in 0..2 * MAX_USED_UP {
+            let mut chunk = Chunk { bytes: vec![1; 100], size: 100, ..Chunk::default() };
+            let span = || Finished { trace: 1.into(), id: 1.into(), end: Stamp::EPOCH, head: Head::blank() };
+            (0..2).for_each(|_| chunk.ended.push(Ended::Large(Box::new((span(), vec![1; LARGE_BUFFER])))));
+            used_up.add(chunk);
+        }
+        assert_eq!((used_up.chunks.len(), used_up.large.len()), (MAX_USED_UP, 3));
+        assert!(used_up.chunks.iter().all(|chunk| chunk.ended.is_empty() && chunk.bytes.is_empty() && chunk.size == 0));
+        assert!(used_up.large.iter().all(Vec::is_empty));
+        used_up.let_go();
+        assert!(used_up.large.is_empty());
     }
 }

@@ -283,6 +283,7 @@ impl Queue {
         let mut taken = self.take_requests();
         self.rounds.fetch_add(1, Ordering::Relaxed);
         let (mut size, mut credit) = (0, 0);
+        used_up.begin_round();
         let mut baskets = self.baskets();
         let Baskets { list, admitted } = &mut *baskets;
         list.retain(|basket| {
