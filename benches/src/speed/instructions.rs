@@ -23,7 +23,7 @@ const BUDGETS: [Budget; 7] = [
     budget("honeyhive-off", "off", 20.0, 0.0),
     budget("honeyhive-off", "off-enrich", 25.0, 0.0),
     budget("honeyhive", "sync", 1_750.0, 2.0),
-    budget("honeyhive", "attributes", 2_850.0, 2.0),
+    budget("honeyhive", "attributes", 3_050.0, 2.0),
     budget("honeyhive", "nested", 17_800.0, 20.0),
     budget("honeyhive-ids", "sync", 1_450.0, 1.0),
     budget("honeyhive-hidden", "sync", 1_000.0, 0.0),
