@@ -3,7 +3,7 @@
 use crate::{
     Bucket, Value,
     attributes::Attributes,
-    value::MASK,
+    enrich::is_masked_in,
     wire::{Key, Scalar},
 };
 
@@ -55,20 +55,21 @@ impl Name {
         Bucket::ALL.into_iter().find_map(part).unwrap_or((Bucket::Metadata, self.0))
     }
 
-    /// Returns whether a value is a metric that gives nothing away, whatever it is called.
-    #[cold]
-    fn measures(&self, value: &Scalar<'_>) -> bool {
-        !matches!(value, Scalar::Text(_)) && self.parts().0 == Bucket::Metrics
-    }
-
     /// Writes a value; that of a secret is masked.
     #[inline]
     pub(crate) fn write(&self, value: Captured<'_>, to: &mut Attributes) {
         let Self(key, secret) = *self;
         match &value.0 {
-            Held::Scalar(scalar) if !secret || self.measures(scalar) => to.put(Key::whole(key), scalar),
-            Held::Scalar(_) => to.put(Key::whole(key), &Scalar::Text(MASK)),
+            Held::Scalar(scalar) if !secret => to.put(Key::whole(key), scalar),
+            Held::Scalar(_) => self.write_secret(&value.into_value(), to),
             Held::Value(value) => to.put_value(Key::whole(key), value, secret && !value.is_null()),
         }
+    }
+
+    /// Writes a value whose name marks a secret, as one is written whose name is met later.
+    #[cold]
+    fn write_secret(&self, value: &Value, to: &mut Attributes) {
+        let (bucket, name) = self.parts();
+        to.put_value(Key::whole(self.0), value, is_masked_in(bucket, name, value));
     }
 }

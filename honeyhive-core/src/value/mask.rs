@@ -1,6 +1,6 @@
 //! Masks secrets in `Debug` output; which names mark one is told by [`is_secret`].
 
-use honeyhive_names::is_secret;
+use super::is_secret;
 
 /// Masks the values of secret fields in `Debug` output, as in `Client { api_key: Some("…") }`.
 pub(crate) fn mask_debug(text: &str) -> String {
