@@ -8,7 +8,7 @@ use honeyhive_instrument::{
 use opentelemetry::{Array, Value};
 use serde_json::{Map, Value as Json, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{self, Fixture};
 
 #[test]
 fn every_convention_writes_every_record_under_its_own_keys() {
@@ -42,7 +42,7 @@ fn what_the_conventions_without_recorded_spans_write() {
         for convention in CONVENTIONS.iter().filter(|it| ["otel_genai", "traceloop_legacy"].contains(&it.name())) {
             if convention.covers(&call) {
                 let path = fixture.path.join(format!("{}.json", convention.name()));
-                expect_file![path].assert_eq(&format!("{:#}\n", written(*convention, &call)));
+                expect_file![path].assert_eq(&(fixture::pretty(written(*convention, &call)) + "\n"));
             }
         }
     }

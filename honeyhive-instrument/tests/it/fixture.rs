@@ -9,6 +9,21 @@ use honeyhive_instrument::{
     wire::Decoder,
 };
 use http::{HeaderMap, header::CONTENT_TYPE};
+use serde_json::Value as Json;
+
+/// Puts keys in order, whichever order other crates of the build have chosen for `serde_json`; also in a text of JSON.
+pub(crate) fn sorted(mut json: Json) -> Json {
+    if let Some(inner) = json.as_str().and_then(|text| serde_json::from_str::<Json>(text).ok()) {
+        return if inner.is_object() || inner.is_array() { sorted(inner).to_string().into() } else { json };
+    }
+    json.sort_all_objects();
+    json
+}
+
+/// Writes JSON for a file.
+pub(crate) fn pretty(json: Json) -> String {
+    format!("{:#}", sorted(json))
+}
 
 pub(crate) struct Fixture {
     pub(crate) path: PathBuf,

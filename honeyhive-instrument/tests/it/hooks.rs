@@ -193,7 +193,7 @@ async fn errors_reach_the_caller_and_the_span() {
     let server = LoopbackServer::start(|_| {
         Reply::json(
             400,
-            r#"{"error":{"message":"no such model","type":"invalid_request_error","param":null,"code":null}}"#,
+            r#"{"error":{"message":"no such model","type":"invalid_request_error"}}"#,
         )
     })
     .unwrap();
@@ -205,7 +205,7 @@ async fn errors_reach_the_caller_and_the_span() {
     })
     .await;
     expect![[r#"
-        openai.chat Some(Error("Error code: 400 - {\"error\":{\"code\":null,\"message\":\"no such model\",\"param\":null,\"type\":\"invalid_request_error\"}}"))
+        openai.chat Some(Error("Error code: 400 - {\"error\":{\"message\":\"no such model\",\"type\":\"invalid_request_error\"}}"))
         messages.create Some(Error("APIConnectionError: Connection error."))"#]]
     .assert_eq(&outcomes(&spans));
 }

@@ -15,7 +15,10 @@ use opentelemetry::{
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use serde_json::{Value as Json, json};
 
-use crate::{fixture::Fixture, instrumentors::turn};
+use crate::{
+    fixture::{self, Fixture},
+    instrumentors::turn,
+};
 
 /// Does work while an instrumentor is active, and returns what was recorded.
 macro_rules! recorded {
@@ -313,7 +316,7 @@ async fn the_conventions_of_opentelemetry() {
         .filter(|(key, _)| {
             !key.starts_with("honeyhive") && !key.starts_with("traceloop.") && !key.ends_with("time_to_first_chunk")
         })
-        .map(|(key, value)| format!("{key} = {value}"))
+        .map(|(key, value)| format!("{key} = {}", fixture::sorted(value)))
         .collect();
     shown.sort();
     expect_test::expect![[r#"

@@ -8,13 +8,13 @@ use honeyhive_instrument::{
 use http::HeaderMap;
 use proptest::prelude::*;
 
-use crate::fixture::Fixture;
+use crate::fixture::{self, Fixture};
 
 #[test]
 fn recorded_exchanges_give_their_records() {
     for fixture in Fixture::all() {
         let json = serde_json::to_value(fixture.call(usize::MAX)).unwrap();
-        expect_file![fixture.path.join("call.json")].assert_eq(&format!("{json:#}\n"));
+        expect_file![fixture.path.join("call.json")].assert_eq(&(fixture::pretty(json) + "\n"));
     }
 }
 
