@@ -24,7 +24,8 @@ macro_rules! instrument {
         $module::AnthropicInstrumentor::new().capture_content($content).prices($prices.clone()).instrument(provider)?;
         let google = $module::GoogleGenerativeAIInstrumentor::new().capture_content($content);
         google.prices($prices.clone()).instrument(provider)?;
-        $module::BedrockInstrumentor::new().capture_content($content).prices($prices).instrument(provider)
+        $module::BedrockInstrumentor::new().capture_content($content).prices($prices.clone()).instrument(provider)?;
+        $module::CohereInstrumentor::new().capture_content($content).prices($prices).instrument(provider)
     }};
 }
 

@@ -16,6 +16,8 @@ use crate::{
 /// Most bytes of a request or an answer that are read. Of a larger one nothing is recorded but that, or of a stream
 /// what came before.
 const MAX_BODY: usize = 16 << 20;
+/// In a stream each word comes in a frame of its own; so much of one is its wrapping, which is not kept.
+const WRAPPING: usize = 512;
 
 const REQUEST_TOO_LARGE: &str = "honeyhive_metadata.request_too_large";
 const TOO_LARGE: &str = "honeyhive_metadata.response_too_large";
@@ -66,7 +68,9 @@ pub struct Exchange {
     span: CallSpan,
     status: u16,
     body: Body,
-    taken: usize,
+    /// Bytes of the answer that are kept, and whether there are too many.
+    kept: usize,
+    is_too_large: bool,
 }
 
 #[derive(Debug)]
@@ -96,7 +100,7 @@ impl Exchange {
         if too_large {
             span.mark(REQUEST_TOO_LARGE);
         }
-        Some(Self { provider, span, status: 0, body: Body::Plain(vec![]), taken: 0 })
+        Some(Self { provider, span, status: 0, body: Body::Plain(vec![]), kept: 0, is_too_large: false })
     }
 
     /// Returns the context in which the request is to be sent.
@@ -126,38 +130,40 @@ impl Exchange {
 
     /// Takes bytes of the answer.
     pub fn data(&mut self, bytes: &[u8]) {
-        let before = self.taken;
-        self.taken = before.saturating_add(bytes.len());
-        if self.span.is_settled() || matches!(self.body, Body::Sound) {
-            return;
-        }
-        if self.taken > MAX_BODY {
-            // Once: an attribute that is set again is kept again.
-            if before <= MAX_BODY {
-                self.too_large();
-            }
+        if self.span.is_settled() || self.kept > MAX_BODY {
             return;
         }
         match &mut self.body {
             Body::Sound => {}
-            Body::Plain(body) => body.extend_from_slice(bytes),
+            Body::Plain(body) => {
+                self.kept = self.kept.saturating_add(bytes.len());
+                match self.kept > MAX_BODY {
+                    true => *body = vec![],
+                    false => body.extend_from_slice(bytes),
+                }
+            }
             Body::Stream(decoder) => {
                 let frames = decoder.feed(bytes);
                 self.frames(&frames);
             }
         }
+        self.look_for_losses();
     }
 
-    /// Lets go of what cannot be read whole.
-    fn too_large(&mut self) {
-        self.span.mark(TOO_LARGE);
-        if let Body::Plain(body) = &mut self.body {
-            *body = vec![];
+    /// Tells, once, that something is too large to be read.
+    fn look_for_losses(&mut self) {
+        let lost_a_frame = matches!(&self.body, Body::Stream(decoder) if decoder.has_given_up());
+        if (lost_a_frame || self.kept > MAX_BODY) && !std::mem::replace(&mut self.is_too_large, true) {
+            self.span.mark(TOO_LARGE);
         }
     }
 
     fn frames(&mut self, frames: &[Frame]) {
         for frame in frames {
+            self.kept = self.kept.saturating_add(frame.data.len().saturating_sub(WRAPPING));
+            if self.kept > MAX_BODY {
+                return;
+            }
             let step = contained(|| self.provider.frame(frame, self.span.call()));
             match step.unwrap_or(Progress::Other) {
                 Progress::Piece => self.span.piece(),

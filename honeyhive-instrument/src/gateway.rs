@@ -2,7 +2,8 @@
 //! any other program and language.
 //!
 //! It listens on loopback only, forwards to the services on its list only, follows no redirect, and sends
-//! on what it gets as it comes. Keys pass through it and are never kept, logged or recorded.
+//! on what it gets as it comes. What is no model call, and connections that become others such as WebSockets, pass
+//! through untraced. Keys pass through it and are never kept, logged or recorded.
 
 mod route;
 
@@ -20,14 +21,19 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::{BodyExt, Either, Full};
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{body::Incoming, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use once_cell::sync::OnceCell;
 use opentelemetry::{Context, context::FutureExt};
 use tokio::{net::TcpListener, task::JoinHandle};
 use url::Url;
 
 pub use self::route::{Route, RouteError};
-use crate::{exchange::Exchange, hook::tee, provider::RequestHead};
+use crate::{
+    exchange::Exchange,
+    hook::tee,
+    provider::{self, RequestHead},
+};
 
 /// Headers that belong to one connection, beside those that `Connection` names.
 const HOP_BY_HOP: [header::HeaderName; 9] = [
@@ -45,7 +51,7 @@ const HOP_BY_HOP: [header::HeaderName; 9] = [
 /// the service. A compressed answer could not be read on its way.
 const NOT_FORWARDED: [header::HeaderName; 4] =
     [header::HOST, header::CONTENT_LENGTH, header::ACCEPT_ENCODING, header::HeaderName::from_static("baggage")];
-/// Largest request: it is read into memory to be traced.
+/// Largest request of a model call: it is read into memory to be traced.
 const MAX_REQUEST: usize = 256 << 20;
 
 type Answer = Response<Either<Full<Bytes>, reqwest::Body>>;
@@ -89,6 +95,8 @@ pub struct Gateway {
 struct Shared {
     routes: Vec<Route>,
     client: reqwest::Client,
+    /// For connections that become others, which HTTP/1 alone has.
+    switching: OnceCell<reqwest::Client>,
     /// Contexts that URLs stand for.
     contexts: RwLock<HashMap<u64, Context>>,
     next: AtomicU64,
@@ -144,12 +152,10 @@ impl Gateway {
     pub async fn start(port: u16, routes: Vec<Route>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-        // What is passed on stays as it is, also where another crate of the build lets reqwest ask for compression.
-        let client = client.no_gzip().no_brotli().no_zstd().no_deflate().build();
         let shared = Arc::new(Shared {
             routes,
-            client: client.map_err(io::Error::other)?,
+            client: client().build().map_err(io::Error::other)?,
+            switching: OnceCell::new(),
             contexts: RwLock::default(),
             next: AtomicU64::new(1),
         });
@@ -194,6 +200,12 @@ impl Drop for Gateway {
     }
 }
 
+fn client() -> reqwest::ClientBuilder {
+    // What is passed on stays as it is, also where another crate of the build lets reqwest ask for compression.
+    let client = reqwest::Client::builder().no_gzip().no_brotli().no_zstd().no_deflate();
+    client.redirect(reqwest::redirect::Policy::none())
+}
+
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -213,7 +225,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             let mut server = server;
             server.http1().timer(TokioTimer::new());
             // An error is the client's, which sees it.
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
         });
     }
 }
@@ -229,6 +241,9 @@ impl Shared {
             return refuse(StatusCode::NOT_FOUND, &format!("no such route; there are {}", known.join(", ")));
         };
         let url = upstream.url_for(rest, request.uri().query());
+        if request.headers().contains_key(header::UPGRADE) {
+            return self.switch(request, url).await;
+        }
         let parent = self.parent(scope, request.headers());
         self.forward(request, url).with_context(parent).await
     }
@@ -242,15 +257,21 @@ impl Shared {
 
     async fn forward(&self, request: http::Request<Incoming>, url: Url) -> Answer {
         let (parts, body) = request.into_parts();
-        let body = match http_body_util::Limited::new(body, MAX_REQUEST).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(_) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the request broke off or is larger than 256 MiB"),
-        };
         let head = RequestHead::new(parts.method.as_str(), &url, &parts.headers);
-        let exchange = Exchange::begin(&head, Some(&body));
-        let mut headers = parts.headers.clone();
-        keep_end_to_end(&mut headers);
-        NOT_FORWARDED.iter().for_each(|name| drop(headers.remove(name)));
+        let (exchange, body) = match provider::claim(&head) {
+            None => (None, reqwest::Body::wrap(body)),
+            Some(_) => match http_body_util::Limited::new(body, MAX_REQUEST).collect().await {
+                Ok(body) => {
+                    let body = body.to_bytes();
+                    (Exchange::begin(&head, Some(&body)), body.into())
+                }
+                Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                    return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the request is larger than 256 MiB");
+                }
+                Err(_) => return refuse(StatusCode::BAD_REQUEST, "the request broke off"),
+            },
+        };
+        let headers = forwarded(parts.headers);
         let sent = self.client.request(parts.method, url).headers(headers).body(body).send().await;
         match (sent, exchange) {
             (Ok(response), Some(exchange)) => answer(tee(response, exchange)),
@@ -264,6 +285,47 @@ impl Shared {
             }
         }
     }
+}
+
+impl Shared {
+    /// Passes on a connection that is to become another, such as a WebSocket. Nothing of it is traced.
+    async fn switch(&self, mut request: http::Request<Incoming>, url: Url) -> Answer {
+        let accepted = hyper::upgrade::on(&mut request);
+        let (parts, _) = request.into_parts();
+        let wanted = parts.headers.get(header::UPGRADE).cloned();
+        let mut headers = forwarded(parts.headers);
+        headers.insert(header::CONNECTION, header::HeaderValue::from_static("upgrade"));
+        headers.extend(wanted.map(|wanted| (header::UPGRADE, wanted)));
+        let Ok(client) = self.switching.get_or_try_init(|| client().http1_only().build()) else {
+            return refuse(StatusCode::BAD_GATEWAY, "no client for such a connection");
+        };
+        match client.request(parts.method, url).headers(headers).send().await {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => switched(response, accepted),
+            Ok(response) => answer(response),
+            Err(_) => refuse(StatusCode::BAD_GATEWAY, "the service could not be reached"),
+        }
+    }
+}
+
+/// Joins the two connections once both are what they were to become.
+fn switched(response: reqwest::Response, accepted: OnUpgrade) -> Answer {
+    let mut head = Response::new(Either::Left(Full::default()));
+    *head.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    head.headers_mut().clone_from(response.headers());
+    tokio::spawn(async move {
+        if let (Ok(mut service), Ok(accepted)) = (response.upgrade().await, accepted.await) {
+            // An error is that of one side, which the other sees as an end.
+            let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(accepted), &mut service).await;
+        }
+    });
+    head
+}
+
+/// Returns the headers of a request as they go on.
+fn forwarded(mut headers: HeaderMap) -> HeaderMap {
+    keep_end_to_end(&mut headers);
+    NOT_FORWARDED.iter().for_each(|name| drop(headers.remove(name)));
+    headers
 }
 
 /// A browser that was lured here by another name is turned away.

@@ -2,6 +2,7 @@
 //! With content off, what is left is a list of what is harmless: the names of provider, model and call, counts and
 //! numbers, and texts that are known words of the APIs (`words.rs`) as settings, reasons and classes of errors.
 
+mod secrets;
 mod words;
 
 use std::borrow::Cow;
@@ -28,6 +29,7 @@ pub(crate) fn apply(capture: &Capture, call: &mut LlmCall) {
     if !capture.content {
         return hide_content(call);
     }
+    secrets::mask(call);
     if let Some(limit) = capture.image_limit {
         limit_images(limit, call);
     }
@@ -170,7 +172,8 @@ fn hide(part: Hide, call: &mut LlmCall) {
         Hide::InputMessages => hide_input_messages(request),
         Hide::OutputMessages => response.outputs.iter_mut().for_each(|output| output.message = Message::default()),
         Hide::InputImages => request.messages.iter_mut().for_each(|message| {
-            each_part(message, |part| matches!(part, Part::ImageUrl(_) | Part::ImageData { .. }), String::new())
+            each_part(message, |part| matches!(part, Part::ImageUrl(_) | Part::ImageData { .. }), String::new());
+            limit_inside(0, message);
         }),
         Hide::InputText => {
             request.system.iter_mut().for_each(hide_texts);
@@ -234,8 +237,21 @@ fn hide_texts(content: &mut Content) {
                 *summary = summary.take().map(|_| REDACTED.into());
             }
             Part::ToolResult { content, .. } => *content = REDACTED.into(),
+            Part::Other(json) => redact_texts(json),
             _ => {}
         }),
+    }
+}
+
+/// Replaces what a part of an unknown kind says, such as a document, but for its kind.
+fn redact_texts(json: &mut Json) {
+    match json {
+        Json::String(text) => REDACTED.clone_into(text),
+        Json::Array(items) => items.iter_mut().for_each(redact_texts),
+        Json::Object(fields) => {
+            fields.iter_mut().filter(|(key, _)| *key != "type").for_each(|(_, value)| redact_texts(value));
+        }
+        _ => {}
     }
 }
 
@@ -243,8 +259,31 @@ fn hide_texts(content: &mut Content) {
 fn limit_images(limit: usize, call: &mut LlmCall) {
     for message in &mut call.request.messages {
         each_part(message, |part| image_length(part) > limit, REDACTED.to_owned());
+        limit_inside(limit, message);
     }
     [&mut call.request.json, &mut call.request.input].into_iter().flatten().for_each(|json| limit_in(limit, json));
+}
+
+/// Replaces images inside the results of tools, such as pictures of a screen, and in parts of other kinds.
+fn limit_inside(limit: usize, message: &mut Message) {
+    if let Some(result) = &mut message.tool_result
+        && !result.is_string()
+    {
+        let told = message.content.text() == Some(&result.to_string());
+        limit_in(limit, result);
+        if told {
+            message.content = Content::Text(result.to_string());
+        }
+    }
+    if let Content::Parts(parts) = &mut message.content {
+        for part in parts {
+            match part {
+                Part::ToolResult { content, .. } => limit_in(limit, content),
+                Part::Other(json) => limit_in(limit, json),
+                _ => {}
+            }
+        }
+    }
 }
 
 /// Returns how long an image is as it stands in a message; 0 of what is none, or stands elsewhere.

@@ -54,6 +54,14 @@ impl Decoder {
         frames
     }
 
+    /// Returns whether a frame was too large to be read.
+    pub fn has_given_up(&self) -> bool {
+        match self {
+            Self::ServerSentEvents(decoder) => decoder.has_given_up(),
+            Self::AmazonEventStream(decoder) => decoder.has_given_up(),
+        }
+    }
+
     /// Takes the end of the stream and returns a last frame that it completes.
     pub fn finish(&mut self) -> Vec<Frame> {
         let mut frames = vec![];

@@ -1,7 +1,7 @@
 //! Hook for async-openai: a tower layer outside of its retry layer, so one span is one call.
 
 use std::{
-    fmt,
+    any::Any,
     future::Future,
     pin::Pin,
     task::{self, Poll},
@@ -10,6 +10,7 @@ use std::{
 use async_openai::{
     Client,
     config::Config,
+    error::OpenAIError,
     middleware::{HttpRequestFactory, ReqwestService, retry::OpenAIRetryLayer},
 };
 use opentelemetry::context::FutureExt;
@@ -56,7 +57,7 @@ impl<S> Service<HttpRequestFactory> for OpenAiService<S>
 where
     S: Service<HttpRequestFactory, Response = Response> + Clone + Send + 'static,
     S::Future: Send,
-    S::Error: fmt::Display + Send,
+    S::Error: Send + 'static,
 {
     type Response = Response;
     type Error = S::Error;
@@ -79,12 +80,16 @@ where
             match inner.call(factory).with_context(exchange.context()).await {
                 Ok(response) => Ok(tee(response, exchange)),
                 Err(error) => {
-                    exchange.disconnected(false);
+                    exchange.disconnected(is_timeout(&error));
                     Err(error)
                 }
             }
         })
     }
+}
+
+fn is_timeout(error: &dyn Any) -> bool {
+    matches!(error.downcast_ref(), Some(OpenAIError::Reqwest(error)) if error.is_timeout())
 }
 
 impl<C: Config> WithHoneyHive for Client<C> {

@@ -19,10 +19,18 @@ pub struct Usage {
     pub cache_read: Option<u64>,
     /// Tokens of the prompt that were put in a cache.
     pub cache_write: Option<u64>,
+    /// Of those, tokens that stay there for an hour, which costs more.
+    pub cache_write_1h: Option<u64>,
     /// Tokens of the answer that were reasoning.
     pub reasoning: Option<u64>,
     /// Audio tokens of the prompt.
     pub input_audio: Option<u64>,
+    /// Of those, tokens that came from a cache.
+    pub cache_read_audio: Option<u64>,
     /// Audio tokens of the answer.
     pub output_audio: Option<u64>,
+    /// Tokens of the answer that were images.
+    pub output_image: Option<u64>,
+    /// Searches of the web that the provider made for the answer.
+    pub web_searches: Option<u64>,
 }

@@ -187,7 +187,7 @@ impl GenaiPrices {
 impl Own {
     fn price(&self, call: &LlmCall) -> Option<Cost> {
         let tokens = call.response.usage;
-        let (input, output) = (tokens.input?, tokens.output.unwrap_or(0));
+        let (input, output) = (tokens.input?, billed_output(&tokens).unwrap_or(0));
         // The input counts what was read from a cache and what was written to it.
         let read = tokens.cache_read.unwrap_or(0).min(input);
         let written = tokens.cache_write.unwrap_or(0).min(input - read);
@@ -207,19 +207,36 @@ fn usage(call: &LlmCall) -> Option<Usage> {
     let input = tokens.input?;
     let mut usage = Usage::from([
         (UsageKey::INPUT_TOKENS, input as f64),
-        (UsageKey::OUTPUT_TOKENS, tokens.output.unwrap_or(0) as f64),
+        (UsageKey::OUTPUT_TOKENS, billed_output(&tokens).unwrap_or(0) as f64),
     ]);
     for (key, count) in [
         (UsageKey::CACHE_READ_TOKENS, tokens.cache_read),
         (UsageKey::CACHE_WRITE_TOKENS, tokens.cache_write),
+        (UsageKey::CACHE_WRITE_1H_TOKENS, tokens.cache_write_1h),
         (UsageKey::INPUT_AUDIO_TOKENS, tokens.input_audio),
         (UsageKey::OUTPUT_AUDIO_TOKENS, tokens.output_audio),
+        (UsageKey::OUTPUT_IMAGE_TOKENS, tokens.output_image),
+        (UsageKey::WEB_SEARCHES, tokens.web_searches),
     ] {
         if let Some(count) = count.filter(|count| *count > 0) {
             usage.insert(key, count as f64);
         }
     }
+    let some = |count: Option<u64>| count.is_some_and(|count| count > 0);
+    if some(tokens.cache_read) && some(tokens.input_audio) {
+        // It has to be told how much is both, and does not take nothing for none.
+        usage.insert(UsageKey::CACHE_AUDIO_READ_TOKENS, tokens.cache_read_audio.unwrap_or(0) as f64);
+    }
     Some(usage)
+}
+
+/// Returns the tokens of the answer that are paid for. Of some services, such as xAI, those of reasoning stand beside the
+/// answer's, as the sum of all tells.
+fn billed_output(tokens: &crate::model::Usage) -> Option<u64> {
+    let output = tokens.output?;
+    let with_reasoning = output.saturating_add(tokens.reasoning.unwrap_or(0));
+    let all = tokens.input.map(|input| input.saturating_add(with_reasoning));
+    Some(if all.is_some() && tokens.total == all { with_reasoning } else { output })
 }
 
 #[cfg(test)]

@@ -22,23 +22,17 @@ impl Provider for Anthropic {
     }
 
     fn claim(&self, head: &RequestHead<'_>) -> Option<LlmCall> {
-        if head.method != "POST" {
-            return None;
-        }
-        if head.path().ends_with(COMPLETE) {
-            let base = head.base_before(COMPLETE);
-            let mut call = LlmCall::new("anthropic", "completions.create", Operation::TextCompletion, base);
-            call.provider = Some("anthropic".into());
-            return Some(call);
-        }
-        if !head.path().ends_with(MESSAGES) {
-            return None;
-        }
         let beta = head.url.query_pairs().any(|(key, value)| key == "beta" && value == "true");
-        let method = if beta { "beta.messages.create" } else { "messages.create" };
-        let mut call = LlmCall::new("anthropic", method, Operation::Chat, head.base_before(MESSAGES));
-        call.provider = Some("anthropic".into());
-        Some(call)
+        let (path, method, operation) = match head.path() {
+            path if path.ends_with(COMPLETE) => (COMPLETE, "completions.create", Operation::TextCompletion),
+            path if !path.ends_with(MESSAGES) => return None,
+            _ if beta => (MESSAGES, "beta.messages.create", Operation::Chat),
+            _ => (MESSAGES, "messages.create", Operation::Chat),
+        };
+        let mut call = LlmCall::new("anthropic", method, operation, head.base_before(path));
+        // Others speak the API too.
+        call.provider = Some(super::host::provider(head.host()).unwrap_or("anthropic").into());
+        (head.method == "POST").then_some(call)
     }
 
     fn is_home(&self, head: &RequestHead<'_>) -> bool {

@@ -8,7 +8,7 @@ mod model_id;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::HeaderMap;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::{Progress, Provider, RequestHead, header};
 use crate::{
@@ -150,11 +150,14 @@ impl Provider for Bedrock {
 
     fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Progress {
         let event = frame.event.as_deref().unwrap_or_default();
-        let Ok(json) = serde_json::from_str::<Json>(&frame.data) else { return Progress::Other };
+        let json = serde_json::from_str::<Json>(&frame.data).ok();
         if frame.is_error {
-            call.ending = Ending::Failed(error(event, "EventStreamError", &json, call));
+            // One that the service does not describe has its text in a header, or none.
+            let said = json.unwrap_or_else(|| json!({ "message": frame.data }));
+            call.ending = Ending::Failed(error(event, "EventStreamError", &said, call));
             return Progress::Last;
         }
+        let Some(json) = json else { return Progress::Other };
         match endpoint(call).map(|endpoint| endpoint.action) {
             Some(Action::Converse) => converse::event(event, &json, &mut call.response.json),
             Some(Action::Invoke) => chunk(&json).map_or(Progress::Other, |chunk| invoke::piece(&chunk, call)),

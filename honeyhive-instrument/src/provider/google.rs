@@ -113,9 +113,7 @@ impl Provider for Google {
     /// A stream that is not asked for as events is one JSON list of its pieces.
     fn reply(&self, body: &[u8], call: &mut LlmCall) {
         match (serde_json::from_slice(body), endpoint(call)) {
-            (Ok(Json::Array(pieces)), _) => {
-                pieces.iter().for_each(|piece| generate::piece(piece, &mut call.response));
-            }
+            (Ok(Json::Array(pieces)), _) => pieces.iter().for_each(|piece| self.piece(piece, call)),
             (Ok(json), _) => call.response.json = Some(json),
             _ => {}
         }
@@ -124,16 +122,15 @@ impl Provider for Google {
 
     fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Progress {
         match serde_json::from_str::<Json>(&frame.data) {
-            Ok(piece @ Json::Object(_)) if piece.get("error").is_some_and(|error| !error.is_null()) => {
-                let status = piece.pointer("/error/code").and_then(Json::as_u64).and_then(|code| code.try_into().ok());
-                call.ending = Ending::Failed(self.error(status.unwrap_or(500), frame.data.as_bytes(), call));
+            Ok(piece @ Json::Object(_)) if is_error(&piece) => {
+                self.piece(&piece, call);
                 Progress::Last
             }
             Ok(event @ Json::Object(_)) if call.operation == Operation::Interaction => {
                 interactions::event(&event, &mut call.response)
             }
             Ok(piece @ Json::Object(_)) => {
-                generate::piece(&piece, &mut call.response);
+                self.piece(&piece, call);
                 Progress::Piece
             }
             _ => Progress::Other,
@@ -167,6 +164,22 @@ impl Provider for Google {
             }
         };
         CallError::new(kind, message)
+    }
+}
+
+fn is_error(json: &Json) -> bool {
+    json.get("error").is_some_and(|error| !error.is_null())
+}
+
+impl Google {
+    /// Reads a piece of generated content, which may be an error.
+    fn piece(&self, piece: &Json, call: &mut LlmCall) {
+        if is_error(piece) {
+            let status = piece.pointer("/error/code").and_then(Json::as_u64).and_then(|code| code.try_into().ok());
+            call.ending = Ending::Failed(self.error(status.unwrap_or(500), piece.to_string().as_bytes(), call));
+        } else {
+            generate::piece(piece, &mut call.response);
+        }
     }
 }
 

@@ -137,6 +137,9 @@ pub(super) fn indexed<'a>(list: &'a mut Vec<Json>, piece: &Json) -> Option<&'a m
     list.get_mut(position)?.as_object_mut()
 }
 
+/// What things are called. Some services leave it empty in all pieces but the first.
+const NAMES: [&str; 6] = ["id", "model", "name", "object", "role", "type"];
+
 /// Copies what is neither null nor an empty object, except for the keys that `special` takes.
 pub(super) fn merge(
     into: &mut Map<String, Json>,
@@ -151,6 +154,7 @@ pub(super) fn merge(
         // Most say the same in every piece.
         match into.get_mut(key) {
             Some(known) if known == value => {}
+            Some(_) if value == "" && NAMES.contains(&key.as_str()) => {}
             Some(known) => *known = value.clone(),
             None => {
                 into.insert(key.clone(), value.clone());

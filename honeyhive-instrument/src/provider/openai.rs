@@ -28,9 +28,17 @@ struct Endpoint {
     response: fn(Json, &mut Response),
 }
 
-const ENDPOINTS: [Endpoint; 8] = [
+const ENDPOINTS: [Endpoint; 9] = [
     Endpoint {
         path: "/chat/completions",
+        method: "ChatCompletion",
+        operation: Operation::Chat,
+        request: chat::request,
+        response: chat::response,
+    },
+    // Mistral's.
+    Endpoint {
+        path: "/agents/completions",
         method: "ChatCompletion",
         operation: Operation::Chat,
         request: chat::request,
@@ -143,11 +151,11 @@ impl Provider for OpenAi {
 
     fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Progress {
         match serde_json::from_str::<Json>(&frame.data) {
-            Ok(event @ Json::Object(_)) if call.operation == Operation::Responses => responses::event(&event, call),
-            Ok(Json::Object(chunk)) if chunk.get("error").is_some_and(|error| !error.is_null()) => {
-                call.ending = Ending::Failed(stream_error(&chunk["error"]));
+            Ok(chunk) if is_error(&chunk) && chunk.get("type").is_none() => {
+                call.ending = Ending::Failed(said_error(&chunk["error"]));
                 Progress::Last
             }
+            Ok(event @ Json::Object(_)) if call.operation == Operation::Responses => responses::event(&event, call),
             Ok(chunk @ Json::Object(_)) => {
                 chat::chunk(&chunk, call);
                 Progress::Piece
@@ -169,16 +177,25 @@ impl Provider for OpenAi {
     }
 }
 
-/// Reads an error in the middle of a stream.
-fn stream_error(error: &Json) -> CallError {
+fn is_error(json: &Json) -> bool {
+    json.get("error").is_some_and(|error| !error.is_null())
+}
+
+/// Reads an error in the middle of a stream, or in the place of an answer.
+fn said_error(error: &Json) -> CallError {
     let message = error["message"].as_str().map_or_else(|| error.to_string(), str::to_owned);
     CallError::new("APIError", message)
 }
 
-/// A response may arrive whole and say that it failed.
+/// An answer may arrive whole, with a good status, and say that the call failed.
 fn fail_if_it_says_so(call: &mut LlmCall) {
-    let failure = call.response.json.as_ref().filter(|_| call.operation == Operation::Responses);
-    if let Some(error) = failure.and_then(responses::failure) {
+    let Some(json) = &call.response.json else { return };
+    let failure = match call.operation {
+        Operation::Responses => responses::failure(json),
+        // OpenRouter: the service behind it failed. Source: https://openrouter.ai/docs/api-reference/errors
+        _ => is_error(json).then(|| said_error(&json["error"])),
+    };
+    if let Some(error) = failure {
         call.ending = Ending::Failed(error);
     }
 }

@@ -24,6 +24,11 @@ pub struct EventStreamDecoder {
 }
 
 impl EventStreamDecoder {
+    /// Returns whether a message could not be read, and so all after it.
+    pub fn has_given_up(&self) -> bool {
+        self.broken
+    }
+
     /// Takes bytes and hands every frame that they complete to `each`.
     pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Frame)) {
         if self.broken {
@@ -66,14 +71,18 @@ fn frame(message: &[u8]) -> Option<Frame> {
     let headers_end = PRELUDE + number(message, 4)?;
     let payload = message.get(headers_end..message.len() - CHECKSUM)?;
     let mut out = Frame { event: None, data: String::from_utf8_lossy(payload).into_owned(), is_error: false };
-    let mut headers = message.get(PRELUDE..headers_end)?;
+    let (mut headers, mut said) = (message.get(PRELUDE..headers_end)?, None);
     while let Some((name, value, rest)) = header(headers) {
         headers = rest;
         match name {
             ":event-type" | ":exception-type" | ":error-code" => out.event = value.map(str::to_owned),
             ":message-type" => out.is_error = value.is_some_and(|kind| kind != "event"),
+            ":error-message" => said = value,
             _ => {}
         }
+    }
+    if out.data.is_empty() {
+        out.data = said.unwrap_or_default().to_owned();
     }
     Some(out)
 }

@@ -1,13 +1,14 @@
 //! Server-sent events, by the HTML standard: lines end with LF, CRLF or CR; several `data` lines are
-//! one payload; comments and unknown fields are skipped. A frame that never ends is given up at
-//! [`MAX_FRAME`] bytes.
+//! one payload; comments and unknown fields are skipped, and a byte order mark before the first. A frame that never ends
+//! is given up at [`MAX_FRAME`] bytes.
 
 use memchr::memchr2;
 
 use super::Frame;
 
-/// Most bytes of one frame.
-const MAX_FRAME: usize = 4 * 1024 * 1024;
+/// Most bytes of one frame, which may hold an image.
+const MAX_FRAME: usize = 16 << 20;
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Decodes server-sent events.
 #[derive(Debug, Default)]
@@ -17,6 +18,9 @@ pub struct SseDecoder {
     data: Option<String>,
     after_cr: bool,
     skipping: bool,
+    /// Whether a line was read before.
+    begun: bool,
+    given_up: bool,
 }
 
 impl SseDecoder {
@@ -45,7 +49,7 @@ impl SseDecoder {
 
     fn push(&mut self, part: &[u8]) {
         if self.line.len() + self.data.as_ref().map_or(0, String::len) + part.len() > MAX_FRAME {
-            self.skipping = true;
+            (self.skipping, self.given_up) = (true, true);
             self.line.clear();
             self.data = None;
         }
@@ -69,7 +73,14 @@ impl SseDecoder {
         self.line = line;
     }
 
+    /// Returns whether a frame was given up.
+    pub fn has_given_up(&self) -> bool {
+        self.given_up
+    }
+
     fn read_line(&mut self, line: &str) {
+        let first = !std::mem::replace(&mut self.begun, true);
+        let line = if first { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line };
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
@@ -117,6 +128,12 @@ mod tests {
         let expected = [(Some("a"), "{\"x\":\n1}"), (None, "no space"), (None, "é"), (None, "last")];
         let expected: Vec<_> = expected.map(|(e, d)| (e.map(str::to_owned), d.to_owned())).into();
         assert_eq!(frames, expected);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        let frames = decode(&["\u{feff}data: a\n\ndata: \u{feff}b\n\n".as_bytes()]);
+        assert_eq!(frames.iter().map(|frame| frame.data.as_str()).collect::<Vec<_>>(), ["a", "\u{feff}b"]);
     }
 
     #[test]

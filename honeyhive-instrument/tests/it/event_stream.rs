@@ -24,6 +24,17 @@ pub(crate) fn replaced(stream: &[u8], index: usize, event: &str) -> Vec<u8> {
     messages(stream).enumerate().flat_map(whole).collect()
 }
 
+/// Returns a message with these headers, whose values are texts.
+pub(crate) fn message(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    const TEXT: u8 = 7;
+    let header = |(name, value): &(&str, &str)| {
+        let len = u16::try_from(value.len()).unwrap().to_be_bytes();
+        [&[u8::try_from(name.len()).unwrap()], name.as_bytes(), &[TEXT], &len[..], value.as_bytes()].concat()
+    };
+    let headers: Vec<u8> = headers.iter().flat_map(header).collect();
+    Message { headers: &headers, payload }.with(payload)
+}
+
 #[derive(Clone, Copy)]
 struct Message<'a> {
     headers: &'a [u8],

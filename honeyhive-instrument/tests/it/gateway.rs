@@ -12,6 +12,10 @@ use honeyhive_instrument::{
     openinference, traceloop,
 };
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::{fixture::Fixture, instrumentors::turn};
 
@@ -153,4 +157,60 @@ async fn base_urls_of_the_known_clients() {
     })
     .await
     .expect("the port is closed when the gateway is dropped");
+}
+
+/// Reads up to the end of a text.
+async fn read_to(stream: &mut TcpStream, end: &str) -> String {
+    let mut read = vec![];
+    while !read.ends_with(end.as_bytes()) {
+        read.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(read).unwrap()
+}
+
+#[tokio::test]
+async fn a_connection_that_becomes_another_is_passed_on() {
+    let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let route = Route::new("openai", &format!("http://{}", service.local_addr().unwrap())).unwrap();
+    let gateway = Gateway::start(0, vec![route]).await.unwrap();
+    let echo = tokio::spawn(async move {
+        let (mut stream, _) = service.accept().await.unwrap();
+        let asked = read_to(&mut stream, "\r\n\r\n").await.to_ascii_lowercase();
+        stream
+            .write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .await
+            .unwrap();
+        let said = read_to(&mut stream, "ping").await;
+        stream.write_all(format!("{said}pong").as_bytes()).await.unwrap();
+        asked
+    });
+    let mut client = TcpStream::connect(gateway.address()).await.unwrap();
+    let ask = "GET /openai/v1/realtime?model=m HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+               Upgrade: websocket\r\nSec-WebSocket-Key: a\r\n\r\n";
+    client.write_all(ask.as_bytes()).await.unwrap();
+    let head = read_to(&mut client, "\r\n\r\n").await.to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 101 ") && head.contains("upgrade: websocket"), "{head}");
+    client.write_all(b"ping").await.unwrap();
+    assert_eq!(read_to(&mut client, "pong").await, "pingpong");
+    let asked = echo.await.unwrap();
+    assert!(asked.starts_with("get /v1/realtime?model=m ") && asked.contains("sec-websocket-key: a"), "{asked}");
+}
+
+#[tokio::test]
+async fn what_is_no_model_call_is_passed_on_as_it_comes() {
+    let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let route = Route::new("openai", &format!("http://{}", service.local_addr().unwrap())).unwrap();
+    let gateway = Gateway::start(0, vec![route]).await.unwrap();
+    let mut client = TcpStream::connect(gateway.address()).await.unwrap();
+    client
+        .write_all(b"POST /openai/v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nhalf")
+        .await
+        .unwrap();
+    let (mut stream, _) = service.accept().await.unwrap();
+    let asked = read_to(&mut stream, "half").await.to_ascii_lowercase();
+    assert!(asked.contains("content-length: 8"), "{asked}");
+    client.write_all(b"half").await.unwrap();
+    read_to(&mut stream, "half").await;
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+    assert!(read_to(&mut client, "ok").await.starts_with("HTTP/1.1 200 "));
 }

@@ -20,7 +20,9 @@ use honeyhive_core::{
     HoneyHiveTracer, SpanKind, SpanRecord, Status,
     testing::{LoopbackServer, Recorder, Reply},
 };
-use honeyhive_instrument::{Exchange, WithHoneyHive, openinference, provider::RequestHead, traceloop};
+use honeyhive_instrument::{
+    Exchange, WithHoneyHive, hook::openai_with_http_client, openinference, provider::RequestHead, traceloop,
+};
 use http::{HeaderMap, header::CONTENT_TYPE};
 use serde_json::json;
 
@@ -191,10 +193,7 @@ async fn retries_of_the_client_are_kept_and_are_one_span() {
 async fn errors_reach_the_caller_and_the_span() {
     let _turn = turn().await;
     let server = LoopbackServer::start(|_| {
-        Reply::json(
-            400,
-            r#"{"error":{"message":"no such model","type":"invalid_request_error"}}"#,
-        )
+        Reply::json(400, r#"{"error":{"message":"no such model","type":"invalid_request_error"}}"#)
     })
     .unwrap();
     let spans = traced(|_| async {
@@ -208,6 +207,21 @@ async fn errors_reach_the_caller_and_the_span() {
         openai.chat Some(Error("Error code: 400 - {\"error\":{\"message\":\"no such model\",\"type\":\"invalid_request_error\"}}"))
         messages.create Some(Error("APIConnectionError: Connection error."))"#]]
     .assert_eq(&outcomes(&spans));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_wait_longer_is_told_so() {
+    let _turn = turn().await;
+    // It takes connections and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let spans = traced(|_| async {
+        let http = reqwest::Client::builder().timeout(Duration::from_millis(100)).build().unwrap();
+        let base = format!("http://{}/v1", silent.local_addr().unwrap());
+        let client = Client::with_config(OpenAIConfig::new().with_api_base(base).with_api_key("k"));
+        openai_with_http_client(client, http).chat().create(question()).await.unwrap_err();
+    })
+    .await;
+    expect![[r#"openai.chat Some(Error("Request timed out."))"#]].assert_eq(&outcomes(&spans));
 }
 
 #[tokio::test]

@@ -14,5 +14,6 @@ mod privacy;
 mod providers;
 mod recorded;
 mod robust;
+mod services;
 mod seven;
 mod tracing;

@@ -89,14 +89,16 @@ fn usage(json: &Json) -> Usage {
     let Some(uncached) = count(json, "input_tokens") else { return Usage::default() };
     let cache_read = count(json, "cache_read_input_tokens").unwrap_or(0);
     let cache_write = count(json, "cache_creation_input_tokens").unwrap_or(0);
-    let input = uncached + cache_read + cache_write;
+    let input = uncached.saturating_add(cache_read).saturating_add(cache_write);
     let output = count(json, "output_tokens").unwrap_or(0);
     Usage {
         input: Some(input),
         output: Some(output),
-        total: Some(input + output),
+        total: Some(input.saturating_add(output)),
         cache_read: Some(cache_read),
         cache_write: Some(cache_write),
+        cache_write_1h: count(&json["cache_creation"], "ephemeral_1h_input_tokens"),
+        web_searches: count(&json["server_tool_use"], "web_search_requests"),
         ..Usage::default()
     }
 }

@@ -100,16 +100,19 @@ fn usage(json: &Json, headers: Usage) -> Usage {
     let either = |names: [&str; 2]| names.iter().find_map(|name| count(json, name));
     let cache_read = either(["cacheReadInputTokens", "cacheReadInputTokenCount"]).or(headers.cache_read);
     let cache_write = either(["cacheWriteInputTokens", "cacheWriteInputTokenCount"]).or(headers.cache_write);
-    let cached = cache_read.unwrap_or(0) + cache_write.unwrap_or(0);
+    let cached = cache_read.unwrap_or(0).saturating_add(cache_write.unwrap_or(0));
     let uncached = count(json, "inputTokens").or(headers.input);
     let output = count(json, "outputTokens").or(headers.output);
-    let sum = || Some(uncached? + output?);
+    let sum = || Some(uncached?.saturating_add(output?));
+    let for_an_hour = items(json, "cacheDetails").filter(|detail| detail["ttl"] == "1h");
+    let cache_write_1h = for_an_hour.filter_map(|detail| count(detail, "inputTokens")).reduce(u64::saturating_add);
     Usage {
-        input: uncached.map(|uncached| uncached + cached),
+        input: uncached.map(|uncached| uncached.saturating_add(cached)),
         output,
         total: count(json, "totalTokens").or_else(sum),
         cache_read,
         cache_write,
+        cache_write_1h,
         ..Usage::default()
     }
 }

@@ -26,18 +26,19 @@ enum Form {
 
 fn form(call: &LlmCall) -> Form {
     let Some(json) = &call.request.json else { return Form::Prompt };
-    form_of(json, call.vendor)
+    form_of(json, call)
 }
 
-fn form_of(json: &Json, vendor: Option<&str>) -> Form {
+fn form_of(json: &Json, call: &LlmCall) -> Form {
+    let embeds = call.request.model.as_deref().is_some_and(|model| model.contains("embed"));
     let names_schema = ["inferenceConfig", "schemaVersion"].iter().any(|key| json.get(key).is_some());
-    match (json.get("messages").is_some(), vendor) {
+    match (json.get("messages").is_some(), call.vendor) {
         (true, Some("anthropic")) => Form::Claude,
         (true, _) if json.get("anthropic_version").is_some() => Form::Claude,
         (true, Some("amazon")) => Form::Nova,
         (true, _) if names_schema => Form::Nova,
         (true, _) => Form::Chat,
-        (false, _) if json.get("texts").is_some() => Form::Embedding,
+        (false, _) if embeds || json.get("texts").is_some() => Form::Embedding,
         (false, _) if json.get("inputText").is_some() && json.get("textGenerationConfig").is_none() => {
             if json.get("dimensions").is_some() || json.get("normalize").is_some() {
                 Form::Embedding
@@ -58,7 +59,7 @@ const GROUPS: [&str; 2] = ["textGenerationConfig", "inferenceConfig"];
 
 pub(super) fn request(json: Json, call: &mut LlmCall) {
     let (model, stream, guardrail) = (call.request.model.clone(), call.request.stream, call.request.guardrail.clone());
-    match form_of(&json, call.vendor) {
+    match form_of(&json, call) {
         Form::Claude => {
             let params = without(&json, &["messages"]);
             messages::request(json, &mut call.request);
@@ -120,6 +121,7 @@ fn embedding(json: Json, call: &mut LlmCall) {
 pub(super) fn response(mut json: Json, call: &mut LlmCall) {
     let headers = call.response.usage;
     let guardrail = json.pointer("/amazon-bedrock-trace/guardrail").cloned();
+    let counted = metrics(&json);
     match form(call) {
         Form::Claude => {
             messages::parse_inputs(&mut json);
@@ -141,14 +143,14 @@ pub(super) fn response(mut json: Json, call: &mut LlmCall) {
         Form::Embedding => vectors(json, &mut call.response),
     }
     let Usage { input, output, cache_read, cache_write, .. } = call.response.usage;
-    let cached = headers.cache_read.unwrap_or(0) + headers.cache_write.unwrap_or(0);
+    let cached = headers.cache_read.unwrap_or(0).saturating_add(headers.cache_write.unwrap_or(0));
     let usage = &mut call.response.usage;
-    usage.input = input.or(headers.input.map(|uncached| uncached + cached));
-    usage.output = output.or(headers.output);
+    usage.input = input.or(headers.input.map(|uncached| uncached.saturating_add(cached))).or(counted.input);
+    usage.output = output.or(headers.output).or(counted.output);
     usage.cache_read = cache_read.or(headers.cache_read);
     usage.cache_write = cache_write.or(headers.cache_write);
     if usage.total.is_none() && call.vendor != Some("anthropic") {
-        usage.total = usage.input.zip(usage.output).map(|(input, output)| input + output);
+        usage.total = usage.input.zip(usage.output).map(|(input, output)| input.saturating_add(output));
     }
     call.response.guardrail = call.response.guardrail.take().or(guardrail);
 }
@@ -184,13 +186,9 @@ fn output((index, entry): (usize, &Json)) -> Option<Output> {
 }
 
 fn usage(json: &Json) -> Usage {
-    let metrics = "/amazon-bedrock-invocationMetrics";
     let either = |pointers: &[&str]| pointers.iter().find_map(|pointer| whole_number(json.pointer(pointer)?));
-    let of_results = || {
-        let counts: Vec<u64> =
-            items(json, "results").filter_map(|result| whole_number(&result["tokenCount"])).collect();
-        (!counts.is_empty()).then(|| counts.iter().sum())
-    };
+    let of_results =
+        || items(json, "results").filter_map(|result| whole_number(&result["tokenCount"])).reduce(u64::saturating_add);
     let of_input = [
         "/inputTextTokenCount",
         "/prompt_token_count",
@@ -207,11 +205,14 @@ fn usage(json: &Json) -> Usage {
         "/token_count/response_tokens",
         "/meta/billed_units/output_tokens",
     ];
-    Usage {
-        input: either(&of_input).or_else(|| either(&[&format!("{metrics}/inputTokenCount")])),
-        output: either(&of_output).or_else(of_results).or_else(|| either(&[&format!("{metrics}/outputTokenCount")])),
-        ..Usage::default()
-    }
+    Usage { input: either(&of_input), output: either(&of_output).or_else(of_results), ..Usage::default() }
+}
+
+/// Reads what Bedrock itself counts, which it says at the end of a stream whoever made the model.
+fn metrics(json: &Json) -> Usage {
+    let metrics = &json["amazon-bedrock-invocationMetrics"];
+    let count = |key: &str| metrics.get(key).and_then(whole_number);
+    Usage { input: count("inputTokenCount"), output: count("outputTokenCount"), ..Usage::default() }
 }
 
 /// Titan sends `28.0`.

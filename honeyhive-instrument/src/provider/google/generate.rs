@@ -101,14 +101,18 @@ fn part(json: &Json) -> Part {
 
 /// Reads an image, inside the message or by its address.
 fn media(json: &Json) -> Option<Part> {
-    let (inline, file) = (&json["inlineData"], &json["fileData"]);
-    let mime_type = text(inline, "mimeType").or_else(|| text(file, "mimeType"))?;
+    // The service takes both spellings.
+    let either = |json: &Json, names: [&str; 2]| names.iter().find_map(|name| text(json, name));
+    let (inline, file) =
+        (json.get("inlineData").unwrap_or(&json["inline_data"]), json.get("fileData").unwrap_or(&json["file_data"]));
+    let mime = ["mimeType", "mime_type"];
+    let mime_type = either(inline, mime).or_else(|| either(file, mime))?;
     if !mime_type.starts_with("image/") {
         return None;
     }
     match text(inline, "data") {
         Some(base64) => Some(Part::ImageData { mime_type, base64: standard(base64) }),
-        None => text(file, "fileUri").map(Part::ImageUrl),
+        None => either(file, ["fileUri", "file_uri"]).map(Part::ImageUrl),
     }
 }
 
@@ -142,10 +146,9 @@ fn usage(json: &Json) -> Usage {
     let input = prompt.saturating_add(input_tools.unwrap_or(0));
     let said = count(json, "candidatesTokenCount");
     let output = said.or(thoughts).map(|_| said.unwrap_or(0).saturating_add(thoughts.unwrap_or(0)));
-    let audio = |details: &str| {
-        let of_audio = items(json, details).filter(|detail| detail["modality"] == "AUDIO");
-        let counts: Vec<u64> = of_audio.filter_map(|detail| count(detail, "tokenCount")).collect();
-        (!counts.is_empty()).then(|| counts.iter().sum())
+    let of = |modality: &str, details: &str| {
+        let details = items(json, details).filter(|detail| detail["modality"] == modality);
+        details.filter_map(|detail| count(detail, "tokenCount")).reduce(u64::saturating_add)
     };
     Usage {
         input: Some(input),
@@ -155,8 +158,11 @@ fn usage(json: &Json) -> Usage {
         cache_read: count(json, "cachedContentTokenCount"),
         cache_write: None,
         reasoning: thoughts,
-        input_audio: audio("promptTokensDetails"),
-        output_audio: audio("candidatesTokensDetails"),
+        input_audio: of("AUDIO", "promptTokensDetails"),
+        cache_read_audio: of("AUDIO", "cacheTokensDetails"),
+        output_audio: of("AUDIO", "candidatesTokensDetails"),
+        output_image: of("IMAGE", "candidatesTokensDetails"),
+        ..Usage::default()
     }
 }
 

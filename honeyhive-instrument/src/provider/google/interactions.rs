@@ -81,7 +81,11 @@ fn result(json: &Json) -> Message {
 
 /// Adds what a step says to a message.
 fn add(step: &Json, message: &mut Message) {
-    let mut parts: Vec<Part> = message.content.parts().to_vec();
+    let mut parts = match std::mem::take(&mut message.content) {
+        Content::Parts(parts) => parts,
+        Content::Text(text) => vec![Part::Text(text)],
+        Content::Absent => vec![],
+    };
     match (step["type"].as_str(), step.get("content")) {
         (Some("thought"), _) => parts.push(thought(step)),
         (Some("function_call"), _) => message.tool_calls.push(ToolCall {
@@ -140,7 +144,7 @@ fn finish_reason(status: &str) -> Option<&'static str> {
 
 fn usage(json: &Json) -> Usage {
     let some = |key| count(json, key).filter(|count| *count > 0);
-    let with = |sum, beside| count(json, sum).map(|sum| sum + some(beside).unwrap_or(0));
+    let with = |sum, beside| count(json, sum).map(|sum| sum.saturating_add(some(beside).unwrap_or(0)));
     Usage {
         // What tools put in is input, as in `generateContent`.
         input: with("total_input_tokens", "total_tool_use_tokens"),

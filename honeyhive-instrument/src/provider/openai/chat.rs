@@ -69,7 +69,8 @@ pub(in crate::provider) fn message(json: &Json) -> Message {
             .filter(|call| call.is_object())
             .map(|call| FunctionCall { name: text(call, "name"), arguments: text(call, "arguments") }),
         refusal: text(json, "refusal"),
-        reasoning: text(json, "reasoning_content"),
+        // OpenRouter and others have the shorter name.
+        reasoning: text(json, "reasoning_content").or_else(|| text(json, "reasoning")),
     }
 }
 
@@ -158,6 +159,7 @@ fn merge_choices(whole: &mut Map<String, Json>, chunk: &Json) -> bool {
             merge(merged, choice, |merged, key, value| match (key, value) {
                 ("delta", delta) => merge_delta(merged, delta),
                 ("text", Json::String(piece)) if !is_chat => append(merged, key, piece),
+                ("logprobs", Json::Object(_)) => merge_logprobs(merged, key, value),
                 _ => false,
             });
         }
@@ -166,13 +168,16 @@ fn merge_choices(whole: &mut Map<String, Json>, chunk: &Json) -> bool {
 }
 
 /// Texts of a delta that grow; any other is replaced.
-const GROWING: [&str; 3] = ["content", "reasoning_content", "refusal"];
+const GROWING: [&str; 4] = ["content", "reasoning", "reasoning_content", "refusal"];
+/// Texts of sound in a delta that grow.
+const GROWING_SOUND: [&str; 2] = ["data", "transcript"];
 
 fn merge_delta(choice: &mut Map<String, Json>, delta: &Json) -> bool {
     let Some(message) = object(choice, "message") else { return true };
     merge(message, delta, |message, key, value| match (key, value) {
         (key, Json::String(piece)) if GROWING.contains(&key) => append(message, key, piece),
-        ("function_call", call) => merge_function(message, "function_call", call),
+        ("audio", sound) => merge_growing(message, key, sound, &GROWING_SOUND),
+        ("function_call", call) => merge_growing(message, key, call, &["arguments"]),
         ("tool_calls", Json::Array(calls)) => merge_tool_calls(message, calls),
         _ => false,
     });
@@ -183,16 +188,32 @@ fn merge_tool_calls(message: &mut Map<String, Json>, calls: &[Json]) -> bool {
     let Some(merged) = list(message, "tool_calls") else { return true };
     for call in calls {
         if let Some(merged) = indexed(merged, call) {
-            merge(merged, call, |merged, key, value| key == "function" && merge_function(merged, key, value));
+            merge(merged, call, |merged, key, value| {
+                key == "function" && merge_growing(merged, key, value, &["arguments"])
+            });
         }
     }
     true
 }
 
-fn merge_function(owner: &mut Map<String, Json>, key: &str, function: &Json) -> bool {
+/// Merges an object of which some texts grow.
+fn merge_growing(owner: &mut Map<String, Json>, key: &str, piece: &Json, growing: &[&str]) -> bool {
     let Some(merged) = object(owner, key) else { return true };
-    merge(merged, function, |merged, key, value| match value {
-        Json::String(piece) if key == "arguments" => append(merged, key, piece),
+    merge(merged, piece, |merged, key, value| match value {
+        Json::String(piece) if growing.contains(&key) => append(merged, key, piece),
+        _ => false,
+    });
+    true
+}
+
+/// Merges lists of what each token was worth.
+fn merge_logprobs(choice: &mut Map<String, Json>, key: &str, piece: &Json) -> bool {
+    let Some(merged) = object(choice, key) else { return true };
+    merge(merged, piece, |merged, key, value| match (value, list(merged, key)) {
+        (Json::Array(more), Some(known)) => {
+            known.extend_from_slice(more);
+            true
+        }
         _ => false,
     });
     true

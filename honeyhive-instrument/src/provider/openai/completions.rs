@@ -27,10 +27,17 @@ pub(super) fn response(json: Json, response: &mut Response) {
 }
 
 fn output((position, choice): (usize, &Json)) -> Output {
-    let content = text(choice, "text").map_or(Content::Absent, Content::Text);
+    let message = match choice.get("message") {
+        // Mistral answers to a prompt with a message.
+        Some(message) => chat::message(message),
+        None => {
+            let content = text(choice, "text").map_or(Content::Absent, Content::Text);
+            Message { role: "assistant".to_owned(), content, ..Message::default() }
+        }
+    };
     Output {
         index: index(choice, position),
-        message: Message { role: "assistant".to_owned(), content, ..Message::default() },
+        message,
         finish_reason: text(choice, "finish_reason"),
         content_filter: None,
     }
