@@ -40,6 +40,16 @@ impl Call {
         }
     }
 
+    /// Returns the id of what it is about: what is said of one thing is said in order.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        match self {
+            Self::SessionStart(start) => Some(&start.session_id),
+            Self::UpdateEvent(update) => update.0.get("event_id")?.as_str(),
+            Self::Plain("PUT", path, _) if path.starts_with(RUNS) => path.rsplit('/').next(),
+            Self::Plain(_, _, body) => body.pointer("/run/run_id").or(body.pointer("/event/event_id"))?.as_str(),
+        }
+    }
+
     pub(crate) fn body(&self) -> Cow<'_, serde_json::Value> {
         match self {
             Self::SessionStart(start) => Cow::Owned(json!({ "session": start })),

@@ -27,6 +27,7 @@ pub(crate) mod keys;
 mod lane;
 pub(crate) mod local;
 mod meters;
+mod names;
 mod parts;
 pub(crate) mod plan;
 pub(crate) mod queue;

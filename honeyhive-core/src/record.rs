@@ -267,7 +267,7 @@ pub(crate) fn data_bytes(data: &SpanData) -> usize {
 }
 
 fn events_bytes(events: &[Event]) -> usize {
-    events.iter().map(|event| 96 + pairs_bytes(&event.attributes)).sum()
+    events.iter().map(|event| 96 + event.name.len() + pairs_bytes(&event.attributes)).sum()
 }
 
 fn links_bytes(links: &[Link]) -> usize {

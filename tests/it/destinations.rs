@@ -101,7 +101,7 @@ fn the_standard_otlp_exporter_can_be_used() {
         .args(["--exact", "destinations::standard", "--ignored", "--nocapture"])
         .env_clear()
         .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("{}/opentelemetry/v1/traces", backend.url()))
-        .env("OTEL_EXPORTER_OTLP_HEADERS", "x-vendor=theirs")
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "x-vendor=theirs,x-key=canary-1f00")
         .output()
         .unwrap();
     assert!(run.status.success(), "{run:?}");
@@ -115,6 +115,7 @@ fn the_standard_otlp_exporter_can_be_used() {
 #[ignore = "run by another test, in a process of its own"]
 fn standard() {
     let exporter = OtelExporter::otlp_from_env().unwrap();
+    assert!(!format!("{exporter:?}").contains("canary-1f00"));
     let tracer = HoneyHiveTracer::init().exporter(exporter).build().unwrap();
     drop(tracer.start_span("work"));
     let report = tracer.flush(LIMIT);

@@ -9,7 +9,7 @@ use honeyhive::{
     Bucket, EventQuery, EventType, Operator,
     testing::{FakeBackend, LoopbackServer, Reply},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{LIMIT, backend, sender_to};
 
@@ -135,6 +135,27 @@ fn the_key_that_can_only_write_writes_and_the_project_key_does_the_rest() {
         Some(format!("Bearer {ingestion}").as_str()),
         "the other key is as it was"
     );
+}
+
+#[test]
+fn what_is_said_of_one_session_arrives_in_order() {
+    let said = std::sync::Arc::new(std::sync::Mutex::new(vec![]));
+    let (heard, refusals) = (std::sync::Arc::clone(&said), AtomicUsize::new(0));
+    let server = LoopbackServer::start(move |request| {
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        // What is said first of the session is refused for a while.
+        if request.path() == "/session/start" && refusals.fetch_add(1, Ordering::SeqCst) < 2 {
+            return Reply::status(503);
+        }
+        let what = body["metadata"]["step"].as_u64().map_or("start".to_owned(), |step| step.to_string());
+        heard.lock().unwrap().push(what);
+        Reply::json(200, "{}")
+    })
+    .unwrap();
+    let tracer = sender_to(&server.url()).build().unwrap();
+    (1..=3).for_each(|step| tracer.session().enrich(Bucket::Metadata, "step", step));
+    assert!(tracer.flush(LIMIT).is_complete());
+    assert_eq!(*said.lock().unwrap(), ["start", "1", "2", "3"]);
 }
 
 #[test]

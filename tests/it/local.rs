@@ -115,6 +115,22 @@ fn a_program_goes_on_while_its_files_are_forwarded() {
 }
 
 #[test]
+fn what_was_set_aside_and_did_not_arrive_is_there_for_another_time() {
+    let dir = Dir::new("aside");
+    let tracer = local(&dir);
+    for _ in 0..2 {
+        work(&tracer);
+        let away = sender_to("http://127.0.0.1:9").build().unwrap();
+        assert_eq!(away.forward(&dir.0, LIMIT).unwrap().files(), 0);
+    }
+    work(&tracer);
+    let backend = FakeBackend::start().unwrap();
+    let sender = sender_to(&backend.url()).build().unwrap();
+    assert_eq!(sender.forward(&dir.0, std::time::Duration::MAX).unwrap().kept(), 0);
+    assert_eq!(backend.received().events().len(), 3);
+}
+
+#[test]
 fn only_a_tracer_that_sends_to_honeyhive_forwards() {
     let dir = Dir::new("nowhere");
     work(&local(&dir));
@@ -142,15 +158,18 @@ fn a_file_whose_spans_were_rejected_stays() {
 fn what_does_not_arrive_stays() {
     let dir = Dir::new("stays");
     work(&local(&dir));
-    fs::write(dir.0.join("traces-0-0.jsonl"), "not json\n").unwrap();
+    // As after a disk that was full for a moment.
+    fs::write(dir.0.join("traces-0-0.jsonl"), "\n{\"resourceSpans\":[]}\n{\"resou\n\n").unwrap();
     let backend = FakeBackend::start().unwrap();
     let sender = sender_to(&backend.url()).build().unwrap();
     let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
     assert_eq!((forwarded.files(), forwarded.kept()), (2, 1));
+    let left = dir.files();
+    assert_eq!((left.len(), fs::read_to_string(&left[0]).unwrap().as_str()), (1, "{\"resou\n"));
     work(&local(&dir));
     drop(backend);
     let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
-    assert_eq!((forwarded.files(), forwarded.kept()), (0, 3));
+    assert_eq!((forwarded.files(), forwarded.kept()), (0, 2));
     assert!(local(&dir).forward(&dir.0, LIMIT).unwrap_err().to_string().contains("HH_API_KEY"));
 }
 

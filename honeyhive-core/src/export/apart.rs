@@ -11,8 +11,10 @@ use tokio::{
 
 /// Runs `work` apart and waits for it; a panic is an error that says `panicked`.
 pub(super) fn apart<T: Send>(panicked: &str, work: impl FnOnce(&Runtime) -> io::Result<T> + Send) -> io::Result<T> {
-    let done = thread::scope(|scope| scope.spawn(|| quietly(work)).join());
-    done.unwrap_or_else(|_| Err(io::Error::other(panicked.to_owned())))
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("honeyhive-ask".into()).spawn_scoped(scope, || quietly(work))?;
+        thread.join().unwrap_or_else(|_| Err(io::Error::other(panicked.to_owned())))
+    })
 }
 
 /// Runs `work` apart, without blocking the thread.

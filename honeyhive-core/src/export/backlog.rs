@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -132,9 +133,7 @@ impl Backlog {
         let full =
             |stored: &Stored| stored.sealed || (stored.left > 0 && stored.len + span.own.len() > self.segment_bytes);
         if self.stored.back().is_none_or(full) {
-            if let Some(back) = self.stored.back_mut() {
-                back.sealed = true;
-            }
+            self.seal_last();
             let name = self.name(now_ms);
             let segment = Segment::new(&self.resource, span.shared, now_ms, self.segment_bytes);
             self.stored.push_back(Stored::fresh(name, segment, now));
@@ -144,6 +143,12 @@ impl Backlog {
         segment.push(span);
         back.left += 1;
         back.len = segment.image().len();
+    }
+
+    fn seal_last(&mut self) {
+        if let Some(last) = self.stored.back_mut() {
+            last.sealed = true;
+        }
     }
 
     fn memory(&self) -> usize {
@@ -198,14 +203,26 @@ impl Backlog {
             stored.note_what_was_sent();
             let Some(segment) = &stored.segment else { continue };
             let unsaved = segment.image().get(stored.on_disk as usize..).unwrap_or_default();
-            if spool.append(stored.name, stored.on_disk, unsaved, now).is_err() {
-                return;
+            match spool.append(stored.name, stored.on_disk, unsaved, now) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return self.look_for_files(),
+                Err(_) => return,
             }
             stored.on_disk = stored.len as u64;
             stored.unsynced = fsync;
         }
         if fsync {
             self.sync(now, SYNC_EVERY);
+        }
+    }
+
+    /// Looks whether somebody removed files: what is in memory is then to be written anew, the rest is lost.
+    pub(crate) fn look_for_files(&mut self) {
+        let has_files = self.stored.iter().any(Stored::has_file);
+        let Some(spool) = self.spool.as_ref().filter(|_| has_files) else { return };
+        let there = spool.names();
+        for stored in self.stored.iter_mut().filter(|stored| stored.has_file() && !there.contains(&stored.name)) {
+            stored.lose_file(if stored.adopted { &mut self.others } else { &mut self.own });
         }
     }
 
@@ -234,11 +251,11 @@ impl Backlog {
 
     /// Takes over what dead processes left.
     pub(crate) fn adopt(&mut self, now: Instant) {
+        let held = self.file_bytes();
         let Some(spool) = &mut self.spool else { return };
-        for file in spool.adopt() {
-            if let Some(back) = self.stored.back_mut() {
-                back.sealed = true;
-            }
+        // What has no room here is another's, or waits: to take it would be to drop it.
+        for file in spool.adopt(spool.bounds().bytes.saturating_sub(held)) {
+            self.seal_last();
             self.stored.push_back(Stored::adopted(file.name, file.len, now));
         }
     }
@@ -255,7 +272,11 @@ impl Backlog {
             let front = self.stored.front()?;
             match () {
                 () if front.left == 0 && front.counted && front.sealed => self.drop_front(),
-                () if front.segment.is_none() => self.stored.rotate_left(1),
+                () if front.segment.is_none() => {
+                    // The one that is being filled is no longer the last, which is where it would be filled.
+                    self.seal_last();
+                    self.stored.rotate_left(1);
+                }
                 () => break,
             }
         }
@@ -329,8 +350,11 @@ impl Backlog {
 
     /// Replaces the next span by a smaller form of itself.
     pub(crate) fn replace_next(&mut self, span: Vec<u8>) {
-        if let Some(segment) = self.stored.front_mut().and_then(|front| front.segment.as_mut()) {
+        if let Some(front) = self.stored.front_mut()
+            && let Some(segment) = &mut front.segment
+        {
             segment.replace_next(span);
+            front.cut = true;
         }
     }
 
@@ -339,7 +363,7 @@ impl Backlog {
     pub(crate) fn shed(&mut self, bytes: usize, now: Instant) {
         self.drop_from_memory(bytes);
         let waits = |stored: &Stored| stored.sealed && stored.unsynced && stored.segment.is_some();
-        if self.memory() > bytes && self.stored.iter().skip(1).any(waits) {
+        if self.memory() > bytes && self.stored.iter().skip(usize::from(self.busy)).any(waits) {
             self.sync(now, Duration::ZERO);
             self.drop_from_memory(bytes);
         }
@@ -347,11 +371,11 @@ impl Backlog {
 
     fn drop_from_memory(&mut self, bytes: usize) {
         let mut held = self.memory();
-        for stored in self.stored.iter_mut().skip(1).rev() {
+        for stored in self.stored.iter_mut().skip(usize::from(self.busy)).rev() {
             if held <= bytes {
                 break;
             }
-            if stored.sealed && stored.is_safe() && !stored.unsynced {
+            if stored.sealed && stored.is_safe() && !stored.unsynced && !stored.cut {
                 held -= stored.memory();
                 stored.segment = None;
             }
@@ -365,12 +389,17 @@ impl Backlog {
         }
     }
 
-    /// Drops the oldest segments that the spool has no room for, and those that are too old.
-    pub(crate) fn trim(&mut self, now_ms: u64) {
+    /// Drops the oldest segments that the spool has no room for, and those that are too old: of this process as a clock
+    /// tells that nobody sets, of others as their names tell.
+    pub(crate) fn trim(&mut self, now_ms: u64, now: Instant) {
         let Some(bounds) = self.spool.as_ref().map(Spool::bounds) else { return };
         let oldest = oldest_ms(bounds.age, now_ms);
         while let Some(at) = self.oldest() {
-            let expired = self.stored[at].name.created_ms < oldest;
+            let stored = &self.stored[at];
+            let expired = match stored.adopted {
+                true => stored.name.created_ms < oldest,
+                false => now.saturating_duration_since(stored.since) > bounds.age,
+            };
             if !expired && self.file_bytes() <= bounds.bytes {
                 return;
             }
@@ -425,6 +454,7 @@ impl Backlog {
             spool.try_again(now);
         }
         if self.durability != Durability::Memory {
+            self.look_for_files();
             self.write(now);
             if self.durability == Durability::Fsync {
                 self.sync(now, Duration::ZERO);

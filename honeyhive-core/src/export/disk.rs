@@ -48,6 +48,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
     /// Appends to a file, which is made if need be. After an error a part may be there.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Appends to a file that is there. After an error a part may be.
+    fn extend(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     fn cut(&self, path: &Path, len: u64) -> io::Result<()>;
     /// Waits until what was written survives a power cut.
     fn sync(&self, path: &Path) -> io::Result<()>;
@@ -102,6 +104,10 @@ impl Disk for RealDisk {
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         open(path, OpenOptions::new().create(true).append(true))?.write_all(bytes)
+    }
+
+    fn extend(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        open(path, OpenOptions::new().append(true))?.write_all(bytes)
     }
 
     fn cut(&self, path: &Path, len: u64) -> io::Result<()> {

@@ -14,6 +14,7 @@ use crate::{
     SpanRecord,
     record::{Finished, Origin},
     seal::{Sealer, seal_foreign},
+    value::truncate,
 };
 
 /// Largest span; what is larger has its texts cut.
@@ -38,9 +39,19 @@ struct Scope {
     encoded: Vec<u8>,
 }
 
+/// Largest scope, as it has its place in a segment.
+const MAX_SCOPE_BYTES: usize = u16::MAX as usize;
+
 impl Scope {
+    /// Of one that is too large the name stays, cut if need be.
     fn new(of: &InstrumentationScope) -> Self {
-        Self { of: of.clone(), encoded: encode::scope(of) }
+        let encoded = encode::scope(of);
+        if encoded.len() <= MAX_SCOPE_BYTES {
+            return Self { of: of.clone(), encoded };
+        }
+        let name = truncate(of.name().to_owned().into(), MAX_SCOPE_BYTES / 2);
+        let bare = InstrumentationScope::builder(name).build();
+        Self { of: of.clone(), encoded: encode::scope(&bare) }
     }
 }
 
@@ -107,5 +118,19 @@ impl Encoded {
     /// Returns the span for who reads it here.
     pub(super) fn record(&self) -> Option<SpanRecord> {
         decode::span(&self.parts().span().concat(), &self.scope().of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_that_is_too_large_keeps_its_name() {
+        let attributes = [opentelemetry::KeyValue::new("text", "x".repeat(70_000))];
+        let scope = InstrumentationScope::builder("of somebody").with_attributes(attributes).build();
+        assert_eq!(Scope::new(&scope).encoded, encode::scope(&InstrumentationScope::builder("of somebody").build()));
+        let scope = InstrumentationScope::builder("n".repeat(70_000)).build();
+        assert!((20_000..MAX_SCOPE_BYTES).contains(&Scope::new(&scope).encoded.len()));
     }
 }

@@ -41,11 +41,17 @@ use crate::ConfigError;
 /// assert!(tracer.flush(std::time::Duration::from_secs(5)).is_complete());
 /// # Ok::<(), honeyhive_core::ConfigError>(())
 /// ```
-#[derive(Debug)]
 pub struct OtelExporter<E> {
     name: String,
     inner: E,
     has_resource: bool,
+}
+
+impl<E> fmt::Debug for OtelExporter<E> {
+    /// Shows nothing of the exporter, which may show the headers that it sends, and so a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OtelExporter({})", self.name)
+    }
 }
 
 impl<E: SpanExporter> OtelExporter<E> {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use super::{
     Batch, Sent, TRACES_PATH,
@@ -18,6 +19,7 @@ use super::{
     disk::RealDisk,
     http::Link,
     plan::Calls,
+    queue::MAX_LIMIT,
     rest::Rest,
     spool,
     store::{self, Kind},
@@ -26,10 +28,13 @@ use super::{
 use crate::{
     HoneyHiveTracer,
     api::{Call, RUNS},
+    diag,
 };
 
 /// Extension of a file that is being sent, or was not sent whole.
 const SET_ASIDE: &str = "sending";
+/// Extension of a file of lines that cannot be read.
+const UNREADABLE: &str = "unreadable";
 /// Most spans and bytes of a request.
 const MAX_SPANS: usize = 512;
 const MAX_BYTES: usize = 4 << 20;
@@ -113,7 +118,7 @@ impl HoneyHiveTracer {
         apart("sending panicked; no file that had not arrived was removed", |runtime| {
             let _inside = runtime.enter();
             let link = server.connect().map_err(io::Error::other)?;
-            let deadline = Instant::now() + limit;
+            let deadline = Instant::now() + limit.min(MAX_LIMIT);
             Sender { link, deadline, runtime, done: Forwarded::default() }.send_all(dir, &ours)
         })
     }
@@ -182,12 +187,13 @@ async fn arrives(link: &Link, batch: &Batch) -> bool {
     matches!(sent, Sent::Done | Sent::Partial { .. })
 }
 
-/// Renames a file; gives none where it is gone.
+/// Renames a file, to a name that no other has: one that was set aside before may not have arrived yet. Gives none where
+/// it is gone.
 fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
     if path.extension().is_some_and(|extension| extension == SET_ASIDE) {
         return Ok(Some(path.to_owned()));
     }
-    let aside = path.with_extension(format!("jsonl.{SET_ASIDE}"));
+    let aside = path.with_extension(format!("jsonl.{}.{SET_ASIDE}", &Uuid::new_v4().simple().to_string()[..8]));
     match fs::rename(path, &aside) {
         Ok(()) => Ok(Some(aside)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -195,15 +201,25 @@ fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// Sends the lines one after the other; true if all arrived.
+/// Sends the lines one after the other; true if all arrived. Those that cannot be read, such as one that a full disk cut
+/// off, are kept in a file of their own once the others have arrived: nobody can send them.
 async fn send_lines(rest: &Rest, path: &Path) -> io::Result<bool> {
     let traces = starts_with(path, "traces-");
-    let mut arrived = true;
-    for line in BufReader::new(fs::File::open(path)?).lines() {
-        arrived &= match serde_json::from_str(&line?).ok().and_then(|json| call(json, traces)) {
-            Some(call) => rest.make(&call).await,
-            None => false,
-        };
+    let (mut arrived, mut unreadable) = (true, vec![]);
+    for line in BufReader::new(fs::File::open(path)?).split(b'\n') {
+        let line = line?;
+        match serde_json::from_slice(&line).ok().and_then(|json| call(json, traces)) {
+            Some(call) => arrived &= rest.make(&call).await,
+            None if line.trim_ascii().is_empty() => {}
+            None => unreadable.extend([line, b"\n".to_vec()]),
+        }
+    }
+    if arrived && !unreadable.is_empty() {
+        let aside = path.with_extension(UNREADABLE);
+        fs::write(&aside, unreadable.concat())?;
+        fs::remove_file(path)?;
+        diag::warn("unreadable lines", &format!("lines that cannot be read are in {}", aside.display()));
+        return Ok(false);
     }
     Ok(arrived)
 }
@@ -242,5 +258,5 @@ fn call(mut json: Json, traces: bool) -> Option<Call> {
 /// Tells whether a path is that of one run: a file must not choose where the key is sent.
 fn is_run(path: &str) -> bool {
     let id = path.strip_prefix(RUNS).and_then(|rest| rest.strip_prefix('/'));
-    id.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok())
+    id.is_some_and(|id| Uuid::try_parse(id).is_ok())
 }

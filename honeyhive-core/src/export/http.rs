@@ -22,6 +22,8 @@ use super::{
     Batch, Exporter, Exporting, Sent, TRACES_PATH,
     ask::Question,
     keys::KeySlot,
+    lane::contained,
+    names::{SystemNames, aside},
     spool::Identity,
     verdict::{self, Advice, Taken},
 };
@@ -116,8 +118,8 @@ impl Server {
     /// Makes a client on another thread: that takes some 30 ms, in which the worker has spans to write.
     pub(crate) async fn connect_aside(&self) -> Result<Link, String> {
         let server = self.clone();
-        let made = tokio::task::spawn_blocking(move || server.connect()).await;
-        made.unwrap_or_else(|_| Err("making an HTTP client panicked".into()))
+        let made = aside(move || server.connect()).await;
+        made.unwrap_or_else(|error| Err(format!("no HTTP client can be made: {error}")))
     }
 
     pub(crate) fn connect(&self) -> Result<Link, String> {
@@ -147,7 +149,7 @@ impl Server {
 /// compression, also where another crate of the build lets reqwest do so: what is read of an answer is bounded.
 pub(super) fn client(timeout: Duration) -> reqwest::ClientBuilder {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(timeout);
-    client.no_gzip().no_brotli().no_zstd().no_deflate()
+    client.no_gzip().no_brotli().no_zstd().no_deflate().dns_resolver(Arc::new(SystemNames))
 }
 
 fn advice(url: &Url, key: &'static str, address: &'static str) -> Advice {
@@ -421,7 +423,8 @@ impl HttpExporter {
         if self.link.is_none() {
             match self.server.connect_aside().await {
                 Ok(link) => self.link = Some(link),
-                Err(reason) => return Sent::Blocked { reason },
+                // Perhaps there is no thread or no file to be had now.
+                Err(reason) => return Sent::Retry { after: None, reason },
             }
         }
         match &self.link {
@@ -437,6 +440,10 @@ impl Exporter for HttpExporter {
     }
 
     fn export<'a>(&'a mut self, batch: &'a Batch) -> Exporting<'a> {
-        Box::pin(self.send(batch))
+        Box::pin(async {
+            // Of a library; the batch has nothing to do with it.
+            let sent = contained(self.send(batch)).await;
+            sent.unwrap_or_else(|| Sent::Retry { after: None, reason: "the HTTP client panicked".into() })
+        })
     }
 }

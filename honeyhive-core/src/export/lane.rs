@@ -228,6 +228,7 @@ impl Lane {
         (self.flying, self.left_behind) = (count, left_behind);
         self.flight = Some(Box::pin(async move {
             let sent = contained(async { exporter.export(&batch).await }).await;
+            let sent = sent.unwrap_or_else(|| Sent::Refused { reason: "the exporter panicked".into() });
             Landing { exporter, sent }
         }));
     }
@@ -412,12 +413,12 @@ pub(crate) fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Turns a panic of an exporter into a refusal.
-async fn contained(export: impl Future<Output = Sent>) -> Sent {
-    let mut export = pin!(export);
-    poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| export.as_mut().poll(cx)));
-        polled.unwrap_or_else(|_| Poll::Ready(Sent::Refused { reason: "the exporter panicked".into() }))
+/// Does work that may panic; gives none then.
+pub(super) async fn contained<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
     })
     .await
 }

@@ -1,7 +1,7 @@
 //! Makes a span smaller that no destination would take: long texts are cut, the longest first, and say
 //! how long they were; core fields are short and stay.
 
-use opentelemetry::{Array, KeyValue, StringValue, Value};
+use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::{decode, encode};
@@ -12,7 +12,8 @@ const LEAST: usize = 256;
 
 /// Cuts texts until the span, encoded, takes at most `most` bytes; none where it cannot be made that small.
 pub(crate) fn shrink(data: &mut SpanData, most: usize) -> Option<Vec<u8>> {
-    let mut longest = most / 2;
+    // Cut anew each time, since a text that is cut says how long it was.
+    let (whole, mut longest) = (data.clone(), most / 2);
     loop {
         let mut encoded = vec![];
         encode::span(&mut encoded, data);
@@ -22,6 +23,7 @@ pub(crate) fn shrink(data: &mut SpanData, most: usize) -> Option<Vec<u8>> {
         if longest < LEAST {
             return None;
         }
+        data.clone_from(&whole);
         cut_all(data, longest);
         longest /= 4;
     }
@@ -35,7 +37,11 @@ pub(crate) fn shrink_encoded(request: &[u8], most: usize) -> Option<Vec<u8>> {
 fn cut_all(data: &mut SpanData, most: usize) {
     data.name = truncate(std::mem::take(&mut data.name), most);
     data.attributes.iter_mut().for_each(|pair| cut(pair, most));
+    if let Status::Error { description } = &mut data.status {
+        *description = truncate(std::mem::take(description), most);
+    }
     for event in &mut data.events.events {
+        event.name = truncate(std::mem::take(&mut event.name), most);
         event.attributes.iter_mut().for_each(|pair| cut(pair, most));
     }
     for link in &mut data.links.links {
@@ -65,6 +71,8 @@ fn cut_text(text: &mut StringValue, most: usize) {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::trace::Event;
+
     use super::*;
 
     #[test]
@@ -75,10 +83,16 @@ mod tests {
         let mut data = recorder.span("work").unwrap().data;
         data.attributes.push(KeyValue::new("long", "é".repeat(3_000_000)));
         data.attributes.push(KeyValue::new("short", "stays"));
+        let long = "e".repeat(5_000_000);
+        let event = Event::new(long.clone(), data.start_time, vec![], 0);
+        data.events.events.push(event);
+        data.status = Status::error(long);
         assert!(shrink(&mut data, 4 << 20).unwrap().len() <= 4 << 20);
         let text = |key: &str| data.attributes.iter().find(|pair| pair.key.as_str() == key).unwrap().value.to_string();
         assert!(text("long").ends_with("[truncated, 6000000 bytes]"));
         assert_eq!(text("short"), "stays");
+        assert!(data.events.events[0].name.ends_with("[truncated, 5000000 bytes]"));
+        assert!(matches!(&data.status, Status::Error { description } if description.ends_with("5000000 bytes]")));
         assert!(shrink(&mut data, 10).is_none(), "what cannot be made that small is said");
     }
 }

@@ -15,6 +15,7 @@
 //! off for half a minute and is told; spans then stay in memory. Nothing here panics or retries.
 
 use std::{
+    collections::HashSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -71,7 +72,7 @@ impl Bounds {
 }
 
 /// The name of a segment's file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Name {
     pub(crate) created_ms: u64,
     pub(crate) number: u64,
@@ -166,10 +167,10 @@ impl Spool {
     pub(crate) fn append(&mut self, name: Name, len: u64, bytes: &[u8], now: Instant) -> io::Result<()> {
         let wrote = self.path(name).and_then(|path| {
             self.room(len)?;
-            self.disk.append(&path, bytes).inspect_err(|_| match len {
-                0 => drop(self.disk.remove(&path)),
-                len => drop(self.disk.cut(&path, len)),
-            })
+            match len {
+                0 => self.disk.append(&path, bytes).inspect_err(|_| drop(self.disk.remove(&path))),
+                len => self.disk.extend(&path, bytes).inspect_err(|_| drop(self.disk.cut(&path, len))),
+            }
         });
         self.note(wrote, now)
     }
@@ -203,6 +204,13 @@ impl Spool {
     pub(crate) fn read(&mut self, name: Name) -> io::Result<Vec<u8>> {
         let path = self.path(name)?;
         self.disk.read(&path, MAX_FILE)
+    }
+
+    /// Returns the segments whose files are there.
+    pub(crate) fn names(&self) -> HashSet<Name> {
+        let Some(place) = &self.place else { return HashSet::new() };
+        let entries = self.disk.list(&place.dir).unwrap_or_default();
+        entries.iter().filter_map(|entry| Name::parse(&entry.name)).collect()
     }
 
     /// Removes a segment; one that is gone is as good.
@@ -246,27 +254,32 @@ impl Spool {
         Ok(dir.join(format!("{:013}-{process}-{}.{}.{why}", name.created_ms, name.number, self.refused)))
     }
 
-    /// Takes over what processes left that are gone. What cannot be taken over now is left for another time.
-    pub(crate) fn adopt(&mut self) -> Vec<Adopted> {
+    /// Takes over what processes left that are gone, at most so many bytes of it, of each the oldest first. What cannot
+    /// be taken over now is left for another time.
+    pub(crate) fn adopt(&mut self, mut room: u64) -> Vec<Adopted> {
         let mut adopted = vec![];
         let Some(home) = find_home(self.disk.as_ref(), &self.root, &self.identity) else { return adopted };
         let own = self.place.as_ref().and_then(|place| place.dir.file_name()).map(ToOwned::to_owned);
         for name in processes(self.disk.as_ref(), &home) {
             if own.as_deref() != Some(name.as_ref()) {
-                let _ = self.take_over(&home.join(&name), &mut adopted);
+                let _ = self.take_over(&home.join(&name), &mut room, &mut adopted);
             }
         }
         adopted
     }
 
     /// Takes over one directory; nothing where its process lives, or somebody was quicker.
-    fn take_over(&mut self, dir: &Path, adopted: &mut Vec<Adopted>) -> io::Result<()> {
+    fn take_over(&mut self, dir: &Path, room: &mut u64, adopted: &mut Vec<Adopted>) -> io::Result<()> {
         let Ok(Some(_lock)) = self.disk.lock(&dir.join(LOCK)) else { return Ok(()) };
-        for entry in self.disk.list(dir)? {
+        let mut entries = self.disk.list(dir)?;
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        for entry in entries {
             if let Some(old) = Name::parse(&entry.name).filter(|_| entry.kind == Kind::File) {
+                let Some(left) = room.checked_sub(entry.len) else { return Ok(()) };
                 let name = self.name(old.created_ms);
                 let to = self.path(name)?;
                 self.disk.rename(&dir.join(&entry.name), &to)?;
+                *room = left;
                 adopted.push(Adopted { name, len: entry.len });
             }
         }
@@ -336,12 +349,23 @@ impl Spool {
     fn make_place(&self) -> io::Result<Place> {
         let home = self.make_home()?;
         let name = format!("{}-{}", std::process::id(), &Uuid::new_v4().simple().to_string()[..8]);
-        let making = home.join(format!(".{name}"));
+        let (making, dir) = (home.join(format!(".{name}")), home.join(name));
         self.disk.make_dir(&making)?;
+        match self.lock_as(&making, &dir) {
+            Ok(lock) => Ok(Place { dir, home, _lock: LockBox(lock) }),
+            Err(error) => {
+                // Where locks are refused they are for every directory that is tried.
+                remove_if_empty(self.disk.as_ref(), &making);
+                Err(error)
+            }
+        }
+    }
+
+    /// Locks a directory and gives it its name.
+    fn lock_as(&self, making: &Path, dir: &Path) -> io::Result<Lock> {
         let lock = self.disk.lock(&making.join(LOCK))?.ok_or(io::ErrorKind::WouldBlock)?;
-        let dir = home.join(name);
-        self.disk.rename(&making, &dir)?;
-        Ok(Place { dir, home, _lock: LockBox(lock) })
+        self.disk.rename(making, dir)?;
+        Ok(lock)
     }
 
     /// Makes the directory of the destination, if it is not there.
@@ -365,7 +389,8 @@ impl Spool {
         match &outcome {
             Ok(_) => self.trouble = None,
             Err(error) => {
-                if error.kind() == io::ErrorKind::NotFound {
+                let gone = |place: &Place| self.disk.list(&place.dir).is_err();
+                if error.kind() == io::ErrorKind::NotFound && self.place.as_ref().is_some_and(gone) {
                     // Somebody removed the directory: another one is made.
                     self.place = None;
                 }

@@ -44,6 +44,8 @@ pub(super) struct Stored {
     pub(super) unsynced: bool,
     pub(super) sealed: bool,
     pub(super) adopted: bool,
+    /// Whether it holds a smaller form of a span than its file.
+    pub(super) cut: bool,
     /// Whether `left` is known: an adopted file has not been read yet.
     pub(super) counted: bool,
     /// When it was begun.
@@ -69,7 +71,11 @@ impl Stored {
             return;
         }
         let Some(frame) = self.segment.as_ref().map(Segment::settled_frame) else { return };
-        if spool.append(self.name, self.on_disk, &frame, now).is_ok() {
+        let appended = spool.append(self.name, self.on_disk, &frame, now);
+        if appended.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            self.begin_anew();
+        }
+        if appended.is_ok() {
             self.noted = self.settled;
             // The image in memory must stay what is on disk.
             self.on_disk += frame.len() as u64;
@@ -77,6 +83,20 @@ impl Stored {
             if let Some(segment) = &mut self.segment {
                 segment.append_frame(&frame);
             }
+        }
+    }
+
+    /// Its file is gone: another is made of what is in memory.
+    fn begin_anew(&mut self) {
+        (self.on_disk, self.noted, self.unsynced) = (0, 0, false);
+    }
+
+    /// Its file is gone: what is not in memory is lost.
+    pub(super) fn lose_file(&mut self, lost: &mut Lost) {
+        self.begin_anew();
+        if self.segment.is_none() {
+            (self.counted, self.adopted) = (true, false);
+            lost.damaged += std::mem::take(&mut self.left) as u64;
         }
     }
 
@@ -114,6 +134,7 @@ impl Stored {
             unsynced: false,
             sealed: false,
             adopted: false,
+            cut: false,
             counted: true,
             since: now,
         }
@@ -131,6 +152,7 @@ impl Stored {
             unsynced: false,
             sealed: true,
             adopted: true,
+            cut: false,
             counted: false,
             since: now,
         }
@@ -145,6 +167,7 @@ impl Stored {
                 return self.take_back(segment, counted, lost);
             }
             Err(error) if may_pass(&error) => return 0,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
             Ok(Err(NotASegment::Empty)) => true,
             Ok(Err(NotASegment::Newer)) => spool.set_aside(self.name, "newer"),
             Ok(Err(NotASegment::Foreign)) | Err(_) => spool.set_aside(self.name, "damaged"),

@@ -5,7 +5,7 @@
 //! costs what was being done; after the third nothing is sent any more, and spans go to disk.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -14,13 +14,18 @@ use std::{
 };
 
 use opentelemetry::Context;
-use tokio::{runtime::Runtime, sync::Semaphore, task::JoinSet, time};
+use tokio::{
+    runtime::Runtime,
+    sync::{Semaphore, oneshot},
+    task::JoinSet,
+    time,
+};
 
 use super::{
     backlog::SYNC_EVERY,
     buffer::{CHUNK_SPANS, Chunk, Ended, UsedUp},
     encoded::Encoded,
-    lane::{Landing, Lane, unix_ms},
+    lane::{Landing, Lane, contained, unix_ms},
     queue::Queue,
     report::Account,
     request::{Flush, Made, WaitingCall},
@@ -123,6 +128,8 @@ struct Line {
     unfit: u64,
     flushes: Vec<Waiter>,
     calls: JoinSet<Made>,
+    /// The last call about each thing that calls under way are about.
+    subjects: HashMap<String, oneshot::Receiver<()>>,
     slots: Arc<Semaphore>,
     encoded: Encoded,
     /// What was taken from the queue and is not encoded.
@@ -151,6 +158,7 @@ impl Line {
             unfit: 0,
             flushes: vec![],
             calls: JoinSet::new(),
+            subjects: HashMap::new(),
             slots: Arc::new(Semaphore::new(MAX_CALLS_AT_ONCE)),
             encoded: Encoded::new(&plan.origin),
             waiting: VecDeque::new(),
@@ -258,6 +266,7 @@ impl Line {
         self.housekeeping = now + HOUSEKEEPING;
         clock::check();
         for lane in self.lanes() {
+            lane.backlog.look_for_files();
             lane.backlog.adopt(now);
             lane.backlog.expire(unix_ms());
         }
@@ -292,7 +301,7 @@ impl Line {
         for lane in self.lanes() {
             lane.backlog.commit(now);
             lane.backlog.shed(memory, now);
-            lane.backlog.trim(unix_ms());
+            lane.backlog.trim(unix_ms(), now);
         }
     }
 
@@ -425,17 +434,28 @@ impl Line {
         answer_all(&self.queue, std::mem::take(&mut self.flushes));
     }
 
+    /// Makes a call once those before it that are about the same have been made.
     fn spawn_call(&mut self, call: WaitingCall) {
         let (rest, slots) = (self.rest.clone(), Arc::clone(&self.slots));
+        let (over, is_over) = oneshot::channel::<()>();
+        let before = call.call.subject().and_then(|subject| self.subjects.insert(subject.to_owned(), is_over));
         self.calls.spawn(async move {
+            if let Some(before) = before {
+                // It is over as it is dropped.
+                let _ = before.await;
+            }
+            let _over = over;
             let _slot = slots.acquire().await;
-            Made { arrived: rest.make(&call.call).await, bytes: call.bytes }
+            Made { arrived: contained(rest.make(&call.call)).await == Some(true), bytes: call.bytes }
         });
     }
 
     fn reap_calls(&mut self) {
         while let Some(done) = self.calls.try_join_next() {
             self.queue.call_done(done.ok());
+        }
+        if self.calls.is_empty() {
+            self.subjects.clear();
         }
     }
 }

@@ -59,6 +59,8 @@ enum Act {
     Crash,
     PowerCut,
     Tear(usize),
+    Unreadable(bool),
+    Vanish(bool),
     Wait,
 }
 
@@ -73,6 +75,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Crash),
         1 => Just(Act::PowerCut),
         1 => (1usize..400).prop_map(Act::Tear),
+        1 => any::<bool>().prop_map(Act::Unreadable),
+        1 => any::<bool>().prop_map(Act::Vanish),
         2 => Just(Act::Wait),
     ]
 }
@@ -134,6 +138,8 @@ impl World {
                 self.reborn(true);
             }
             Act::Tear(bytes) => self.tear(*bytes),
+            Act::Unreadable(unreadable) => self.disk.set_unreadable(*unreadable),
+            Act::Vanish(and_directories) => self.vanish(*and_directories),
         }
         let lost = self.backlog.lost();
         assert!(lost.spool_full == 0 && lost.expired == 0);
@@ -159,7 +165,9 @@ impl World {
 
     /// Returns the spans that would not be there after a crash.
     fn unsafe_ids(&self, all: bool) -> Vec<u64> {
-        let unsafe_ones = self.backlog.stored.iter().filter(|it| all || it.unsynced || !it.is_safe());
+        let there = self.backlog.spool().map(Spool::names).unwrap_or_default();
+        let is_there = |stored: &Stored| stored.is_safe() && !stored.unsynced && there.contains(&stored.name);
+        let unsafe_ones = self.backlog.stored.iter().filter(|it| all || !is_there(it));
         let known = unsafe_ones.filter_map(|stored| stored.segment.as_ref());
         let mut at_risk: Vec<u64> = known.flat_map(|segment| ids(segment, usize::MAX)).collect();
         if all {
@@ -191,9 +199,21 @@ impl World {
         }
     }
 
+    /// Removes all files, as somebody does who cleans up.
+    fn vanish(&mut self, and_directories: bool) {
+        let images = self.disk.images().into_iter().filter_map(|image| Segment::read(image).ok());
+        self.model.at_risk.extend(images.flat_map(|segment| ids(&segment, usize::MAX)));
+        for stored in self.backlog.stored.iter().filter_map(|stored| stored.segment.as_ref()) {
+            let in_memory = ids(stored, usize::MAX);
+            self.model.at_risk.retain(|id| !in_memory.contains(id));
+        }
+        self.disk.remove_segments(and_directories);
+    }
+
     /// Heals everything, sends what is left, and asserts that nothing is missing but what may be.
     fn finish(mut self) {
         self.disk.set_room(None);
+        self.disk.set_unreadable(false);
         self.now += Duration::from_secs(120);
         self.act(&Act::Restart);
         while self.send(100) > 0 {}
@@ -322,7 +342,7 @@ fn the_oldest_are_dropped_when_the_spool_is_full_and_counted() {
     let disk = Arc::<FakeDisk>::default();
     let mut backlog = backlog_in(&disk, Durability::Journal, Bounds { bytes: 5 << 20, ..bounds() });
     push(&mut backlog, 0..100, 100_000, 1);
-    backlog.trim(1);
+    backlog.trim(1, Instant::now());
     let (held, lost) = (backlog.held(), backlog.lost());
     assert!(held.file_bytes <= 5 << 20, "{held:?}");
     assert_eq!(lost.spool_full + held.disk, 100);
@@ -334,7 +354,10 @@ fn what_is_too_old_is_dropped_and_counted() {
     let disk = Arc::<FakeDisk>::default();
     let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
     push(&mut backlog, 0..30, 100_000, 1_000);
-    backlog.trim(1_000 + DAY.as_millis() as u64 + 1);
+    // A clock that was set says nothing of what this process made.
+    backlog.trim(1_000 + 2 * DAY.as_millis() as u64, Instant::now());
+    assert_eq!(backlog.lost().expired, 0);
+    backlog.trim(1_000, Instant::now() + DAY + Duration::from_secs(1));
     assert!(backlog.lost().expired >= 20, "{:?}", backlog.lost());
     assert_eq!(backlog.lost().expired + backlog.held().disk, 30);
 }
@@ -356,6 +379,129 @@ fn memory_is_freed_once_it_is_on_disk_and_read_again_in_order() {
         }
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn what_cannot_be_read_now_does_not_hold_up_what_can() {
+    let disk = Arc::<FakeDisk>::default();
+    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1);
+    disk.crash(false);
+    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
+    let now = Instant::now();
+    backlog.adopt(now);
+    disk.set_unreadable(true);
+    push(&mut backlog, 3..5, 100, 1);
+    for id in [3, 4] {
+        assert_eq!(backlog.front().map(|front| ids(front, 1)), Some(vec![id]));
+        backlog.settle(1, now);
+    }
+    push(&mut backlog, 5..7, 100, 1);
+    assert_eq!(backlog.front().map(|front| ids(front, 9)), Some(vec![5, 6]));
+    backlog.settle(2, now);
+    assert!(backlog.front().is_none() && !backlog.is_empty());
+    disk.set_unreadable(false);
+    assert_eq!(backlog.front().map(|front| ids(front, 9)), Some(vec![0, 1, 2]));
+}
+
+#[test]
+fn files_that_somebody_removes_are_written_anew_and_what_was_in_them_alone_is_counted() {
+    for and_directories in [false, true] {
+        let disk = Arc::<FakeDisk>::default();
+        let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
+        push(&mut backlog, 0..40, 100_000, 1);
+        backlog.shed(0, Instant::now());
+        let on_disk_alone: usize = backlog.stored.iter().filter(|it| it.segment.is_none()).map(|it| it.left).sum();
+        disk.remove_segments(and_directories);
+        let mut later = Instant::now();
+        for id in 40..43 {
+            later += Duration::from_secs(60);
+            with_span(id, 100, |span| backlog.push(span, 1, later));
+            backlog.commit(later);
+        }
+        assert_eq!(backlog.lost().damaged, on_disk_alone as u64);
+        disk.crash(false);
+        let mut next = backlog_in(&disk, Durability::Journal, bounds());
+        next.adopt(later);
+        let mut found = 0;
+        while let Some(left) = next.front().map(Segment::left) {
+            found += left;
+            next.settle(left, later);
+        }
+        assert_eq!((found, next.adopted().1.total()), (43 - on_disk_alone, 0), "{and_directories}");
+    }
+}
+
+#[test]
+fn of_what_others_left_as_much_is_taken_as_there_is_room_for() {
+    let disk = Arc::<FakeDisk>::default();
+    for worker in 0..4 {
+        push(
+            &mut backlog_in(&disk, Durability::Journal, bounds()),
+            100 * worker..100 * worker + 40,
+            100_000,
+            1 + worker,
+        );
+    }
+    disk.crash(false);
+    let four = Bounds { bytes: 5 << 20, ..bounds() };
+    let mut siblings = [(); 4].map(|()| backlog_in(&disk, Durability::Journal, four));
+    let mut found = 0;
+    for sibling in &mut siblings {
+        sibling.adopt(Instant::now());
+        sibling.trim(10, Instant::now());
+        assert!(sibling.held().file_bytes <= 5 << 20);
+        while let Some(left) = sibling.front().map(Segment::left) {
+            found += left;
+            sibling.settle(left, Instant::now());
+        }
+        assert_eq!(sibling.adopted().1.total(), 0, "nothing is dropped");
+        // The directories that it has not emptied are free again.
+        disk.crash(false);
+    }
+    assert_eq!(found, 160);
+}
+
+#[test]
+fn memory_of_the_first_is_freed_too_unless_it_is_being_sent_or_holds_more_than_its_file() {
+    let disk = Arc::<FakeDisk>::default();
+    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..5, 100_000, 1);
+    disk.crash(false);
+    let (mut backlog, now) = (backlog_in(&disk, Durability::Journal, bounds()), Instant::now());
+    backlog.adopt(now);
+    backlog.front();
+    backlog.set_busy(true);
+    backlog.shed(0, now);
+    assert!(backlog.held().bytes > 0);
+    backlog.set_busy(false);
+    backlog.shed(0, now);
+    assert_eq!(backlog.held().bytes, 0);
+    backlog.front();
+    backlog.replace_next(vec![7; 100]);
+    backlog.shed(0, now);
+    assert!(backlog.held().bytes > 0);
+}
+
+#[test]
+fn a_removed_file_of_what_seemed_safe_is_noticed_at_the_end() {
+    let mut world = World::new(Durability::Spill);
+    for act in [Act::Fail, Act::Push(1, 20), Act::Vanish(false), Act::Restart] {
+        world.act(&act);
+    }
+    assert_eq!(world.model.dropped, 0);
+    world.finish();
+}
+
+#[test]
+fn where_there_are_no_locks_nothing_is_left_behind() {
+    let disk = Arc::<FakeDisk>::default();
+    disk.set_lockless(true);
+    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
+    push(&mut backlog, 0..1, 100, 1);
+    let before = disk.directories();
+    for hour in 1..10 {
+        backlog.write(Instant::now() + Duration::from_secs(3600 * hour));
+    }
+    assert_eq!((disk.directories(), backlog.held().memory), (before, 1));
 }
 
 #[test]

@@ -23,6 +23,10 @@ struct Files {
     /// Life that holds locks now; those of earlier ones are free.
     life: u64,
     room: Option<usize>,
+    /// Whether files can be opened to be read.
+    unreadable: bool,
+    /// Whether it has no locks.
+    lockless: bool,
 }
 
 /// A file system in memory.
@@ -61,6 +65,41 @@ impl FakeDisk {
     /// Lets the disk be full once so many bytes are written, or never.
     pub(crate) fn set_room(&self, room: Option<usize>) {
         self.files().room = room;
+    }
+
+    /// Returns what is in all segments.
+    pub(crate) fn images(&self) -> Vec<Vec<u8>> {
+        let files = self.files();
+        files.files.iter().filter(|(path, _)| is_segment(path)).map(|(_, file)| file.bytes.clone()).collect()
+    }
+
+    /// Lets locks be refused, or taken.
+    pub(crate) fn set_lockless(&self, lockless: bool) {
+        self.files().lockless = lockless;
+    }
+
+    /// Returns how many directories there are.
+    pub(crate) fn directories(&self) -> usize {
+        self.files().dirs.len()
+    }
+
+    /// Lets no segment be read, or all.
+    pub(crate) fn set_unreadable(&self, unreadable: bool) {
+        self.files().unreadable = unreadable;
+    }
+
+    /// Removes all segments, and their directories if so wished.
+    pub(crate) fn remove_segments(&self, and_directories: bool) {
+        let mut files = self.files();
+        let gone: Vec<_> = files.files.keys().filter(|path| is_segment(path)).cloned().collect();
+        for path in gone {
+            files.files.remove(&path);
+            if and_directories {
+                let dir = path.parent().unwrap();
+                files.files.retain(|path, _| path.parent() != Some(dir));
+                files.dirs.remove(dir);
+            }
+        }
     }
 
     pub(crate) fn segments(&self) -> usize {
@@ -112,6 +151,11 @@ impl Disk for FakeDisk {
         (fits == bytes.len()).then_some(()).ok_or_else(|| io::ErrorKind::StorageFull.into())
     }
 
+    fn extend(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let is_there = self.files().files.contains_key(path);
+        if is_there { self.append(path, bytes) } else { Err(missing()) }
+    }
+
     fn cut(&self, path: &Path, len: u64) -> io::Result<()> {
         let mut files = self.files();
         let file = files.files.get_mut(path).ok_or_else(missing)?;
@@ -128,7 +172,10 @@ impl Disk for FakeDisk {
     }
 
     fn read(&self, path: &Path, _: u64) -> io::Result<Vec<u8>> {
-        self.files().files.get(path).map(|file| file.bytes.clone()).ok_or_else(missing)
+        let files = self.files();
+        let is_refused = files.unreadable && is_segment(path);
+        let file = files.files.get(path).ok_or_else(missing)?;
+        if is_refused { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(file.bytes.clone()) }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -159,6 +206,9 @@ impl Disk for FakeDisk {
         let mut files = self.files();
         let life = files.life;
         files.files.entry(path.to_owned()).or_default();
+        if files.lockless {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         match files.locked.get(path) {
             Some(holder) if *holder == life => Ok(None),
             _ => {

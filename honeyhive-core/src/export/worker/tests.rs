@@ -41,6 +41,11 @@ impl Disk for Scripted {
         RealDisk.append(path, bytes)
     }
 
+    fn extend(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        (self.0)(bytes);
+        RealDisk.extend(path, bytes)
+    }
+
     fn make_dir(&self, path: &Path) -> io::Result<()> {
         RealDisk.make_dir(path)
     }
