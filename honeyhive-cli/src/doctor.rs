@@ -10,6 +10,7 @@ use honeyhive_core::{
 
 use crate::{
     Failure,
+    out::line,
     spool::{default_dirs, plain, state},
 };
 
@@ -23,12 +24,12 @@ pub(crate) fn run() -> Result<bool, Failure> {
     settings(&tracer);
     let reachable = servers(&tracer);
     let readable = kept(&tracer);
-    println!("\n{}", if reachable && readable { "all is well" } else { "there is something to mend: see ✗ above" });
+    line!("\n{}", if reachable && readable { "all is well" } else { "there is something to mend: see ✗ above" });
     Ok(reachable && readable)
 }
 
 fn settings(tracer: &HoneyHiveTracer) {
-    println!("Settings");
+    line!("Settings");
     for setting in tracer.settings() {
         // Whether tracing is off is only so because of us.
         if setting.variable() == "HH_DISABLE_TRACING" {
@@ -36,33 +37,33 @@ fn settings(tracer: &HoneyHiveTracer) {
         }
         let set = setting.variables().into_iter().any(|name| std::env::var_os(name).is_some());
         let from = if set { "environment" } else { "default" };
-        println!("  {:<22} {:<44} {from}", setting.variable(), plain(setting.value()));
+        line!("  {:<22} {:<44} {from}", setting.variable(), plain(setting.value()));
     }
 }
 
 fn servers(tracer: &HoneyHiveTracer) -> bool {
-    println!("\nDestinations");
+    line!("\nDestinations");
     let checked = tracer.check_connections(LIMIT);
     if checked.is_empty() {
-        println!("  ✓ {}: spans stay here; set HH_API_KEY to send them to HoneyHive", plain(tracer.destination()));
+        line!("  ✓ {}: spans stay here; set HH_API_KEY to send them to HoneyHive", plain(tracer.destination()));
     }
     for one in &checked {
         match one.problem() {
-            None => println!("  ✓ {} answers in {} ms", one.url(), one.took().as_millis()),
-            Some(problem) => println!("  ✗ {}: {problem}", one.url()),
+            None => line!("  ✓ {} answers in {} ms", one.url(), one.took().as_millis()),
+            Some(problem) => line!("  ✗ {}: {problem}", one.url()),
         }
     }
     checked.iter().all(|one| one.problem().is_none())
 }
 
 fn kept(tracer: &HoneyHiveTracer) -> bool {
-    println!("\nKept on this machine");
+    line!("\nKept on this machine");
     let mut good = true;
     for dir in default_dirs(tracer) {
         let files = match store::list(&dir) {
             Ok(files) => files,
             Err(error) => {
-                println!("  ✗ {}: {error}", dir.display());
+                line!("  ✗ {}: {error}", dir.display());
                 good = false;
                 continue;
             }
@@ -70,9 +71,9 @@ fn kept(tracer: &HoneyHiveTracer) -> bool {
         let refused = files.iter().filter(|file| file.kind() == Kind::Refused).count();
         let (spans, bytes) = files.iter().fold((0, 0), |(spans, bytes), it| (spans + it.spans(), bytes + it.bytes()));
         let mark = if refused == 0 { "✓" } else { "✗" };
-        println!("  {mark} {}: {} files, {spans} spans, {bytes} bytes", dir.display(), files.len());
+        line!("  {mark} {}: {} files, {spans} spans, {bytes} bytes", dir.display(), files.len());
         for file in files.iter().filter(|file| file.kind() != Kind::Local) {
-            println!("      {} {} spans for {}", state(file), file.spans(), plain(file.destination()));
+            line!("      {} {} spans for {}", state(file), file.spans(), plain(file.destination()));
         }
         good &= refused == 0;
     }

@@ -14,6 +14,7 @@
 
 mod convention;
 mod doctor;
+mod out;
 mod proxy;
 mod routes;
 mod signal;

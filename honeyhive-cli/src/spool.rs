@@ -12,7 +12,10 @@ use honeyhive_core::{
     store::{self, Kept, Kind},
 };
 
-use crate::Failure;
+use crate::{
+    Failure,
+    out::{self, line},
+};
 
 /// A session that nobody starts: sending what others made is no session of its own.
 const NO_SESSION: &str = "00000000-0000-4000-8000-000000000000";
@@ -44,12 +47,12 @@ fn kept_in(dir: Option<&Path>) -> Result<Vec<Kept>, Failure> {
 pub(crate) fn list(dir: Option<&Path>) -> Result<(), Failure> {
     let kept = kept_in(dir)?;
     if kept.is_empty() {
-        println!("nothing is kept");
+        line!("nothing is kept");
         return Ok(());
     }
-    println!("{:<8} {:>7} {:>9} {:>6}  {:<32} file", "state", "spans", "bytes", "age", "for");
+    line!("{:<8} {:>7} {:>9} {:>6}  {:<32} file", "state", "spans", "bytes", "age", "for");
     for file in &kept {
-        println!(
+        line!(
             "{:<8} {:>7} {:>9} {:>6}  {:<32} {}",
             state(file),
             file.spans(),
@@ -95,7 +98,7 @@ pub(crate) fn cat(dir: Option<&Path>, tree: bool) -> Result<(), Failure> {
             false => file.otlp_json().map(|lines| lines.iter().map(|line| format!("{line}\n")).collect()),
         };
         match shown {
-            Ok(text) => print!("{text}"),
+            Ok(text) => out::write(format_args!("{text}")),
             Err(error) => eprintln!("honeyhive: {}: {error}", file.path().display()),
         }
     }
@@ -118,9 +121,9 @@ pub(crate) fn push(dir: Option<&Path>, limit: Duration, all: bool) -> Result<boo
         kept += forwarded.kept();
         others += forwarded.others();
     }
-    println!("sent {sent} files to {}, kept {kept}", tracer.destination());
+    line!("sent {sent} files to {}, kept {kept}", tracer.destination());
     if others > 0 {
-        println!("left {others} files alone that are for another server or key; --all sends them here too");
+        line!("left {others} files alone that are for another server or key; --all sends them here too");
     }
     Ok(kept == 0)
 }

@@ -111,3 +111,15 @@ fn the_doctor_shows_what_is_so_and_no_key() {
     let wrong = place.honeyhive(&["doctor"], &[("HH_BATCH_SIZE", "many")]);
     assert!(!wrong.status.success() && shown(&wrong).contains("HH_BATCH_SIZE"), "{}", shown(&wrong));
 }
+
+#[test]
+fn who_stops_to_read_is_not_shouted_at() {
+    let place = Place::new("head");
+    place.leave();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_honeyhive"));
+    command.env_clear().env("HH_SPOOL_DIR", place.0.join("spool")).env("HH_LOCAL_DIR", place.0.join("local"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command.args(["spool", "cat"]).stdout(writer).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", shown(&output));
+}

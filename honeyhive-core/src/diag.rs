@@ -32,8 +32,12 @@ pub(crate) fn say(message: &str) {
 
 /// Writes a ready-made block in one piece, so that concurrent traces do not interleave.
 pub(crate) fn print(block: &str) {
-    let mut stderr = anstream::stderr().lock();
-    let _ = stderr.write_all(block.as_bytes());
+    let mut stderr = std::io::stderr().lock();
+    // What is not shown in colours is taken out before, not while it is written.
+    let _ = match anstream::AutoStream::choice(&stderr) {
+        anstream::ColorChoice::Never => stderr.write_all(anstream::adapter::strip_str(block).to_string().as_bytes()),
+        _ => anstream::AutoStream::auto(&mut stderr).write_all(block.as_bytes()),
+    };
     let _ = stderr.flush();
 }
 

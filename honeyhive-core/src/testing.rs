@@ -21,7 +21,7 @@ mod server;
 
 use std::{
     fmt::Write,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -59,7 +59,14 @@ use crate::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, SpanRecord, Trace
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
     spans: Arc<Mutex<Vec<SpanRecord>>>,
-    tracer: Arc<Mutex<Option<HoneyHiveTracer>>>,
+    made: Arc<Mutex<Made>>,
+}
+
+/// The tracers that record in one place, and which of them has no settings of its own.
+#[derive(Debug, Default)]
+struct Made {
+    tracers: Vec<HoneyHiveTracer>,
+    plain: Option<HoneyHiveTracer>,
 }
 
 impl Recorder {
@@ -68,30 +75,39 @@ impl Recorder {
         Self::default()
     }
 
-    /// Builds a tracer that records here, untouched by the environment.
+    /// Returns the tracer that records here, untouched by the environment: the same each time, until it is shut down.
     pub fn tracer(&self) -> HoneyHiveTracer {
-        self.tracer_with(|builder| builder)
+        let known = self.made().plain.clone().filter(|tracer| !tracer.queue().is_closing());
+        known.unwrap_or_else(|| {
+            let tracer = self.tracer_with(|builder| builder);
+            self.made().plain = Some(tracer.clone());
+            tracer
+        })
     }
 
-    /// Builds a tracer that records here, with settings.
+    /// Builds another tracer that records here, with settings.
     ///
     /// A setting that is wrong gives a tracer without it: tests of settings use
     /// [`TracerBuilder::build`].
     pub fn tracer_with(&self, set: impl FnOnce(TracerBuilder) -> TracerBuilder) -> HoneyHiveTracer {
-        // Without the tracer, which would otherwise hold itself.
+        // Without the tracers, which would otherwise hold themselves.
         let exporter = || Self { spans: Arc::clone(&self.spans), ..Self::default() };
         let bare = || HoneyHiveTracer::init().exporter(exporter()).session_name("test");
         let nothing = |_: &str| None;
         let tracer = set(bare()).build_from(&nothing).or_else(|_| bare().build_from(&nothing));
         let tracer = tracer.unwrap_or_else(|_| unreachable!("the defaults are valid"));
-        *self.tracer.lock().unwrap_or_else(PoisonError::into_inner) = Some(tracer.clone());
+        self.made().tracers.push(tracer.clone());
         tracer
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the spans that have ended, in order of their end.
     pub fn spans(&self) -> Vec<SpanRecord> {
-        let tracer = self.tracer.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(tracer) = tracer {
+        let tracers = self.made().tracers.clone();
+        for tracer in tracers {
             let _ = tracer.flush(Duration::from_secs(10));
         }
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -141,14 +141,14 @@ fn quote_part(hh: &TokenStream, to: &Ident, name: &Ident, part: &Part) -> TokenS
     let bucket = Ident::new(&pascal(&name.to_string()), Span::mixed_site());
     match part {
         Part::Expr(expr) if name == "error" => {
-            quote_spanned!(expr.span()=> #to.error((&&&__HoneyHiveProbe(&(#expr))).error().into_value());)
+            quote_spanned!(expr.span()=> #to.error((&&&__HoneyHiveProbe(&(#expr))).__honeyhive_error().into_value());)
         }
         Part::Map(map) if name == "error" => {
             let value = Value::quote_map(map, hh);
             quote!(#to.error(#value.into_value());)
         }
         Part::Expr(expr) => {
-            quote_spanned!(expr.span()=> #to.put_all(#hh::Bucket::#bucket, (&&&&__HoneyHiveProbe(&(#expr))).capture().into_value());)
+            quote_spanned!(expr.span()=> #to.put_all(#hh::Bucket::#bucket, (&&&&__HoneyHiveProbe(&(#expr))).__honeyhive_capture().into_value());)
         }
         Part::Map(map) => map
             .0

@@ -13,9 +13,11 @@ use syn::{
 };
 
 /// A map with literal keys.
+#[derive(Clone)]
 pub(crate) struct Map(pub(crate) Vec<(LitStr, Value)>);
 
 /// A value in a map or list.
+#[derive(Clone)]
 pub(crate) enum Value {
     Map(Map),
     List(Vec<Value>),
@@ -109,7 +111,7 @@ impl Value {
                 let items = items.iter().map(|item| item.quote(hh));
                 quote!(#hh::list([#(#items),*]))
             }
-            Self::Expr(expr) => quote_spanned!(expr.span()=> (&&&&__HoneyHiveProbe(&(#expr))).capture()),
+            Self::Expr(expr) => quote_spanned!(expr.span()=> (&&&&__HoneyHiveProbe(&(#expr))).__honeyhive_capture()),
         }
     }
 

@@ -38,8 +38,8 @@ fn one(args: &Args, function: item::Function, owner: Option<&str>) -> syn::Resul
     Ok(expand::function(function, &traced))
 }
 
-/// Traces the public methods of a block, and all of a trait implementation. A method's own `#[trace]`
-/// takes the place of the block's.
+/// Traces the public methods of a block, and all of a trait implementation. What a method's own `#[trace]` says goes before
+/// what the block's says.
 fn methods(args: &Args, mut block: ItemImpl) -> syn::Result<TokenStream> {
     let mut errors = Errors::default();
     args.refuse_on_impl(&mut errors);
@@ -63,7 +63,8 @@ fn methods(args: &Args, mut block: ItemImpl) -> syn::Result<TokenStream> {
         });
         let function = item::Function::of_method(method);
         let traced = match own_args.transpose() {
-            Ok(own) => one(own.as_ref().unwrap_or(args), function, Some(&owner)),
+            Ok(Some(own)) => one(&own.or(args), function, Some(&owner)),
+            Ok(None) => one(args, function, Some(&owner)),
             Err(error) => Err(error),
         };
         if let Some(traced) = errors.keep(traced) {

@@ -17,6 +17,7 @@ mod program;
 mod propagation;
 mod sampling;
 mod sessions;
+mod shapes;
 mod tracers;
 mod wire;
 

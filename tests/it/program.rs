@@ -216,6 +216,26 @@ fn a_wrong_wish_about_content_leaves_it_out() {
 }
 
 #[test]
+fn a_wrong_address_sends_nothing_elsewhere() {
+    let (output, dir) = run("address", &[("HONEYHIVE_API_KEY", "canary-key"), ("HH_API_URL", "http://10.255.255.1")]);
+    let shown = stderr(&output);
+    assert!(shown.contains("HH_API_URL") && shown.contains("nothing is sent"), "{shown}");
+    assert!(shown.contains("kept 3 spans") && !shown.contains("honeyhive.ai"), "{shown}");
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_wrong_wish_about_the_disk_keeps_nothing_there() {
+    let backend = FakeBackend::start().unwrap();
+    let url = backend.url();
+    let (output, dir) = run("disk", &[("HH_API_KEY", "k"), ("HH_API_URL", &url), ("HH_DURABILITY", "mem")]);
+    let shown = stderr(&output);
+    assert!(shown.contains("HH_DURABILITY") && shown.contains("nothing is kept on disk"), "{shown}");
+    assert!(!dir.join(".local").exists() && shown.contains("sent 3 spans"), "{shown}");
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
 fn samplers_of_other_tools_leave_model_calls_alone() {
     let (output, dir) = run("sampler", &[("OTEL_TRACES_SAMPLER", "always_off")]);
     assert!(stderr(&output).contains("kept 3 spans"), "{output:?}");

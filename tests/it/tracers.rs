@@ -173,3 +173,19 @@ fn an_unknown_event_type_from_foreign_code_is_kept_as_metadata() {
     assert_eq!(span.event_type(), EventType::Tool);
     assert_eq!(span.attribute("honeyhive_metadata.event_type"), Some(json!("modle")));
 }
+
+#[test]
+fn a_recorder_has_one_tracer_and_waits_for_all_that_record_in_it() {
+    let recorder = Recorder::new();
+    let first = recorder.tracer();
+    assert_eq!(recorder.tracer().session().id(), first.session().id());
+    let other = recorder.tracer_with(|builder| builder.source("staging"));
+    for round in 1..=20 {
+        drop(first.start_span("first"));
+        recorder.tracer().session().in_scope(|| drop(other.start_span("other")));
+        assert_eq!(recorder.spans().len(), 2 * round);
+    }
+    let _ = first.shutdown(crate::LIMIT);
+    drop(recorder.tracer().start_span("after the first was shut down"));
+    assert_eq!(recorder.spans().len(), 41);
+}

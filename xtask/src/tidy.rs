@@ -92,7 +92,8 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
         let code = line.trim_start();
         let indent = line.len() - code.len();
         let is_fn = code.split_whitespace().take(4).any(|word| word == "fn") && !code.starts_with("//");
-        if is_fn {
+        // One of a trait may have no body.
+        if is_fn && !code.ends_with(';') {
             let end = lines[start..].iter().position(|line| line.len() == indent + 1 && line.trim() == "}");
             out.extend(end.map(|length| (start + 1, length + 1)));
         }

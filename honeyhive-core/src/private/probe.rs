@@ -1,13 +1,14 @@
 //! Picks the best that a type offers, without asking the user for a bound: methods of the same name on
 //! `&&&Probe`, `&&Probe`, `&Probe` and `Probe`, of which method resolution takes the first that applies.
-//! In a generic function it sees only the bounds that are written there.
+//! In a generic function it sees only the bounds that are written there. The methods have names that nobody else gives:
+//! a trait of the user's that is there for every type would be found as well.
 
 use std::{
     any::type_name,
     borrow::Cow,
     convert::Infallible,
     fmt::{self, Debug, Display, Write},
-    sync::Arc,
+    sync::{Arc, Mutex, RwLock},
 };
 
 use serde::Serialize;
@@ -25,14 +26,14 @@ pub struct Probe<'a, T: ?Sized>(pub &'a T);
 /// First choice of `capture`: text, which is borrowed, and numbers.
 pub trait ViaScalar<'a> {
     /// Captures the value.
-    fn capture(&self) -> Captured<'a>;
+    fn __honeyhive_capture(&self) -> Captured<'a>;
 }
 
 macro_rules! scalars {
     ($($scalar:ident($value:ident => $as:expr): $($type:ty),*;)*) => {$($(
         impl<'a> ViaScalar<'a> for &&&Probe<'a, $type> {
             #[inline]
-            fn capture(&self) -> Captured<'a> {
+            fn __honeyhive_capture(&self) -> Captured<'a> {
                 let $value = self.0;
                 Captured::scalar(Scalar::$scalar($as))
             }
@@ -51,7 +52,7 @@ macro_rules! wide {
     ($($type:ty: $value:ident => $scalar:expr;)*) => {$(
         impl<'a> ViaScalar<'a> for &&&Probe<'a, $type> {
             #[inline]
-            fn capture(&self) -> Captured<'a> {
+            fn __honeyhive_capture(&self) -> Captured<'a> {
                 let $value = *self.0;
                 match $scalar {
                     Some(scalar) => Captured::scalar(scalar),
@@ -68,14 +69,39 @@ wide! {
     f64: float => float.is_finite().then_some(Scalar::Float(float));
 }
 
+/// What is locked while somebody reads it: captured as `Debug` shows it, which does not wait for the lock, where
+/// `Serialize` would.
+macro_rules! locks {
+    ($($lock:ident),*) => {$(
+        impl<'a, T: Debug + ?Sized> ViaScalar<'a> for &&&Probe<'a, $lock<T>> {
+            fn __honeyhive_capture(&self) -> Captured<'a> {
+                ViaDebug::__honeyhive_capture(&&Probe(self.0))
+            }
+        }
+
+        impl<'a, T: Debug + ?Sized> ViaScalar<'a> for &&&Probe<'a, &$lock<T>> {
+            fn __honeyhive_capture(&self) -> Captured<'a> {
+                ViaDebug::__honeyhive_capture(&&Probe(*self.0))
+            }
+        }
+
+        impl<'a, T: Debug + ?Sized> ViaScalar<'a> for &&&Probe<'a, Arc<$lock<T>>> {
+            fn __honeyhive_capture(&self) -> Captured<'a> {
+                ViaDebug::__honeyhive_capture(&&Probe(&**self.0))
+            }
+        }
+    )*};
+}
+locks!(Mutex, RwLock);
+
 /// Second choice of `capture`: `Serialize`.
 pub trait ViaSerialize<'a> {
     /// Captures the value.
-    fn capture(&self) -> Captured<'a>;
+    fn __honeyhive_capture(&self) -> Captured<'a>;
 }
 
 impl<'a, T: Serialize + ?Sized> ViaSerialize<'a> for &&Probe<'a, T> {
-    fn capture(&self) -> Captured<'a> {
+    fn __honeyhive_capture(&self) -> Captured<'a> {
         Value::capture(self.0).into()
     }
 }
@@ -83,17 +109,17 @@ impl<'a, T: Serialize + ?Sized> ViaSerialize<'a> for &&Probe<'a, T> {
 /// Third choice of `capture`: `Debug`. Last but one of `error`.
 pub trait ViaDebug<'a> {
     /// Captures the value.
-    fn capture(&self) -> Captured<'a>;
+    fn __honeyhive_capture(&self) -> Captured<'a>;
     /// Names the error.
-    fn error(&self) -> ErrorText;
+    fn __honeyhive_error(&self) -> ErrorText;
 }
 
 impl<'a, T: Debug + ?Sized> ViaDebug<'a> for &Probe<'a, T> {
-    fn capture(&self) -> Captured<'a> {
+    fn __honeyhive_capture(&self) -> Captured<'a> {
         contain::<T>(|| Value::text(mask_debug(&bounded(format_args!("{:?}", self.0))))).into()
     }
 
-    fn error(&self) -> ErrorText {
+    fn __honeyhive_error(&self) -> ErrorText {
         ErrorText::of::<T>(contain::<T>(|| Value::text(mask_debug(&bounded(format_args!("{:?}", self.0))))))
     }
 }
@@ -101,11 +127,11 @@ impl<'a, T: Debug + ?Sized> ViaDebug<'a> for &Probe<'a, T> {
 /// First choice of `error`: `Display`.
 pub trait ViaDisplay {
     /// Names the error.
-    fn error(&self) -> ErrorText;
+    fn __honeyhive_error(&self) -> ErrorText;
 }
 
 impl<T: Display + ?Sized> ViaDisplay for &&Probe<'_, T> {
-    fn error(&self) -> ErrorText {
+    fn __honeyhive_error(&self) -> ErrorText {
         ErrorText::of::<T>(contain::<T>(|| Value::text(bounded(format_args!("{}", self.0)))))
     }
 }
@@ -113,17 +139,17 @@ impl<T: Display + ?Sized> ViaDisplay for &&Probe<'_, T> {
 /// Last choice: the name of the type.
 pub trait ViaTypeName<'a> {
     /// Captures the value.
-    fn capture(&self) -> Captured<'a>;
+    fn __honeyhive_capture(&self) -> Captured<'a>;
     /// Names the error.
-    fn error(&self) -> ErrorText;
+    fn __honeyhive_error(&self) -> ErrorText;
 }
 
 impl<'a, T: ?Sized> ViaTypeName<'a> for Probe<'a, T> {
-    fn capture(&self) -> Captured<'a> {
+    fn __honeyhive_capture(&self) -> Captured<'a> {
         Value::text(format!("<{}>", type_name::<T>())).into()
     }
 
-    fn error(&self) -> ErrorText {
+    fn __honeyhive_error(&self) -> ErrorText {
         ErrorText::of::<T>(Value::text(type_name::<T>()))
     }
 }
@@ -161,14 +187,14 @@ pub trait SplitResult<'a> {
     /// # Errors
     ///
     /// The bad side.
-    fn split(&self) -> Result<&'a Self::Good, &'a Self::Bad>;
+    fn __honeyhive_split(&self) -> Result<&'a Self::Good, &'a Self::Bad>;
 }
 
 impl<'a, T, E> SplitResult<'a> for &Probe<'a, Result<T, E>> {
     type Good = T;
     type Bad = E;
 
-    fn split(&self) -> Result<&'a T, &'a E> {
+    fn __honeyhive_split(&self) -> Result<&'a T, &'a E> {
         self.0.as_ref()
     }
 }
@@ -182,13 +208,13 @@ pub trait SplitPlain<'a> {
     /// # Errors
     ///
     /// None.
-    fn split(&self) -> Result<&'a Self::Good, &'a Infallible>;
+    fn __honeyhive_split(&self) -> Result<&'a Self::Good, &'a Infallible>;
 }
 
 impl<'a, T: ?Sized> SplitPlain<'a> for Probe<'a, T> {
     type Good = T;
 
-    fn split(&self) -> Result<&'a T, &'a Infallible> {
+    fn __honeyhive_split(&self) -> Result<&'a T, &'a Infallible> {
         Ok(self.0)
     }
 }

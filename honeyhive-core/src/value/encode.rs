@@ -8,6 +8,8 @@ use serde::ser::{self, Serialize};
 
 use super::{MASK, MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUE_BYTES, MAX_WIDTH, Value, cut, is_secret, truncate};
 
+/// Fields that name what is in the field `value` beside them, as a header is written by some.
+const NAMES: [&str; 2] = ["name", "key"];
 /// Most bytes of a map's key.
 const MAX_KEY_BYTES: usize = 256;
 
@@ -60,7 +62,8 @@ impl<'a> Encoder<'a> {
 
     fn container(mut self, tag: Option<&'static str>) -> Compound<'a> {
         let open = self.depth < MAX_DEPTH && self.spend(16);
-        Compound { depth: self.depth + 1, left: self.left, open, tag, skipped: 0, key: None, list: vec![], map: vec![] }
+        let (depth, left) = (self.depth + 1, self.left);
+        Compound { depth, left, open, tag, is_pair: false, skipped: 0, key: None, list: vec![], map: vec![] }
     }
 }
 
@@ -143,8 +146,8 @@ impl<'a> ser::Serializer for Encoder<'a> {
         Ok(self.container(None))
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Compound<'a>, EncodeError> {
-        Ok(self.container(None))
+    fn serialize_tuple(self, len: usize) -> Result<Compound<'a>, EncodeError> {
+        Ok(Compound { is_pair: len == 2, ..self.container(None) })
     }
 
     fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Compound<'a>, EncodeError> {
@@ -187,6 +190,8 @@ struct Compound<'a> {
     /// False once depth or bytes ran out: entries are then counted, not kept.
     open: bool,
     tag: Option<&'static str>,
+    /// Whether it may be a name and its value, as a header is.
+    is_pair: bool,
     skipped: usize,
     key: Option<String>,
     list: Vec<Value>,
@@ -225,6 +230,11 @@ impl Compound<'_> {
     }
 
     fn finish_list(mut self) -> Value {
+        if let (true, [Value::Text(name), value @ Value::Text(_)]) = (self.is_pair, self.list.as_mut_slice())
+            && is_secret(name)
+        {
+            *value = Value::Text(Cow::Borrowed(MASK));
+        }
         if self.skipped > 0 {
             self.list.push(Value::text(format!("… [{} more]", self.skipped)));
         }
@@ -233,6 +243,14 @@ impl Compound<'_> {
     }
 
     fn finish_map(mut self) -> Value {
+        let names_a_secret = |(key, value): &(Cow<'_, str>, Value)| {
+            NAMES.contains(&key.as_ref()) && matches!(value, Value::Text(name) if is_secret(name))
+        };
+        if self.map.iter().any(names_a_secret)
+            && let Some((_, value)) = self.map.iter_mut().find(|(key, _)| key == "value")
+        {
+            *value = Value::Text(Cow::Borrowed(MASK));
+        }
         if self.skipped > 0 {
             self.map.push(("…".into(), Value::text(format!("[{} more]", self.skipped))));
         }
@@ -242,6 +260,7 @@ impl Compound<'_> {
 
 fn tagged(tag: Option<&'static str>, value: Value) -> Value {
     match tag {
+        Some(tag) if is_secret(tag) => Value::Map(vec![(Cow::Borrowed(tag), Value::Text(Cow::Borrowed(MASK)))]),
         Some(tag) => Value::Map(vec![(Cow::Borrowed(tag), value)]),
         None => value,
     }

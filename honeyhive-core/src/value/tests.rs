@@ -114,6 +114,22 @@ fn a_panicking_or_failing_serialize_is_contained() {
 #[test]
 fn secrets_deep_in_a_value_are_masked() {
     check(json!({"headers": {"authorization": "Bearer x"}}), &[("k.headers.authorization", "[masked]")]);
+    // Headers as pairs, and as objects with a name.
+    check(
+        [("authorization", "Bearer x"), ("accept", "*/*")],
+        &[("k.0.0", "authorization"), ("k.0.1", "[masked]"), ("k.1.0", "accept"), ("k.1.1", "*/*")],
+    );
+    check(json!([{"name": "X-Api-Key", "value": "x"}]), &[("k.0.name", "X-Api-Key"), ("k.0.value", "[masked]")]);
+    check(json!(["token", "x"]), &[("k.0", "token"), ("k.1", "x")]);
+    #[derive(Serialize)]
+    enum Login {
+        ApiKey { value: &'static str },
+        Token(u8, &'static str),
+        Plain { user: &'static str },
+    }
+    check(Login::ApiKey { value: "x" }, &[("k.ApiKey", "[masked]")]);
+    check(Login::Token(1, "x"), &[("k.Token", "[masked]")]);
+    check(Login::Plain { user: "ann" }, &[("k.Plain.user", "ann")]);
 }
 
 #[test]

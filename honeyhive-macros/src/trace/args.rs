@@ -53,6 +53,7 @@ pub(super) enum ErrForm {
 }
 
 /// One of the words of a choice, or a path to a variant, which the compiler then checks.
+#[derive(Clone)]
 pub(super) enum Chosen {
     Word(Ident),
     Path(Expr),
@@ -76,6 +77,23 @@ pub(super) struct Args {
 }
 
 impl Args {
+    /// Takes from a block what a method does not say for itself.
+    pub(super) fn or(mut self, block: &Self) -> Self {
+        let Self { event_type, visibility, inputs, outputs, err, tracer, session_id, metadata, config, .. } = block;
+        self.event_type = self.event_type.or_else(|| event_type.clone());
+        self.visibility = self.visibility.or_else(|| visibility.clone());
+        // What is to be skipped says that there are inputs.
+        self.inputs = self.inputs.or_else(|| inputs.clone().filter(|_| self.skip.is_empty()));
+        self.outputs = self.outputs.or_else(|| outputs.clone());
+        self.err = self.err.or(*err);
+        self.tracer = self.tracer.or_else(|| tracer.clone());
+        self.session_id = self.session_id.or_else(|| session_id.clone());
+        self.metadata = self.metadata.or_else(|| metadata.clone());
+        self.config = self.config.or_else(|| config.clone());
+        self.crate_path = self.crate_path.or_else(|| block.crate_path.clone());
+        self
+    }
+
     /// Some arguments name one function and make no sense on a block.
     pub(super) fn refuse_on_impl(&self, errors: &mut Errors) {
         if let Some(name) = &self.event_name {
@@ -195,15 +213,10 @@ fn chosen(choice: &Choices, input: ParseStream<'_>) -> syn::Result<Chosen> {
     let shown: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let paths: Vec<String> = words.iter().map(|(_, variant)| format!("{of}::{variant}")).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-    if input.peek(LitStr) {
-        let literal: LitStr = input.parse()?;
-        let found = words.iter().find(|(word, _)| *word == literal.value());
-        return match found {
-            Some((_, variant)) => Ok(Chosen::Word(Ident::new(variant, literal.span()))),
-            None => Err(syn::Error::new(literal.span(), choices(what, &literal.value(), &shown))),
-        };
+    let expr = ungrouped(input.parse()?);
+    if let Expr::Lit(syn::ExprLit { lit: Lit::Str(literal), .. }) = &expr {
+        return word(choice, literal);
     }
-    let expr: Expr = input.parse()?;
     let last = match &expr {
         Expr::Path(path) => path.path.segments.last().map(|segment| segment.ident.clone()),
         _ => None,
@@ -215,6 +228,23 @@ fn chosen(choice: &Choices, input: ParseStream<'_>) -> syn::Result<Chosen> {
         None => {
             Err(syn::Error::new(expr.span(), format!("{article} {what} is {} or {}", listed(&shown), listed(&paths))))
         }
+    }
+}
+
+fn word(choice: &Choices, literal: &LitStr) -> syn::Result<Chosen> {
+    let Choices { what, words, .. } = choice;
+    let shown: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    match words.iter().find(|(word, _)| *word == literal.value()) {
+        Some((_, variant)) => Ok(Chosen::Word(Ident::new(variant, literal.span()))),
+        None => Err(syn::Error::new(literal.span(), choices(what, &literal.value(), &shown))),
+    }
+}
+
+/// Takes off what a `macro_rules!` puts around an expression that it was given.
+fn ungrouped(expr: Expr) -> Expr {
+    match expr {
+        Expr::Group(group) => ungrouped(*group.expr),
+        other => other,
     }
 }
 

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 
 use super::{
     args::{Chosen, ErrForm},
-    item::Function,
+    item::{Function, type_name},
     model::{Capture, Shape, Traced},
 };
 use crate::{literal::Value, name};
@@ -39,8 +39,11 @@ pub(super) fn function(function: Function, traced: &Traced<'_>) -> TokenStream {
         true => quote!(use #runtime::{self as #hh, prelude::*};),
         false => quote!(use #runtime as #hh;),
     };
+    // What is recorded of a box is read where it is.
+    let is_box = traced.item.as_ref().is_some_and(|item| type_name(item) == "Box");
+    let allowed = is_box.then(|| quote!(#[allow(clippy::borrowed_box)]));
     quote! {
-        #(#attrs)* #prefix #sig {
+        #(#attrs)* #allowed #prefix #sig {
             #import
             #start
             #run
@@ -84,7 +87,7 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     let runtime = &quote!(#hh);
     let inputs = traced.captures.iter().map(|Capture { ident, cfgs }| {
         let name = name::quoted(runtime, "inputs", ident.to_string().trim_start_matches("r#"));
-        quote!(#(#cfgs)* #span.put(#name, (&&&&__HoneyHiveProbe(&#ident)).capture());)
+        quote!(#(#cfgs)* #span.put(#name, (&&&&__HoneyHiveProbe(&#ident)).__honeyhive_capture());)
     });
     let entries = traced.maps.iter().flat_map(|(bucket, map)| {
         map.0.iter().map(move |(key, value): &(syn::LitStr, Value)| {
@@ -96,7 +99,13 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     // In a closure, so that no `?` or `return` in a value leaves the function, and only where it is traced.
     let entries = (!entries.is_empty()).then(|| quote!(#span.say(|#span| #span #entries);));
     let inputs: TokenStream = inputs.collect();
-    let inputs = (!inputs.is_empty()).then(|| quote!(if #span.takes_inputs() { #inputs }));
+    // An argument that begins with an underscore is used here and nowhere else.
+    let allowed = traced
+        .captures
+        .iter()
+        .any(|capture| capture.ident.to_string().starts_with('_'))
+        .then(|| quote!(#[allow(clippy::used_underscore_binding)]));
+    let inputs = (!inputs.is_empty()).then(|| quote!(#allowed if #span.takes_inputs() { #inputs }));
     let site = quote!(&#hh::CallSite(#name, #event_type, ::core::module_path!(), ::core::line!()));
     let site = match traced.event_type {
         // A path may lead anywhere, so the compiler has to be told that it is a constant.
@@ -130,23 +139,23 @@ fn edge(traced: &Traced<'_>) -> TokenStream {
     quote_spanned!(ty.span()=> if false { return #hh::never::<#ty>(); })
 }
 
-/// The closure that turns a result into what is recorded.
+/// The closure that turns a result into what is recorded, of a type that the compiler is told where nothing else tells it.
 fn outcome(traced: &Traced<'_>) -> TokenStream {
     let (hh, out, good, bad) = (hh(), local("out"), local("good"), local("bad"));
     let typed = traced.item.as_ref().map(|item| quote_spanned!(item.span()=> : &#item));
     let keep = match traced.outputs {
-        true => quote!(#hh::good((&&&&__HoneyHiveProbe(#good)).capture())),
+        true => quote!(#hh::good((&&&&__HoneyHiveProbe(#good)).__honeyhive_capture())),
         false => quote!(#hh::silent()),
     };
     let fail = match traced.err {
-        ErrForm::Display => quote!((&&&__HoneyHiveProbe(#bad)).error()),
-        ErrForm::Debug => quote!((&&__HoneyHiveProbe(#bad)).error()),
+        ErrForm::Display => quote!((&&&__HoneyHiveProbe(#bad)).__honeyhive_error()),
+        ErrForm::Debug => quote!((&&__HoneyHiveProbe(#bad)).__honeyhive_error()),
         ErrForm::Off if traced.outputs => return quote!(|#good #typed| #keep),
         ErrForm::Off => return quote!(|_ #typed| #keep),
     };
     let good = if traced.outputs { quote!(#good) } else { quote!(_) };
     quote! {
-        |#out #typed| match (&&__HoneyHiveProbe(#out)).split() {
+        |#out #typed| match (&&__HoneyHiveProbe(#out)).__honeyhive_split() {
             #hh::Ok(#good) => #keep,
             #hh::Err(#bad) => #hh::bad(#fail),
         }

@@ -36,7 +36,7 @@ pub(super) struct Traced<'a> {
     pub(super) tracer: Option<&'a Expr>,
     pub(super) session_id: Option<&'a Expr>,
     pub(super) maps: Vec<(&'static str, &'a Map)>,
-    /// Type of a stream's items, where the return type says it and nothing else pins it down.
+    /// Type of a future's output or of a stream's items, where the return type says it and nothing else pins it down.
     pub(super) item: Option<Type>,
     /// Return type as an annotation, with `_` for what cannot be named there.
     pub(super) returns: Option<Type>,
@@ -137,6 +137,8 @@ fn bound_names(pat: &Pat, names: &mut Vec<Ident>) {
         Pat::Reference(reference) => bound_names(&reference.pat, names),
         Pat::Paren(paren) => bound_names(&paren.pat, names),
         Pat::Type(typed) => bound_names(&typed.pat, names),
+        // All cases of one bind the same names.
+        Pat::Or(cases) => cases.cases.first().into_iter().for_each(|pat| bound_names(pat, names)),
         _ => {}
     }
 }
@@ -217,7 +219,7 @@ impl VisitMut for Opaque {
     }
 }
 
-/// Finds `T` in `impl Stream<Item = T>`.
+/// Finds `T` in `impl Stream<Item = T>` and `impl Future<Output = T>`.
 fn item(output: &ReturnType) -> Option<Type> {
     let ReturnType::Type(_, ty) = output else { return None };
     let Type::ImplTrait(opaque) = &**ty else { return None };
@@ -225,12 +227,13 @@ fn item(output: &ReturnType) -> Option<Type> {
         TypeParamBound::Trait(bound) => bound.path.segments.last(),
         _ => None,
     });
-    let arguments = bounds.filter(|last| last.ident == "Stream").find_map(|last| match &last.arguments {
-        PathArguments::AngleBracketed(arguments) => Some(arguments),
-        _ => None,
-    });
+    let arguments =
+        bounds.filter(|last| last.ident == "Stream" || last.ident == "Future").find_map(|last| match &last.arguments {
+            PathArguments::AngleBracketed(arguments) => Some(arguments),
+            _ => None,
+        });
     let mut item = arguments?.args.iter().find_map(|argument| match argument {
-        GenericArgument::AssocType(of) if of.ident == "Item" => Some(of.ty.clone()),
+        GenericArgument::AssocType(of) if of.ident == "Item" || of.ident == "Output" => Some(of.ty.clone()),
         _ => None,
     })?;
     Opaque.visit_type_mut(&mut item);
