@@ -1,14 +1,19 @@
-//! Output that somebody may stop to read, as `head` does: then there is nothing left to do.
+//! Output that somebody may stop to read, as `head` does: the rest is then for nobody, and what is done is done anyway.
 
 use std::{
     fmt,
     io::{self, Write},
 };
 
-/// Writes to standard output; where nobody reads that any longer the program is over.
+/// Writes to standard output, as long as somebody reads that; where it cannot be written the program fails.
 pub(crate) fn write(text: fmt::Arguments<'_>) {
-    if io::stdout().lock().write_fmt(text).is_err() {
-        std::process::exit(0);
+    let mut out = io::stdout().lock();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("honeyhive: cannot write: {error}");
+            std::process::exit(1);
+        }
+        _ => {}
     }
 }
 

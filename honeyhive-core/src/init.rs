@@ -107,7 +107,7 @@ impl Guard {
 
     /// Stops the tracer, after it has handed its place back to the one that was the default before.
     fn close(&mut self, tracer: &HoneyHiveTracer, limit: Duration) -> Report {
-        if let Some(before) = self.before.take()
+        if let Some(before) = self.before.take().filter(|before| !before.queue().is_closing())
             && default_tracer().is_some_and(|default| default.same_as(tracer))
         {
             set_default_tracer(&before);

@@ -96,7 +96,11 @@ impl Recorder {
         let nothing = |_: &str| None;
         let tracer = set(bare()).build_from(&nothing).or_else(|_| bare().build_from(&nothing));
         let tracer = tracer.unwrap_or_else(|_| unreachable!("the defaults are valid"));
-        self.made().tracers.push(tracer.clone());
+        let mut made = self.made();
+        // What was shut down has sent all that it had.
+        made.tracers.retain(|tracer| !tracer.queue().is_closing());
+        made.tracers.push(tracer.clone());
+        drop(made);
         tracer
     }
 

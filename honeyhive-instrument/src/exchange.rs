@@ -16,8 +16,10 @@ use crate::{
 /// Most bytes of a request or an answer that are read. Of a larger one nothing is recorded but that, or of a stream
 /// what came before.
 const MAX_BODY: usize = 16 << 20;
-/// In a stream each word comes in a frame of its own; so much of one is its wrapping, which is not kept.
+/// In a stream each word comes in a frame of its own; so much of one is its wrapping, which is not kept, but never more
+/// than so many parts of it.
 const WRAPPING: usize = 512;
+const LEAST_KEPT: usize = 8;
 
 const REQUEST_TOO_LARGE: &str = "honeyhive_metadata.request_too_large";
 const TOO_LARGE: &str = "honeyhive_metadata.response_too_large";
@@ -160,7 +162,8 @@ impl Exchange {
 
     fn frames(&mut self, frames: &[Frame]) {
         for frame in frames {
-            self.kept = self.kept.saturating_add(frame.data.len().saturating_sub(WRAPPING));
+            let len = frame.data.len();
+            self.kept = self.kept.saturating_add(len.saturating_sub(WRAPPING).max(len / LEAST_KEPT));
             if self.kept > MAX_BODY {
                 return;
             }
@@ -181,6 +184,7 @@ impl Exchange {
         if let Body::Stream(decoder) = &mut self.body {
             let frames = decoder.finish();
             self.frames(&frames);
+            self.look_for_losses();
         }
         self.settle();
     }

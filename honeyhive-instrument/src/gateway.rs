@@ -95,7 +95,7 @@ pub struct Gateway {
 struct Shared {
     routes: Vec<Route>,
     client: reqwest::Client,
-    /// For connections that become others, which HTTP/1 alone has.
+    /// For WebSockets, which begin as HTTP/1.
     switching: OnceCell<reqwest::Client>,
     /// Contexts that URLs stand for.
     contexts: RwLock<HashMap<u64, Context>>,
@@ -241,7 +241,7 @@ impl Shared {
             return refuse(StatusCode::NOT_FOUND, &format!("no such route; there are {}", known.join(", ")));
         };
         let url = upstream.url_for(rest, request.uri().query());
-        if request.headers().contains_key(header::UPGRADE) {
+        if is_web_socket(&request) {
             return self.switch(request, url).await;
         }
         let parent = self.parent(scope, request.headers());
@@ -285,10 +285,8 @@ impl Shared {
             }
         }
     }
-}
 
-impl Shared {
-    /// Passes on a connection that is to become another, such as a WebSocket. Nothing of it is traced.
+    /// Passes on a connection that is to become a WebSocket. Nothing of it is traced.
     async fn switch(&self, mut request: http::Request<Incoming>, url: Url) -> Answer {
         let accepted = hyper::upgrade::on(&mut request);
         let (parts, _) = request.into_parts();
@@ -305,6 +303,13 @@ impl Shared {
             Err(_) => refuse(StatusCode::BAD_GATEWAY, "the service could not be reached"),
         }
     }
+}
+
+/// Tells whether a connection is to become a WebSocket. Some clients ask for HTTP/2 or TLS with any request, which is then
+/// answered as it stands.
+fn is_web_socket(request: &http::Request<Incoming>) -> bool {
+    let wanted = request.headers().get(header::UPGRADE);
+    request.method() == http::Method::GET && wanted.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Joins the two connections once both are what they were to become.

@@ -41,8 +41,8 @@ use proc_macro::TokenStream;
 /// | `visibility = "ids"` or `Visibility::Ids` | what is inside sees of the span: `full`, `ids` or `hidden` | what the tracer says: `full` |
 /// | `crate = path` | where the `honeyhive` crate is | `::honeyhive` |
 ///
-/// On an `impl` block it traces the public methods, or all of a trait's. A method's own `#[trace(…)]` adds to what the block
-/// says, or says otherwise.
+/// On an `impl` block it traces the public methods, or all of a trait's. Of the arguments of a block
+/// a method's own `#[trace(…)]` keeps those that it does not give itself.
 ///
 /// Arguments and results are recorded with `Serialize` if the type has it, else with `Debug`, else by
 /// the name of the type; a generic function sees only the bounds that it writes. Arguments named like

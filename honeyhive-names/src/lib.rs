@@ -15,7 +15,7 @@ macro_rules! words {
 words! {
     PASSWORD PASSWD PASSPHRASE SECRET AUTHORIZATION CREDENTIAL CREDENTIALS APIKEY COOKIE BEARER
     KEY API PRIVATE ACCESS SIGNING ENCRYPTION
-    TOKEN PER EACH FIRST NEXT LAST
+    TOKEN PER EACH FIRST NEXT LAST START END STOP BOS EOS PAD SEP CLS UNK
 }
 
 const fn word(letters: &[u8]) -> Word {
@@ -33,6 +33,11 @@ fn marks(word: Word) -> bool {
         word,
         PASSWORD | PASSWD | PASSPHRASE | SECRET | AUTHORIZATION | CREDENTIAL | CREDENTIALS | APIKEY | COOKIE | BEARER
     )
+}
+
+/// Returns whether a word before `token` tells that it is a piece of text.
+fn is_of_a_text(before: Word) -> bool {
+    matches!(before, PER | EACH | FIRST | NEXT | LAST | START | END | STOP | BOS | EOS | PAD | SEP | CLS | UNK)
 }
 
 /// Letters without which no name is that of a secret; the last ones are those of keys, tokens and cookies.
@@ -89,7 +94,7 @@ pub fn is_secret(name: &str) -> bool {
             (before, last, word) = (last, word, 0);
         }
         if at == name.len() {
-            return last == TOKEN && !matches!(before, PER | EACH | FIRST | NEXT | LAST);
+            return last == TOKEN && !is_of_a_text(before);
         }
         // The longest of those above has thirteen letters; what is longer than a number holds is none of them.
         word = match word >> 120 {
@@ -137,6 +142,8 @@ mod tests {
             "primary_key",
             "tokenizer",
             "time_per_token",
+            "stop_token",
+            "eosToken",
             "secretary",
             "monkey",
         ] {

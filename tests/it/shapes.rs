@@ -133,16 +133,16 @@ fn methods_that_every_type_has_are_not_taken_for_ours() {
 
 struct Agent(HoneyHiveTracer);
 
-#[trace(event_type = "model", outputs = false, tracer = self.0)]
+#[trace(event_type = "model", inputs = false, outputs = false, metadata = { "of": "all" }, tracer = self.0)]
 impl Agent {
     #[trace(event_name = "second")]
     pub fn two(&self) -> u8 {
         2
     }
 
-    #[trace(event_type = "chain", outputs = true)]
-    pub fn three(&self) -> u8 {
-        3
+    #[trace(event_type = "chain", outputs = true, metadata = { "n": 3 }, skip(b))]
+    pub fn three(&self, a: u8, b: u8) -> u8 {
+        3 + a + b
     }
 }
 
@@ -150,10 +150,16 @@ impl Agent {
 fn what_a_method_does_not_say_the_block_says() {
     let recorder = Recorder::new();
     let agent = Agent(recorder.tracer());
-    assert_eq!(agent.two() + agent.three(), 5);
+    assert_eq!(agent.two() + agent.three(0, 0), 5);
     assert_eq!(recorder.tree(), "model second\nchain Agent::three\n");
     let result = |name| recorder.span(name).unwrap().attribute("honeyhive_outputs.result");
     assert_eq!((result("second"), result("Agent::three")), (None, Some(json!(3))));
+    let keys = |name| {
+        let attributes = recorder.span(name).unwrap().attributes();
+        attributes.into_iter().map(|(key, _)| key).filter(|key| key.contains("_metadata.") || key.contains("_inputs."))
+    };
+    assert_eq!(keys("second").collect::<Vec<_>>(), ["honeyhive_metadata.of"]);
+    assert_eq!(keys("Agent::three").collect::<Vec<_>>(), ["honeyhive_metadata.n"]);
 }
 
 macro_rules! traced {

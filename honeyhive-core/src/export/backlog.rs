@@ -220,7 +220,7 @@ impl Backlog {
     pub(crate) fn look_for_files(&mut self) {
         let has_files = self.stored.iter().any(Stored::has_file);
         let Some(spool) = self.spool.as_ref().filter(|_| has_files) else { return };
-        let there = spool.names();
+        let Ok(there) = spool.names() else { return };
         for stored in self.stored.iter_mut().filter(|stored| stored.has_file() && !there.contains(&stored.name)) {
             stored.lose_file(if stored.adopted { &mut self.others } else { &mut self.own });
         }
@@ -465,13 +465,18 @@ impl Backlog {
             return;
         };
         self.stored.iter_mut().filter(|stored| stored.left > 0).for_each(|stored| stored.note_settled(spool, now));
+        let (own, others) = (&mut self.own, &mut self.others);
+        let mut lose = |count: u64, adopted: bool| {
+            let lost = if adopted { &mut *others } else { &mut *own };
+            lost.undelivered += count;
+        };
         for stored in &mut self.stored {
-            self.own.undelivered += stored.keep_what_is_written();
+            lose(stored.keep_what_is_written(), stored.adopted);
         }
         self.stored.retain(|stored| {
             let keep = stored.is_safe() && (stored.left > 0 || !stored.counted);
             if !keep {
-                self.own.undelivered += stored.left as u64;
+                lose(stored.left as u64, stored.adopted);
                 if stored.has_file() {
                     spool.remove(stored.name);
                 }

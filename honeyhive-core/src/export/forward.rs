@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, BufReader, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -18,6 +18,7 @@ use super::{
     apart::apart,
     disk::RealDisk,
     http::Link,
+    local::own_file,
     plan::Calls,
     queue::MAX_LIMIT,
     rest::Rest,
@@ -33,7 +34,7 @@ use crate::{
 
 /// Extension of a file that is being sent, or was not sent whole.
 const SET_ASIDE: &str = "sending";
-/// Extension of a file of lines that cannot be read.
+/// What the name of a file of lines that cannot be read begins with.
 const UNREADABLE: &str = "unreadable";
 /// Most spans and bytes of a request.
 const MAX_SPANS: usize = 512;
@@ -215,8 +216,9 @@ async fn send_lines(rest: &Rest, path: &Path) -> io::Result<bool> {
         }
     }
     if arrived && !unreadable.is_empty() {
-        let aside = path.with_extension(UNREADABLE);
-        fs::write(&aside, unreadable.concat())?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = path.with_file_name(format!("{UNREADABLE}-{name}"));
+        own_file(&aside)?.write_all(&unreadable.concat())?;
         fs::remove_file(path)?;
         diag::warn("unreadable lines", &format!("lines that cannot be read are in {}", aside.display()));
         return Ok(false);

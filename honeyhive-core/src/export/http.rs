@@ -3,7 +3,7 @@
 //! the box; loopback is never asked for through a proxy. The client is made on the thread that uses it.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -116,10 +116,13 @@ impl Server {
     }
 
     /// Makes a client on another thread: that takes some 30 ms, in which the worker has spans to write.
-    pub(crate) async fn connect_aside(&self) -> Result<Link, String> {
+    ///
+    /// # Errors
+    ///
+    /// The outer one may pass: there is no thread to be had now. The inner one says why no client can be made.
+    pub(crate) async fn connect_aside(&self) -> io::Result<Result<Link, String>> {
         let server = self.clone();
-        let made = aside(move || server.connect()).await;
-        made.unwrap_or_else(|error| Err(format!("no HTTP client can be made: {error}")))
+        aside(move || server.connect()).await
     }
 
     pub(crate) fn connect(&self) -> Result<Link, String> {
@@ -422,9 +425,9 @@ impl HttpExporter {
     async fn send(&mut self, batch: &Batch) -> Sent {
         if self.link.is_none() {
             match self.server.connect_aside().await {
-                Ok(link) => self.link = Some(link),
-                // Perhaps there is no thread or no file to be had now.
-                Err(reason) => return Sent::Retry { after: None, reason },
+                Ok(Ok(link)) => self.link = Some(link),
+                Ok(Err(reason)) => return Sent::Blocked { reason },
+                Err(error) => return Sent::Retry { after: None, reason: format!("no thread to send on: {error}") },
             }
         }
         match &self.link {

@@ -8,9 +8,9 @@
 //! or read-only disk costs the batch, which is counted, never more.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::SystemTime,
 };
@@ -68,6 +68,15 @@ impl CallLog {
     }
 }
 
+/// Opens a file to append to it; one that is new is for its owner only.
+pub(super) fn own_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// A file of lines that comes to be with its first one.
 #[derive(Debug)]
 struct Lines {
@@ -98,11 +107,7 @@ impl Lines {
             // It may be made in a repository, and holds prompts.
             let _ = fs::write(self.dir.join(".gitignore"), "*\n");
         }
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(self.dir.join(&self.name))?;
+        let mut file = own_file(&self.dir.join(&self.name))?;
         // A line that was cut off ends here, so that it costs itself only.
         let start: &[u8] = if self.torn.swap(true, Ordering::Relaxed) { b"\n" } else { b"" };
         file.write_all(&[start, &line, b"\n"].concat())?;

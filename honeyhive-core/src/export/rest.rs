@@ -29,10 +29,13 @@ impl Rest {
     /// Makes a call; returns whether it arrived.
     pub(crate) async fn make(&self, call: &Call) -> bool {
         match self {
-            Self::Server(server, link) => match link.get_or_try_init(|| server.connect_aside()).await {
-                Ok(link) => make(link, call).await,
-                Err(_) => false,
-            },
+            Self::Server(server, link) => {
+                let made = link.get_or_try_init(|| async { server.connect_aside().await.map_err(drop)?.map_err(drop) });
+                match made.await {
+                    Ok(link) => make(link, call).await,
+                    Err(()) => false,
+                }
+            }
             Self::Linked(link) => make(link, call).await,
             Self::Local(log) => log.keep(call).is_ok(),
             Self::Nowhere => true,

@@ -206,11 +206,14 @@ impl Spool {
         self.disk.read(&path, MAX_FILE)
     }
 
-    /// Returns the segments whose files are there.
-    pub(crate) fn names(&self) -> HashSet<Name> {
-        let Some(place) = &self.place else { return HashSet::new() };
-        let entries = self.disk.list(&place.dir).unwrap_or_default();
-        entries.iter().filter_map(|entry| Name::parse(&entry.name)).collect()
+    /// Returns the segments whose files are there, if that can be told now; none of a directory that is gone.
+    pub(crate) fn names(&self) -> io::Result<HashSet<Name>> {
+        let Some(place) = &self.place else { return Ok(HashSet::new()) };
+        match self.disk.list(&place.dir) {
+            Ok(entries) => Ok(entries.iter().filter_map(|entry| Name::parse(&entry.name)).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes a segment; one that is gone is as good.
@@ -275,7 +278,7 @@ impl Spool {
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         for entry in entries {
             if let Some(old) = Name::parse(&entry.name).filter(|_| entry.kind == Kind::File) {
-                let Some(left) = room.checked_sub(entry.len) else { return Ok(()) };
+                let Some(left) = room.checked_sub(entry.len) else { continue };
                 let name = self.name(old.created_ms);
                 let to = self.path(name)?;
                 self.disk.rename(&dir.join(&entry.name), &to)?;
@@ -389,8 +392,12 @@ impl Spool {
         match &outcome {
             Ok(_) => self.trouble = None,
             Err(error) => {
-                let gone = |place: &Place| self.disk.list(&place.dir).is_err();
-                if error.kind() == io::ErrorKind::NotFound && self.place.as_ref().is_some_and(gone) {
+                if error.kind() == io::ErrorKind::NotFound {
+                    let is_there = |place: &Place| self.disk.list(&place.dir).is_ok();
+                    if self.place.as_ref().is_some_and(is_there) {
+                        // Somebody removed the file, which is no trouble of the disk.
+                        return outcome;
+                    }
                     // Somebody removed the directory: another one is made.
                     self.place = None;
                 }

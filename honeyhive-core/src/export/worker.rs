@@ -16,7 +16,10 @@ use std::{
 use opentelemetry::Context;
 use tokio::{
     runtime::Runtime,
-    sync::{Semaphore, oneshot},
+    sync::{
+        Semaphore,
+        oneshot::{self, error::TryRecvError},
+    },
     task::JoinSet,
     time,
 };
@@ -451,11 +454,12 @@ impl Line {
     }
 
     fn reap_calls(&mut self) {
+        let before = self.calls.len();
         while let Some(done) = self.calls.try_join_next() {
             self.queue.call_done(done.ok());
         }
-        if self.calls.is_empty() {
-            self.subjects.clear();
+        if self.calls.len() < before {
+            self.subjects.retain(|_, over| over.try_recv() == Err(TryRecvError::Empty));
         }
     }
 }

@@ -10,6 +10,8 @@ use super::{MASK, MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUE_BYTES, MAX_WIDTH, Value, 
 
 /// Fields that name what is in the field `value` beside them, as a header is written by some.
 const NAMES: [&str; 2] = ["name", "key"];
+/// Most bytes of such a name.
+const MAX_NAME_BYTES: usize = 64;
 /// Most bytes of a map's key.
 const MAX_KEY_BYTES: usize = 256;
 
@@ -137,9 +139,9 @@ impl<'a> ser::Serializer for Encoder<'a> {
         variant: &'static str,
         value: &T,
     ) -> Result<Value, EncodeError> {
-        let mut entry = self.container(None);
-        entry.entry(Cow::Borrowed(variant), value)?;
-        Ok(entry.finish_map())
+        let mut entry = self.container(Some(variant));
+        entry.item(value)?;
+        Ok(entry.finish_newtype())
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'a>, EncodeError> {
@@ -231,7 +233,7 @@ impl Compound<'_> {
 
     fn finish_list(mut self) -> Value {
         if let (true, [Value::Text(name), value @ Value::Text(_)]) = (self.is_pair, self.list.as_mut_slice())
-            && is_secret(name)
+            && names_a_secret(name)
         {
             *value = Value::Text(Cow::Borrowed(MASK));
         }
@@ -242,12 +244,19 @@ impl Compound<'_> {
         tagged(self.tag, list)
     }
 
+    fn finish_newtype(mut self) -> Value {
+        match self.list.pop() {
+            Some(value) => tagged(self.tag, value),
+            None => self.finish_list(),
+        }
+    }
+
     fn finish_map(mut self) -> Value {
-        let names_a_secret = |(key, value): &(Cow<'_, str>, Value)| {
-            NAMES.contains(&key.as_ref()) && matches!(value, Value::Text(name) if is_secret(name))
+        let is_named = |(key, value): &(Cow<'_, str>, Value)| {
+            NAMES.contains(&key.as_ref()) && matches!(value, Value::Text(name) if names_a_secret(name))
         };
-        if self.map.iter().any(names_a_secret)
-            && let Some((_, value)) = self.map.iter_mut().find(|(key, _)| key == "value")
+        if self.map.iter().any(is_named)
+            && let Some((_, value @ Value::Text(_))) = self.map.iter_mut().find(|(key, _)| key == "value")
         {
             *value = Value::Text(Cow::Borrowed(MASK));
         }
@@ -258,9 +267,19 @@ impl Compound<'_> {
     }
 }
 
+/// Tells of a text whether it is the name of a secret, as that of a header, and not a sentence with such a word.
+fn names_a_secret(text: &str) -> bool {
+    text.len() <= MAX_NAME_BYTES && !text.contains(char::is_whitespace) && is_secret(text)
+}
+
+/// Tells of the variant of an enum whether what is in it is a secret. A `Token` is most often a piece of text.
+fn holds_a_secret(variant: &str) -> bool {
+    variant != "Token" && is_secret(variant)
+}
+
 fn tagged(tag: Option<&'static str>, value: Value) -> Value {
     match tag {
-        Some(tag) if is_secret(tag) => Value::Map(vec![(Cow::Borrowed(tag), Value::Text(Cow::Borrowed(MASK)))]),
+        Some(tag) if holds_a_secret(tag) => Value::Map(vec![(Cow::Borrowed(tag), Value::Text(Cow::Borrowed(MASK)))]),
         Some(tag) => Value::Map(vec![(Cow::Borrowed(tag), value)]),
         None => value,
     }

@@ -124,12 +124,17 @@ fn secrets_deep_in_a_value_are_masked() {
     #[derive(Serialize)]
     enum Login {
         ApiKey { value: &'static str },
-        Token(u8, &'static str),
+        Password(u8, &'static str),
+        Token(&'static str),
         Plain { user: &'static str },
     }
     check(Login::ApiKey { value: "x" }, &[("k.ApiKey", "[masked]")]);
-    check(Login::Token(1, "x"), &[("k.Token", "[masked]")]);
+    check(Login::Password(1, "x"), &[("k.Password", "[masked]")]);
     check(Login::Plain { user: "ann" }, &[("k.Plain.user", "ann")]);
+    // What only looks like one: a piece of a stream, a question, a count.
+    check(Login::Token("x"), &[("k.Token", "x")]);
+    check(("Where is my password?", "Here"), &[("k.0", "Where is my password?"), ("k.1", "Here")]);
+    check(json!({"name": "token", "value": 3}), &[("k.name", "token"), ("k.value", "3")]);
 }
 
 #[test]

@@ -181,6 +181,16 @@ fn is_error(json: &Json) -> bool {
     json.get("error").is_some_and(|error| !error.is_null())
 }
 
+/// Tells whether an answer is an error and nothing else. Some services put a hollow one beside what they answer.
+fn is_refusal(json: &Json) -> bool {
+    let says_something = match &json["error"] {
+        Json::String(text) => !text.is_empty(),
+        Json::Object(fields) => !fields.is_empty(),
+        _ => false,
+    };
+    says_something && ["choices", "data"].iter().all(|answer| json.get(answer).is_none())
+}
+
 /// Reads an error in the middle of a stream, or in the place of an answer.
 fn said_error(error: &Json) -> CallError {
     let message = error["message"].as_str().map_or_else(|| error.to_string(), str::to_owned);
@@ -193,7 +203,7 @@ fn fail_if_it_says_so(call: &mut LlmCall) {
     let failure = match call.operation {
         Operation::Responses => responses::failure(json),
         // OpenRouter: the service behind it failed. Source: https://openrouter.ai/docs/api-reference/errors
-        _ => is_error(json).then(|| said_error(&json["error"])),
+        _ => is_refusal(json).then(|| said_error(&json["error"])),
     };
     if let Some(error) = failure {
         call.ending = Ending::Failed(error);

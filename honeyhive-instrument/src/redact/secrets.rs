@@ -40,9 +40,21 @@ fn mask_field(key: &str, value: &mut Json) {
     match value {
         Json::String(text) if !text.is_empty() && is_secret(key) => MASK.clone_into(text),
         // There for keys, under names of all kinds.
-        Json::Object(headers) if key == "headers" => {
-            headers.values_mut().filter(|value| value.is_string()).for_each(|value| *value = MASK.into());
-        }
+        value if key == "headers" => mask_all(value),
+        // A schema: what it calls so is asked for, not told.
+        _ if key == "properties" => {}
         value => mask_in(value),
+    }
+}
+
+/// Masks all texts but those that name others.
+fn mask_all(json: &mut Json) {
+    match json {
+        Json::String(text) => MASK.clone_into(text),
+        Json::Array(items) => items.iter_mut().for_each(mask_all),
+        Json::Object(fields) => {
+            fields.iter_mut().filter(|(key, _)| *key != "name").for_each(|(_, value)| mask_all(value));
+        }
+        _ => {}
     }
 }

@@ -294,6 +294,11 @@ async fn keys_for_services_that_the_model_is_to_call_are_masked() {
         ),
         Sent::json(responses, json!({ "model": "m", "tools": [server.clone()] }), json!({ "tools": [server.clone()] })),
         Sent::json(interactions, json!({ "model": "m", "tools": [server.clone()] }), json!({})),
+        Sent::json(
+            interactions,
+            json!({ "model": "m", "tools": [{ "headers": [{ "name": "X-Team", "value": [KEY] }] }] }),
+            json!({}),
+        ),
     ] {
         let written = written(&sent, None).await;
         assert!(written.contains(MASK) && !written.contains(KEY), "{}: {written}", sent.url);
@@ -302,8 +307,8 @@ async fn keys_for_services_that_the_model_is_to_call_are_masked() {
 
 #[tokio::test]
 async fn a_field_whose_name_is_asked_for_is_no_key() {
-    let schema =
-        json!({ "type": "object", "properties": { "password": { "type": "string" } }, "required": ["password"] });
+    let properties = json!({ "password": { "type": "string" }, "headers": { "type": "object" } });
+    let schema = json!({ "type": "object", "properties": properties, "required": ["password"] });
     let tool = json!({ "type": "function", "function": { "name": "log_in", "parameters": schema } });
     let said = json!([{ "role": "user", "content": "token: abc" }]);
     let sent = Sent::json(CHAT, json!({ "model": "m", "messages": said, "tools": [tool] }), json!({}));

@@ -82,8 +82,11 @@ impl Args {
         let Self { event_type, visibility, inputs, outputs, err, tracer, session_id, metadata, config, .. } = block;
         self.event_type = self.event_type.or_else(|| event_type.clone());
         self.visibility = self.visibility.or_else(|| visibility.clone());
-        // What is to be skipped says that there are inputs.
-        self.inputs = self.inputs.or_else(|| inputs.clone().filter(|_| self.skip.is_empty()));
+        if self.inputs.is_none() && inputs.as_ref().is_some_and(|inputs| !inputs.value) {
+            // There is nothing to be skipped.
+            self.skip.clear();
+        }
+        self.inputs = self.inputs.or_else(|| inputs.clone());
         self.outputs = self.outputs.or_else(|| outputs.clone());
         self.err = self.err.or(*err);
         self.tracer = self.tracer.or_else(|| tracer.clone());

@@ -165,7 +165,7 @@ impl World {
 
     /// Returns the spans that would not be there after a crash.
     fn unsafe_ids(&self, all: bool) -> Vec<u64> {
-        let there = self.backlog.spool().map(Spool::names).unwrap_or_default();
+        let there = self.backlog.spool().map(|spool| spool.names().unwrap()).unwrap_or_default();
         let is_there = |stored: &Stored| stored.is_safe() && !stored.unsynced && there.contains(&stored.name);
         let unsafe_ones = self.backlog.stored.iter().filter(|it| all || !is_there(it));
         let known = unsafe_ones.filter_map(|stored| stored.segment.as_ref());
@@ -429,6 +429,32 @@ fn files_that_somebody_removes_are_written_anew_and_what_was_in_them_alone_is_co
         }
         assert_eq!((found, next.adopted().1.total()), (43 - on_disk_alone, 0), "{and_directories}");
     }
+}
+
+#[test]
+fn a_directory_that_cannot_be_listed_now_is_not_taken_for_an_empty_one() {
+    let disk = Arc::<FakeDisk>::default();
+    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
+    push(&mut backlog, 0..40, 100_000, 1);
+    backlog.shed(0, Instant::now());
+    let before = backlog.held();
+    disk.set_unlistable(true);
+    backlog.look_for_files();
+    assert_eq!((backlog.held(), backlog.lost().total()), (before, 0));
+}
+
+#[test]
+fn what_was_taken_over_and_can_be_kept_no_longer_is_no_loss_of_this_process() {
+    let disk = Arc::<FakeDisk>::default();
+    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1);
+    disk.crash(false);
+    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
+    backlog.adopt(Instant::now());
+    backlog.front();
+    disk.remove_segments(false);
+    disk.set_room(Some(0));
+    backlog.close(Instant::now());
+    assert_eq!((backlog.lost().total(), backlog.adopted().1.undelivered), (0, 3));
 }
 
 #[test]

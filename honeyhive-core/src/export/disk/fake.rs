@@ -25,8 +25,9 @@ struct Files {
     room: Option<usize>,
     /// Whether files can be opened to be read.
     unreadable: bool,
-    /// Whether it has no locks.
+    /// Whether it has no locks, and whether it tells what is there.
     lockless: bool,
+    unlistable: bool,
 }
 
 /// A file system in memory.
@@ -71,6 +72,11 @@ impl FakeDisk {
     pub(crate) fn images(&self) -> Vec<Vec<u8>> {
         let files = self.files();
         files.files.iter().filter(|(path, _)| is_segment(path)).map(|(_, file)| file.bytes.clone()).collect()
+    }
+
+    /// Lets no directory be listed, or all.
+    pub(crate) fn set_unlistable(&self, unlistable: bool) {
+        self.files().unlistable = unlistable;
     }
 
     /// Lets locks be refused, or taken.
@@ -130,6 +136,9 @@ impl Disk for FakeDisk {
         let files = self.files();
         if !files.dirs.contains(dir) {
             return Err(missing());
+        }
+        if files.unlistable {
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
         let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
         let below = |path: &&PathBuf| path.parent() == Some(dir);
