@@ -7,7 +7,9 @@ use honeyhive_instrument::gateway::Gateway;
 use tokio::process::Command;
 
 use crate::{
-    Options, convention, routes,
+    Options, convention,
+    out::line,
+    routes,
     signal::{self, Stop},
 };
 
@@ -25,6 +27,7 @@ pub(crate) async fn run(options: &Options, program: &[String]) -> Outcome {
     let mut child = Command::new(name)
         .args(arguments)
         .envs(gateway.variables())
+        .envs(past_proxies())
         .spawn()
         .map_err(|error| format!("`{name}` could not be started: {error}"))?;
     let ended = loop {
@@ -34,20 +37,29 @@ pub(crate) async fn run(options: &Options, program: &[String]) -> Outcome {
             signal = stop.wanted() => signal::pass_on(signal, &child),
         }
     };
-    drop(gateway);
+    gateway.stop().await;
     finish(&tracer);
     Ok(signal::exit_code(ended))
+}
+
+/// Variables that let clients reach the gateway where they send all else through a proxy: that could not reach it, and
+/// would see the key, which goes to the gateway without TLS.
+fn past_proxies() -> [(&'static str, String); 2] {
+    ["NO_PROXY", "no_proxy"].map(|name| {
+        let set = std::env::var(name).ok().filter(|hosts| !hosts.trim().is_empty());
+        (name, set.map_or(String::new(), |hosts| hosts + ",") + "127.0.0.1,localhost,::1")
+    })
 }
 
 /// Runs the gateway until it is interrupted.
 pub(crate) async fn serve(options: &Options) -> Outcome {
     let (tracer, gateway) = start(options, None).await?;
     let mut stop = Stop::new()?;
-    for (name, url) in gateway.variables() {
-        println!("export {name}={url}");
+    for (name, value) in gateway.variables().into_iter().chain(past_proxies()) {
+        line!("export {name}={value}");
     }
     stop.wanted().await;
-    drop(gateway);
+    gateway.stop().await;
     finish(&tracer);
     Ok(ExitCode::SUCCESS)
 }

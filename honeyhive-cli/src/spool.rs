@@ -30,6 +30,7 @@ pub(crate) fn default_dirs(tracer: &HoneyHiveTracer) -> Vec<PathBuf> {
 /// Returns the directory that was asked for, else those of the settings.
 fn dirs(asked: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
     match asked {
+        Some(dir) if !dir.exists() => Err(format!("{}: there is no such directory", dir.display()).into()),
         Some(dir) => Ok(vec![dir.to_owned()]),
         None => Ok(default_dirs(&HoneyHiveTracer::init().disabled(true).session_id(NO_SESSION).build()?)),
     }

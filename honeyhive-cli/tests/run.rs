@@ -144,3 +144,14 @@ fn the_proxy_alone_prints_where_clients_are_to_go() {
     child.wait().unwrap();
     assert!(first.starts_with("export OPENAI_BASE_URL=http://127.0.0.1:") && first.ends_with("/openai/v1"), "{first}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_program_behind_a_proxy_reaches_the_gateway_without_it() {
+    let place = Place::new("proxy-past");
+    let mut command = place.honeyhive(&["run", "--", "sh", "-c", "echo $NO_PROXY $no_proxy"]);
+    command.env("HTTP_PROXY", "http://proxy.example:3128").env("NO_PROXY", "corp.example").env_remove("no_proxy");
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said.trim(), "corp.example,127.0.0.1,localhost,::1 127.0.0.1,localhost,::1", "{output:?}");
+}

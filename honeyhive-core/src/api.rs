@@ -46,7 +46,7 @@ impl Call {
             Self::SessionStart(start) => Some(&start.session_id),
             Self::UpdateEvent(update) => update.0.get("event_id")?.as_str(),
             Self::Plain("PUT", path, _) if path.starts_with(RUNS) => path.rsplit('/').next(),
-            Self::Plain(_, _, body) => body.pointer("/run/run_id").or(body.pointer("/event/event_id"))?.as_str(),
+            Self::Plain(_, _, body) => body.get("run_id").or(body.pointer("/event/event_id"))?.as_str(),
         }
     }
 
@@ -102,8 +102,11 @@ impl SessionStart {
 pub(crate) struct Update(Map<String, serde_json::Value>);
 
 impl Update {
-    /// Sets one value in a bucket.
+    /// Sets one value in a bucket; a null is ignored.
     pub(crate) fn set(&mut self, bucket: Bucket, key: &str, value: Value) {
+        if value.is_null() {
+            return;
+        }
         let value = if is_masked_in(bucket, key, &value) { MASK.into() } else { value };
         self.put(bucket, Value::Map(vec![(key.to_owned().into(), value)]));
     }
@@ -111,7 +114,10 @@ impl Update {
     /// Merges a map into a bucket.
     pub(crate) fn put(&mut self, bucket: Bucket, value: Value) {
         match bucket {
-            Bucket::Inputs => merge(&mut self.0, Bucket::Metadata, json!({ "inputs": part(bucket, value) })),
+            Bucket::Inputs => {
+                let metadata = self.0.entry(Bucket::Metadata.name()).or_insert_with(|| json!({}));
+                metadata.as_object_mut().into_iter().for_each(|it| merge(it, bucket, part(bucket, value.clone())));
+            }
             bucket => merge(&mut self.0, bucket, part(bucket, value)),
         }
     }

@@ -141,7 +141,10 @@ impl Bucket {
 
 /// What the conventions call the same thing, in the order in which they are asked. For display only.
 pub(crate) const SHOWN_MODEL: [&str; 3] = ["gen_ai.response.model", "llm.model_name", "gen_ai.request.model"];
-pub(crate) const SHOWN_PROVIDER: [&str; 2] = ["gen_ai.provider.name", "llm.provider"];
+pub(crate) const SHOWN_PROVIDER: [&str; 4] = ["gen_ai.provider.name", "llm.provider", "gen_ai.system", "llm.system"];
+pub(crate) const SHOWN_REQUEST_MODEL: &str = "gen_ai.request.model";
+/// The settings of a call as JSON, and among them the model.
+pub(crate) const SHOWN_SETTINGS: &str = "llm.invocation_parameters";
 pub(crate) const SHOWN_INPUT_TOKENS: [&str; 2] = ["gen_ai.usage.input_tokens", "llm.token_count.prompt"];
 pub(crate) const SHOWN_OUTPUT_TOKENS: [&str; 2] = ["gen_ai.usage.output_tokens", "llm.token_count.completion"];
 pub(crate) const SHOWN_CACHED_TOKENS: [&str; 2] =

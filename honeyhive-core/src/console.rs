@@ -9,11 +9,12 @@ use std::collections::{HashMap, VecDeque};
 
 use opentelemetry::trace::{SpanId, TraceId};
 
-use crate::{Console, SpanRecord, diag};
+use crate::{Console, SpanRecord, diag, record::data_bytes};
 
-/// Most traces and spans that wait for their root.
+/// Most traces and spans that wait for their root, and most bytes of those.
 const MAX_TRACES: usize = 256;
 const MAX_SPANS: usize = 10_000;
+const MAX_BYTES: usize = 16 << 20;
 /// Most spans that are remembered as printed: what ends after the span that it is below is printed by itself.
 const MAX_PRINTED: usize = 4_096;
 
@@ -25,12 +26,14 @@ pub(crate) struct Printer {
     order: VecDeque<TraceId>,
     printed: VecDeque<SpanId>,
     held: usize,
+    bytes: usize,
 }
 
 impl Printer {
     pub(crate) fn new(console: Console, ascii: bool) -> Option<Self> {
         let style = tree::Style { form: console, ascii };
-        let printer = Self { style, open: HashMap::new(), order: VecDeque::new(), printed: VecDeque::new(), held: 0 };
+        let printer =
+            Self { style, open: HashMap::new(), order: VecDeque::new(), printed: VecDeque::new(), held: 0, bytes: 0 };
         (console != Console::Off).then_some(printer)
     }
 
@@ -58,7 +61,7 @@ impl Printer {
     }
 
     fn hold(&mut self, trace: TraceId, span: SpanRecord) {
-        while self.open.len() >= MAX_TRACES || self.held >= MAX_SPANS {
+        while self.open.len() >= MAX_TRACES || self.held >= MAX_SPANS || self.bytes >= MAX_BYTES {
             let Some(oldest) = self.order.front().copied() else { break };
             self.release(oldest);
             diag::warn(
@@ -67,6 +70,7 @@ impl Printer {
             );
         }
         self.held += 1;
+        self.bytes += data_bytes(&span.data);
         self.open
             .entry(trace)
             .or_insert_with(|| {
@@ -80,6 +84,7 @@ impl Printer {
         self.order.retain(|other| *other != trace);
         let spans = self.open.remove(&trace)?;
         self.held -= spans.len();
+        self.bytes -= spans.iter().map(|span| data_bytes(&span.data)).sum::<usize>();
         Some(spans)
     }
 }

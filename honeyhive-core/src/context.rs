@@ -64,7 +64,10 @@ pub fn belonging_to(context: &Context, tracer: &HoneyHiveTracer) -> Context {
 /// that came with a request, if that is trusted. None means the tracer's own.
 pub(crate) fn session_in(context: &Context, queue: &Arc<Queue>, trust_inbound: bool) -> Option<SessionTag> {
     let entered = context.get::<Scope>().and_then(|scope| scope.session_on(queue)).cloned();
-    let inbound = || context.baggage().get(SESSION).map(|id| SessionTag::new(id_of(id.as_str()), None));
+    let inbound = || {
+        let id = context.baggage().get(SESSION).filter(|id| !id.as_str().trim().is_empty());
+        id.map(|id| SessionTag::new(id_of(id.as_str()), None))
+    };
     entered.or_else(|| trust_inbound.then(inbound).flatten())
 }
 

@@ -8,7 +8,7 @@ mod request;
 use std::collections::HashMap;
 
 use opentelemetry::{
-    Context, KeyValue,
+    Context,
     baggage::{BaggageExt, KeyValueMetadata},
     propagation::{Extractor, Injector, TextMapPropagator},
 };
@@ -154,11 +154,14 @@ pub fn inject_with_session(carrier: &mut impl Carrier) {
     with_current(|cx| {
         let session = tracer.session_in(cx).unwrap_or_else(|| tracer.session_tag().clone());
         let config = tracer.config();
-        let mut baggage: Vec<KeyValue> =
-            cx.baggage().iter().map(|(key, (value, _))| KeyValue::new(key.clone(), value.clone())).collect();
-        baggage.push(KeyValue::new(SESSION, session.id()));
-        baggage.push(KeyValue::new("source", config.source.clone()));
-        baggage.extend(config.project.clone().map(|project| KeyValue::new("project", project)));
+        let entry = |key: &'static str, value: String| KeyValueMetadata::new(key, value, "");
+        // First, since what is too much is left out.
+        let mut baggage = vec![entry(SESSION, session.id().to_string()), entry("source", config.source.clone())];
+        baggage.extend(config.project.clone().map(|project| entry("project", project)));
+        let others = cx.baggage().iter().filter(|(key, _)| ![SESSION, "source", "project"].contains(&key.as_str()));
+        baggage.extend(
+            others.map(|(key, (value, metadata))| KeyValueMetadata::new(key.clone(), value.clone(), metadata.clone())),
+        );
         write(&cx.with_baggage(baggage), carrier);
     });
 }

@@ -174,9 +174,20 @@ impl SpanRecord {
         self.data.end_time.duration_since(self.data.start_time).unwrap_or_default()
     }
 
-    /// Returns the model of a model call, in whatever convention it was traced.
+    /// Returns the model of a model call, in whatever convention it was traced: the one that answered, else the one that was
+    /// asked for.
     pub fn model(&self) -> Option<Cow<'_, str>> {
-        self.first(&attr::SHOWN_MODEL)
+        self.first(&attr::SHOWN_MODEL).or_else(|| self.requested_model())
+    }
+
+    /// Returns the model that was asked for, where the convention tells: the same for calls that were answered and calls that
+    /// failed.
+    pub fn requested_model(&self) -> Option<Cow<'_, str>> {
+        let of_settings = || {
+            let settings: serde_json::Value = serde_json::from_str(&self.first(&[attr::SHOWN_SETTINGS])?).ok()?;
+            Some(Cow::Owned(settings["model"].as_str()?.to_owned()))
+        };
+        self.first(&[attr::SHOWN_REQUEST_MODEL]).or_else(of_settings)
     }
 
     /// Returns the provider of a model call.

@@ -243,9 +243,21 @@ impl Formatter for Python {
         writer.write_all(b": ")
     }
 
+    /// As Python shows it: `1e-05`, `1e+16`.
+    fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        let shown = format!("{value:?}");
+        match shown.split_once('e') {
+            Some((digits, exponent)) => {
+                let exponent: i32 = exponent.parse().unwrap_or_default();
+                write!(writer, "{digits}e{exponent:+03}")
+            }
+            None => writer.write_all(shown.as_bytes()),
+        }
+    }
+
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         for c in fragment.chars() {
-            match c.is_ascii() {
+            match (' '..='~').contains(&c) {
                 true => writer.write_all(&[c as u8])?,
                 false => c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?,
             }
@@ -270,6 +282,16 @@ mod tests {
         let dataset = Dataset::of(points);
         let ids: Vec<_> = dataset.cases().iter().map(|case| case.id.as_str()).collect();
         assert_eq!((dataset.id(), ids), ("EXT-f111f061b7a2f8f9", vec!["EXT-27c487a8c78a1cfe", "EXT-mine"]));
+    }
+
+    /// As `json.dumps(value, sort_keys=True)` of Python 3.11 writes it.
+    #[test]
+    fn numbers_and_texts_are_written_as_python_writes_them() {
+        let value = json!([0.0001, 1e-5, 1.5e-7, 1e15, 1e16, 1.5e300, -2.0, "\u{7f}~ é"]);
+        let mut out = vec![];
+        value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Python)).unwrap();
+        let expected = r#"[0.0001, 1e-05, 1.5e-07, 1000000000000000.0, 1e+16, 1.5e+300, -2.0, "\u007f~ \u00e9"]"#;
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

@@ -24,6 +24,10 @@ use crate::{Case, CaseReport, Dataset, EvaluationReport, Score, report::of_evalu
 
 /// Longest wait for sessions to be known before they are added to.
 const SETTLE: Duration = Duration::from_secs(30);
+/// After so many session and event calls, and bytes of them, it is waited until they are through: a queue takes no more
+/// than it has room for.
+const CALLS_AT_ONCE: usize = 500;
+const BYTES_AT_ONCE: usize = 1 << 20;
 
 type Pending<'a> = Pin<Box<dyn Future<Output = Score> + Send + 'a>>;
 type Judge<'a> = Box<dyn Fn(Case, Json) -> Pending<'a> + Send + Sync + 'a>;
@@ -119,7 +123,8 @@ impl<'a> Evaluation<'a> {
         self
     }
 
-    /// Runs the function over all cases and scores what it returns.
+    /// Runs the function over all cases and scores what it returns. With a key it then waits until HoneyHive knows of the run;
+    /// for a server that is down half a minute.
     pub async fn run<T: Serialize, E: fmt::Display, Fut: Future<Output = Result<T, E>>>(
         self,
         tracer: &HoneyHiveTracer,
@@ -130,8 +135,15 @@ impl<'a> Evaluation<'a> {
         let count = self.dataset.cases().len();
         let bar = Progress::new(count);
         // By number: a task cannot hold a closure over references of any lifetime.
-        let one = |number| self.case(tracer, &run_id, number, &function).inspect(|_| bar.step());
-        let cases: Vec<CaseReport> = stream::iter(0..count).map(one).buffered(self.concurrency).collect().await;
+        let one = |number| {
+            let case = self.case(tracer, &run_id, number, &function).inspect(|_| bar.step());
+            case.map(move |report| (number, report))
+        };
+        // In order of their end: a slow one holds up no other.
+        let cases = stream::iter(0..count).map(one).buffer_unordered(self.concurrency);
+        let mut cases: Vec<(usize, CaseReport)> = cases.collect().await;
+        cases.sort_by_key(|(number, _)| *number);
+        let cases: Vec<CaseReport> = cases.into_iter().map(|(_, report)| report).collect();
         bar.end();
         self.conclude(tracer, &run_id, &cases).await;
         EvaluationReport {
@@ -150,6 +162,9 @@ impl<'a> Evaluation<'a> {
         number: usize,
         function: &impl Fn(Json) -> Fut,
     ) -> CaseReport {
+        if number % CALLS_AT_ONCE == CALLS_AT_ONCE - 1 {
+            let _ = tracer.flush_async(SETTLE).await;
+        }
         let case = &self.dataset.cases()[number];
         let links = json!({ "run_id": run_id, "dataset_id": self.dataset.id(), "datapoint_id": case.id });
         let session = calls::session(tracer, &self.name, &case.inputs, &links);
@@ -233,15 +248,23 @@ impl<'a> Evaluation<'a> {
 
     /// Adds results to the sessions and ends the run, each after what it builds on has arrived.
     async fn conclude(&self, tracer: &HoneyHiveTracer, run_id: &str, cases: &[CaseReport]) {
-        let _ = tracer.flush_async(SETTLE).await;
-        for case in cases {
+        let mut server = Patience::default();
+        server.settle(tracer).await;
+        let mut said = 0;
+        for (number, case) in cases.iter().enumerate() {
+            // No more than the queue takes at a time.
+            said += case.outputs.as_ref().map_or(0, |outputs| outputs.to_string().len());
+            if said > BYTES_AT_ONCE || number % CALLS_AT_ONCE == CALLS_AT_ONCE - 1 {
+                said = 0;
+                server.settle(tracer).await;
+            }
             let update = tracer.update_event(&case.session_id).put(Bucket::Outputs, &case.outputs);
             match &case.ground_truth {
                 Some(truth) => update.put(Bucket::Feedback, json!({ "ground_truth": truth })).send(),
                 None => update.send(),
             }
         }
-        let _ = tracer.flush_async(SETTLE).await;
+        server.settle(tracer).await;
         let sessions: Vec<_> = cases.iter().map(|case| &case.session_id).collect();
         calls::update(
             tracer,
@@ -253,7 +276,23 @@ impl<'a> Evaluation<'a> {
                 "metadata": self.metadata(),
             }),
         );
-        let _ = tracer.flush_async(SETTLE).await;
+        server.settle(tracer).await;
+    }
+}
+
+/// Waits until what was said is through; not once more where that took too long, as with a server that is down.
+#[derive(Default)]
+struct Patience {
+    is_over: bool,
+}
+
+impl Patience {
+    async fn settle(&mut self, tracer: &HoneyHiveTracer) {
+        if !self.is_over {
+            let began = Instant::now();
+            let _ = tracer.flush_async(SETTLE).await;
+            self.is_over = began.elapsed() >= SETTLE;
+        }
     }
 }
 
@@ -265,13 +304,16 @@ fn name_of<F>(_: &F) -> &'static str {
 
 /// Turns a panic of the function into an error, and its result into JSON.
 async fn contained<T: Serialize, E: fmt::Display>(call: impl Future<Output = Result<T, E>>) -> Result<Json, String> {
-    match AssertUnwindSafe(call).catch_unwind().await {
-        Ok(Ok(value)) => {
-            serde_json::to_value(value).map_err(|error| format!("the result is not serialisable: {error}"))
+    // What the result makes of itself may panic as well.
+    let told = async {
+        match call.await {
+            Ok(value) => {
+                serde_json::to_value(value).map_err(|error| format!("the result is not serialisable: {error}"))
+            }
+            Err(error) => Err(error.to_string()),
         }
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("the function panicked".into()),
-    }
+    };
+    AssertUnwindSafe(told).catch_unwind().await.unwrap_or_else(|_| Err("the function panicked".into()))
 }
 
 /// A bar on terminals, with the feature for it; else nothing.

@@ -19,6 +19,7 @@ use crate::{
     registry::{self, Active},
 };
 
+const CANCELLED: &str = "honeyhive_metadata.cancelled";
 const COST: &str = "honeyhive_metadata.cost";
 const COST_SOURCE: &str = "honeyhive_metadata.cost_source";
 /// Most times between pieces that are measured of one stream.
@@ -184,6 +185,10 @@ impl CallSpan {
         if let Some(cost) = &self.call.cost {
             span.set_attribute(KeyValue::new(COST, cost.total));
             span.set_attribute(KeyValue::new(COST_SOURCE, cost.source.clone()));
+        }
+        if self.call.ending == Ending::Dropped {
+            // As `#[trace]` has it.
+            span.set_attribute(KeyValue::new(CANCELLED, true));
         }
         let status = self.writer.map_or(Status::Unset, |writer| writer.status(&self.call));
         write_outcome(&span, self.call.api, self.call.error(), status);

@@ -25,7 +25,11 @@ use hyper::{body::Incoming, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use once_cell::sync::OnceCell;
 use opentelemetry::{Context, context::FutureExt};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+};
 use url::Url;
 
 pub use self::route::{Route, RouteError};
@@ -89,6 +93,8 @@ pub struct Gateway {
     shared: Arc<Shared>,
     address: SocketAddr,
     accepting: JoinHandle<()>,
+    /// Dropped to stop.
+    stopping: Option<oneshot::Sender<()>>,
 }
 
 #[derive(Debug)]
@@ -159,8 +165,9 @@ impl Gateway {
             contexts: RwLock::default(),
             next: AtomicU64::new(1),
         });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Ok(Self { shared, address, accepting })
+        let (stopping, stopped) = oneshot::channel();
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
+        Ok(Self { shared, address, accepting, stopping: Some(stopping) })
     }
 
     /// Returns the address it listens on.
@@ -194,7 +201,18 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// Stops, and ends what is under way: once this is done its spans have ended.
+    pub async fn stop(mut self) {
+        if let Some(stopping) = self.stopping.take() {
+            drop(stopping);
+            let _ = (&mut self.accepting).await;
+        }
+    }
+}
+
 impl Drop for Gateway {
+    /// Stops; what is under way ends soon after.
     fn drop(&mut self) {
         self.accepting.abort();
     }
@@ -206,9 +224,15 @@ fn client() -> reqwest::ClientBuilder {
     client.redirect(reqwest::redirect::Policy::none())
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: oneshot::Receiver<()>) {
+    let mut connections = JoinSet::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = &mut stopped => return connections.shutdown().await,
+        };
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = accepted else {
             // Of one connection, or one that passes, such as too many open files.
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
@@ -221,7 +245,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             async move { Ok::<_, std::convert::Infallible>(shared.serve(request).await) }
         });
         let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let mut server = server;
             server.http1().timer(TokioTimer::new());
             // An error is the client's, which sees it.
@@ -232,7 +256,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 impl Shared {
     async fn serve(&self, request: http::Request<Incoming>) -> Answer {
-        if !is_loopback(request.headers()) {
+        if !is_loopback(&request) {
             return refuse(StatusCode::FORBIDDEN, "only requests to this machine's own name are served");
         }
         let (scope, path) = scope_of(request.uri().path());
@@ -334,8 +358,10 @@ fn forwarded(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// A browser that was lured here by another name is turned away.
-fn is_loopback(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+fn is_loopback(request: &http::Request<Incoming>) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    // HTTP/2 has it in the address.
+    let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str)).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     matches!(name, "127.0.0.1" | "localhost" | "[::1]")
 }

@@ -133,7 +133,9 @@ impl AbTest {
 
     /// Returns what is known so far.
     pub fn report(&self) -> AbReport {
-        report::of(&self.shared.name, &self.shared.variants, &self.tallies())
+        // Runs that end meanwhile do not wait for the reckoning.
+        let tallies = self.tallies().clone();
+        report::of(&self.shared.name, &self.shared.variants, &tallies)
     }
 
     /// Counts runs that other processes made, from their events. Returns how many there were; events of other tests
@@ -267,6 +269,33 @@ pub struct Arm {
     noted: Mutex<Sample>,
 }
 
+/// A run under way.
+struct Run<'a> {
+    arm: &'a Arm,
+    span: Span,
+    started: Instant,
+    is_over: bool,
+}
+
+impl Run<'_> {
+    fn end(&mut self, good: bool) {
+        self.is_over = true;
+        let (took, noted) = (self.started.elapsed(), *self.arm.noted());
+        self.arm.test.tallies()[self.arm.index].add(took, !good, &noted);
+        note(&self.span, took, &noted);
+        self.span.set_attribute(SUCCESS, good);
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.span.enrich(Bucket::Metadata, "cancelled", true);
+            self.end(false);
+        }
+    }
+}
+
 impl Arm {
     /// Returns the name of the variant.
     pub fn variant(&self) -> &str {
@@ -283,9 +312,9 @@ impl Arm {
         self.noted().tokens = Some(count);
     }
 
-    /// Notes the cost of this run, in US dollars.
+    /// Notes the cost of this run, in US dollars. What is no number is left out.
     pub fn cost_usd(&self, cost: f64) {
-        self.noted().cost_usd = Some(cost);
+        self.noted().cost_usd = Some(cost).filter(|cost| cost.is_finite());
     }
 
     /// Notes how long the response of this run is.
@@ -293,22 +322,19 @@ impl Arm {
         self.noted().response_length = Some(text.chars().count());
     }
 
-    /// Runs the call of this variant in a span, and counts what comes of it.
+    /// Runs the call of this variant in a span, and counts what comes of it. One that is dropped before its end, as by a
+    /// timeout, or that panics, counts as failed: it may be the slowest of all.
     ///
     /// # Errors
     ///
     /// Those of the call.
     pub async fn run<T, E: fmt::Display>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         *self.noted() = Sample::default();
-        let span = self.begin();
-        let started = Instant::now();
-        let result = span.scope(call).await;
-        let (took, noted) = (started.elapsed(), *self.noted());
-        self.test.tallies()[self.index].add(took, result.is_err(), &noted);
-        note(&span, took, &noted);
-        span.set_attribute(SUCCESS, result.is_ok());
+        let mut run = Run { arm: self, span: self.begin(), started: Instant::now(), is_over: false };
+        let result = run.span.scope(call).await;
+        run.end(result.is_ok());
         if let Err(error) = &result {
-            span.set_status(Status::error(told(&span, error)));
+            run.span.set_status(Status::error(told(&run.span, error)));
         }
         result
     }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use honeyhive_core::{Batch, EventType, Exporter, Exporting, Sent, Span, SpanRecord};
+use honeyhive_core::{Batch, Bucket, EventType, Exporter, Exporting, Sent, Span, SpanRecord};
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, MeterProvider},
@@ -24,6 +24,8 @@ use crate::{
 
 /// Most pairs of provider and model that are told apart; those beyond are counted under `other`.
 const MAX_MODELS: usize = 1_000;
+/// Class of what was given up before its end.
+const UNFINISHED: &str = "unfinished";
 
 /// Watches providers.
 ///
@@ -194,11 +196,14 @@ impl ProviderMonitor {
     }
 
     fn record(&self, (provider, model): (&str, &str), request: &Request<'_>) {
+        let (provider, model) = {
+            let mut models = self.models();
+            let known = models.contains_key(&(provider.to_owned(), model.to_owned()));
+            let key = if known || models.len() < MAX_MODELS { (provider, model) } else { ("other", "other") };
+            models.entry((key.0.to_owned(), key.1.to_owned())).or_default().add(request);
+            key
+        };
         self.measure(provider, model, request);
-        let mut models = self.models();
-        let known = models.contains_key(&(provider.to_owned(), model.to_owned()));
-        let key = if known || models.len() < MAX_MODELS { (provider, model) } else { ("other", "other") };
-        models.entry((key.0.to_owned(), key.1.to_owned())).or_default().add(request);
     }
 
     fn measure(&self, provider: &str, model: &str, request: &Request<'_>) {
@@ -267,8 +272,11 @@ impl TrackedRequest {
     }
 
     /// Notes what it cost, in US dollars.
+    /// What is no number is left out.
     pub fn cost_usd(&mut self, cost: f64) {
-        self.usage.cost_usd = cost;
+        if cost.is_finite() {
+            self.usage.cost_usd = cost;
+        }
     }
 
     /// Ends it: it worked.
@@ -299,7 +307,8 @@ impl TrackedRequest {
 impl Drop for TrackedRequest {
     fn drop(&mut self) {
         if !self.over {
-            self.end(Some("unfinished"));
+            self.span.enrich(Bucket::Metadata, "cancelled", true);
+            self.end(Some(UNFINISHED));
         }
     }
 }
@@ -326,9 +335,13 @@ impl Exporter for Feed {
 impl ProviderMonitor {
     /// Counts a span that is a model call.
     fn see(&self, span: &SpanRecord) {
-        let (EventType::Model, Some(model)) = (span.event_type(), span.model()) else { return };
+        let model = span.requested_model().or_else(|| span.model());
+        let (EventType::Model, Some(model)) = (span.event_type(), model) else { return };
         let class = span.error_type();
-        let error = span.error().map(|_| class.as_deref().unwrap_or("error"));
+        let error = match span.error() {
+            Some(_) => Some(class.as_deref().unwrap_or("error")),
+            None => span.attribute("honeyhive_metadata.cancelled").map(|_| UNFINISHED),
+        };
         let request = Request {
             took: span.duration(),
             error,

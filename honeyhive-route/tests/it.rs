@@ -11,7 +11,7 @@ use std::{
 
 use expect_test::expect;
 use honeyhive_core::{
-    Durability, EventQuery, EventType, HoneyHiveTracer, Span, current_tracer, set_default_tracer,
+    Bucket, Durability, EventQuery, EventType, HoneyHiveTracer, Span, current_tracer, set_default_tracer,
     testing::{FakeBackend, Recorder},
 };
 use honeyhive_route::{AbTest, Fallback, ProviderMonitor};
@@ -290,6 +290,30 @@ fn a_monitor_is_fed_by_the_spans_of_model_calls() {
     assert_eq!((gpt.cost_usd, gpt.errors.get("it::Busy")), (0.004, Some(&1)));
 }
 
+/// As OpenInference writes calls: without an answer the model is among the settings only.
+#[test]
+fn a_monitor_counts_calls_without_an_answer_with_those_of_their_model() {
+    let monitor = ProviderMonitor::new();
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer_with(|builder| builder.also(monitor.exporter()));
+    for outcome in ["answered", "failed", "given up"] {
+        let span = tracer.span("ChatCompletion").event_type(EventType::Model).start();
+        span.set_attribute("llm.system", "openai");
+        span.set_attribute("llm.invocation_parameters", r#"{"model": "gpt-4o"}"#);
+        match outcome {
+            "answered" => span.set_attribute("llm.model_name", "gpt-4o-2024-08-06"),
+            "failed" => span.record_error(&Busy("rate limited")),
+            _ => span.enrich(Bucket::Metadata, "cancelled", true),
+        }
+    }
+    assert_eq!(recorder.spans().len(), 3);
+    let report = monitor.report();
+    let gpt = report.get("openai", "gpt-4o").unwrap();
+    assert_eq!((report.models().len(), gpt.requests, gpt.errors.len()), (1, 3, 2), "{report}");
+    assert_eq!(gpt.errors["unfinished"], 1);
+    assert_eq!(recorder.spans()[0].model().as_deref(), Some("gpt-4o-2024-08-06"));
+}
+
 #[tokio::test]
 async fn a_monitor_records_metrics() {
     let exporter = InMemoryMetricExporter::default();
@@ -438,4 +462,45 @@ async fn a_report_tells_a_real_difference_from_chance() {
     let fresh = self::test().report();
     assert!(fresh.comparisons[0].latency_ms.is_none());
     assert!(fresh.to_string().contains("latency cannot be compared yet"), "{fresh}");
+}
+
+/// A thousand healthy runs are no reason for alarm; nor are a few errors more in one of them.
+#[tokio::test]
+async fn many_runs_with_few_errors_are_told_from_chance_too() {
+    let report = async |errors: u32| {
+        let test = AbTest::new("many", [("A", "openai", 0.5), ("B", "anthropic", 0.5)]).unwrap();
+        let mut runs = BTreeMap::<String, u32>::new();
+        for n in 0..2_400 {
+            let arm = test.arm(&n.to_string());
+            let run = runs.entry(arm.variant().to_owned()).or_default();
+            *run += 1;
+            let fails = arm.variant() == "B" && *run <= errors;
+            let _ = arm.run(async { if fails { Err(Busy("overloaded")) } else { Ok(()) } }).await;
+        }
+        test.report()
+    };
+    let errors = |report: &honeyhive_route::AbReport| report.comparisons[0].error_rate.unwrap();
+    let healthy = report(0).await;
+    assert!((errors(&healthy).p_value - 1.0).abs() < 1e-9 && !errors(&healthy).is_real, "{healthy}");
+    let low = healthy.variants[0].error_rate_interval.unwrap().low;
+    assert!(low >= 0.0, "{low}");
+    // Two errors are on one side, of two that are nearly alike, by chance in one of four cases, nine in one of 512.
+    let few = errors(&report(2).await);
+    assert!((0.2..0.55).contains(&few.p_value) && !few.is_real, "{few:?}");
+    let more = errors(&report(9).await);
+    assert!((0.001..0.006).contains(&more.p_value) && more.is_real, "{more:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_is_given_up_counts_as_failed() {
+    let (_turn, recorder) = recorded().await;
+    let test = test();
+    let arm = test.arm("user-1");
+    let hangs = arm.run(std::future::pending::<Result<(), Busy>>());
+    tokio::time::timeout(std::time::Duration::from_millis(20), hangs).await.unwrap_err();
+    let report = test.report();
+    let variant = report.variants.iter().find(|it| it.variant == arm.variant()).unwrap();
+    assert_eq!((variant.n, variant.error_rate), (1, 1.0));
+    assert!(variant.avg_ms >= 20.0);
+    assert_eq!(recorder.spans()[0].attribute("ab_test.success"), Some(json!(false)));
 }

@@ -135,3 +135,21 @@ fn metadata_that_is_json_carries_a_trace() {
     extract(meta).in_scope(|| drop(tracer.start_span("serve")));
     assert_eq!(recorder.tree(), "tool call\n  tool serve\n");
 }
+
+#[test]
+fn the_session_goes_along_however_much_baggage_there_is_and_keeps_what_others_said() {
+    use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
+    let recorder = honeyhive::testing::Recorder::new();
+    let tracer = recorder.tracer();
+    let entry = |n: usize| KeyValueMetadata::new(format!("key{n}"), "value", if n == 0 { "ttl=5" } else { "" });
+    let context = opentelemetry::Context::new().with_baggage((0..64).map(entry));
+    let _guard = context.attach();
+    let headers = tracer.session().in_scope(honeyhive::propagation::headers_with_session);
+    let baggage = headers["baggage"].to_str().unwrap();
+    assert!(baggage.contains(&format!("session_id={}", tracer.session().id())), "{baggage}");
+    assert!(baggage.matches("key").count() > 50);
+    let few = opentelemetry::Context::new().with_baggage([entry(0)]);
+    let _few = few.attach();
+    let headers = tracer.session().in_scope(honeyhive::propagation::headers_with_session);
+    assert!(headers["baggage"].to_str().unwrap().contains("key0=value;ttl=5"), "{headers:?}");
+}

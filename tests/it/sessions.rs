@@ -79,6 +79,7 @@ async fn a_session_per_request_ends_with_its_scope() {
                 feedback = { "rating": 5 },
                 config = { "api_key": "k" },
                 user_properties = { "plan": "pro" },
+                inputs = { "path": "/chat", "turn": 2 },
             ));
         })
         .await;
@@ -103,7 +104,8 @@ async fn a_session_per_request_ends_with_its_scope() {
     assert_eq!(
         received.updates(),
         [json!({
-            "event_id": request.id(), "metadata": { "user": "u1" }, "metrics": { "score": 0.5 },
+            "event_id": request.id(),
+            "metadata": { "user": "u1", "inputs": { "path": "/chat", "turn": 2 } }, "metrics": { "score": 0.5 },
             "feedback": { "rating": 5 }, "config": { "api_key": "[masked]" },
             "user_properties": { "plan": "pro" },
         })]

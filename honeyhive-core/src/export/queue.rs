@@ -261,7 +261,8 @@ impl Queue {
             let full = state.call_bytes.saturating_add(bytes) > this.plan.queue_bytes / CALLS_SHARE;
             if this.is_closed() || full || state.open_calls >= MAX_CALLS {
                 state.entrance.calls_failed += 1;
-                return;
+                drop(state);
+                return diag::warn("calls left out", "too many session and event calls wait; some were left out");
             }
             state.open_calls += 1;
             state.call_bytes += bytes;

@@ -246,6 +246,7 @@ impl Compound<'_> {
 
     fn finish_newtype(mut self) -> Value {
         match self.list.pop() {
+            Some(Value::Null) => Value::Map(vec![]),
             Some(value) => tagged(self.tag, value),
             None => self.finish_list(),
         }

@@ -130,10 +130,12 @@ fn bridged<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>, layer: u64) -> Option<C
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TracingLayer {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, subscriber: layer::Context<'_, S>) {
         let (true, Some(span)) = (self.takes(attributes.metadata()), subscriber.span(id)) else { return };
-        let current = Context::current();
+        // One that says to be a root is below nothing.
+        let current = if attributes.is_root() { Context::new() } else { Context::current() };
         let above = span.scope().skip(1).find_map(|span| self.above(&span, &current));
-        // What encloses it here may be nearer than what encloses it in `tracing`.
-        let parent = above.filter(|(_, is_nearest)| *is_nearest).map_or(current, |(above, _)| above);
+        // What encloses it here may be nearer than what encloses it in `tracing`, unless it names its parent.
+        let is_named = !attributes.is_contextual();
+        let parent = above.filter(|(_, is_nearest)| *is_nearest || is_named).map_or(current, |(above, _)| above);
         let tracer = match self.tracer.clone().or_else(current_tracer) {
             Some(tracer) if !context::is_suppressed(&parent) => tracer,
             _ => return,
@@ -215,6 +217,9 @@ impl Fields {
 
     fn write(self, context: &Context) {
         let span = context.span();
+        if let Some(name) = self.name {
+            span.update_name(name);
+        }
         span.set_attributes(self.attributes);
         if let Some(error) = self.error {
             span.set_status(Status::error(error));

@@ -214,3 +214,26 @@ async fn what_is_no_model_call_is_passed_on_as_it_comes() {
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
     assert!(read_to(&mut client, "ok").await.starts_with("HTTP/1.1 200 "));
 }
+
+#[tokio::test]
+async fn what_is_under_way_has_ended_once_the_gateway_has_stopped() {
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    let openai = openinference::OpenAIInstrumentor::new();
+    openai.instrument(recorder.tracer().provider()).unwrap();
+    // It takes a call and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let route = Route::new("openai", &format!("http://{}", silent.local_addr().unwrap())).unwrap();
+    let gateway = Gateway::start(0, vec![route]).await.unwrap();
+    let url = format!("http://{}/openai/v1/chat/completions", gateway.address());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let call = tokio::spawn(client.post(url).body(BODY).send());
+    let (mut asked, _) = silent.accept().await.unwrap();
+    read_to(&mut asked, "\r\n\r\n").await;
+    gateway.stop().await;
+    openai.uninstrument();
+    assert!(call.await.unwrap().is_err());
+    let spans = recorder.spans();
+    assert_eq!(spans.len(), 1);
+    assert_eq!(spans[0].attribute("honeyhive_metadata.cancelled"), Some(json!(true)));
+}

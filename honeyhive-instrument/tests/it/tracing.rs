@@ -164,3 +164,21 @@ fn two_layers_of_one_subscriber_each_have_every_span() {
         assert_eq!(recorder.span("outer").unwrap().attribute("later"), Some(json!(1)));
     }
 }
+
+#[tokio::test]
+async fn a_span_that_names_its_parent_or_none_is_there_whatever_is_current() {
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let subscriber = tracing_subscriber::registry().with(TracingLayer::all().tracer(&tracer));
+    tracing::subscriber::with_default(subscriber, || {
+        let request = info_span!("request", otel.name = Empty);
+        request.record("otel.name", "GET /chat");
+        info_span!("other").in_scope(|| {
+            info_span!(parent: &request, "work").in_scope(|| {});
+            info_span!(parent: None, "job").in_scope(|| {});
+            info_span!("inside").in_scope(|| {});
+        });
+    });
+    assert_eq!(recorder.tree(), "tool GET /chat\n  tool work\ntool other\n  tool inside\ntool job\n");
+}

@@ -207,12 +207,28 @@ fn wilson(errors: f64, n: f64) -> Option<Interval> {
     let (rate, square) = (errors / n, z * z);
     let middle = (rate + square / (2.0 * n)) / (1.0 + square / n);
     let half = z / (1.0 + square / n) * (rate * (1.0 - rate) / n + square / (4.0 * n * n)).sqrt();
-    Some(around(middle, half))
+    Some(Interval { low: (middle - half).max(0.0), high: (middle + half).min(1.0) })
+}
+
+/// From so many degrees of freedom on Student's curve is taken for the normal one: it is to four digits, and its quantile
+/// cannot be worked out for millions.
+const MANY: f64 = 1_000.0;
+
+/// Returns how many standard errors hold 95 %, and how likely it is to be off by so many and more.
+fn student(freedom: f64, off: f64) -> Option<(f64, f64)> {
+    let (at, below) = match freedom > MANY {
+        true => (Normal::standard().inverse_cdf(1.0 - LEVEL / 2.0), Normal::standard().cdf(off)),
+        false => {
+            let student = StudentsT::new(0.0, 1.0, freedom).ok()?;
+            (student.inverse_cdf(1.0 - LEVEL / 2.0), student.cdf(off))
+        }
+    };
+    Some((at, (2.0 * (1.0 - below)).clamp(0.0, 1.0)))
 }
 
 fn of_mean(sample: &Moments) -> Option<Interval> {
     let n = sample.count() as f64;
-    let t = StudentsT::new(0.0, 1.0, n - 1.0).ok()?.inverse_cdf(1.0 - LEVEL / 2.0);
+    let (t, _) = student(n - 1.0, 0.0)?;
     Some(around(sample.mean(), t * (sample.variance() / n).sqrt()))
 }
 
@@ -230,9 +246,8 @@ fn welch(first: &Moments, other: &Moments, level: f64) -> Option<Verdict> {
         return None;
     }
     let freedom = (a + b).powi(2) / (a * a / freedom(first) + b * b / freedom(other));
-    let student = StudentsT::new(0.0, 1.0, freedom).ok()?;
-    let p_value = (2.0 * (1.0 - student.cdf((difference / error).abs()))).clamp(0.0, 1.0);
-    let half = student.inverse_cdf(1.0 - LEVEL / 2.0) * error;
+    let (t, p_value) = student(freedom, (difference / error).abs())?;
+    let half = t * error;
     Some(Verdict { difference, interval: around(difference, half), p_value, is_real: p_value < level })
 }
 
@@ -261,9 +276,10 @@ fn proportions(first: &Tally, other: &Tally, level: f64) -> Option<Verdict> {
 fn fisher(first: &Tally, other: &Tally) -> Option<f64> {
     let (runs, errors) = (first.runs() + other.runs(), first.errors + other.errors);
     let tables = Hypergeometric::new(runs, errors, other.runs()).ok()?;
-    let seen = tables.pmf(other.errors) * (1.0 + 1e-7);
+    // As logarithms: of a thousand runs there are more tables than a number can tell.
+    let seen = tables.ln_pmf(other.errors) + 1e-7;
     let all = tables.min()..=tables.max();
-    Some(all.map(|errors| tables.pmf(errors)).filter(|likelihood| *likelihood <= seen).sum())
+    Some(all.map(|errors| tables.ln_pmf(errors)).filter(|likelihood| *likelihood <= seen).map(f64::exp).sum())
 }
 
 impl fmt::Display for AbReport {

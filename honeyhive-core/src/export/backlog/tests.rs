@@ -116,7 +116,7 @@ impl World {
             Act::Push(count, len) => self.push(*count, *len),
             Act::Send(count) => drop(self.send(*count)),
             Act::Fail => self.backlog.set_spilling(true, self.now),
-            Act::Shed(bytes) => self.backlog.shed(*bytes, self.now),
+            Act::Shed(bytes) => self.shed(*bytes),
             Act::Room(room) => self.disk.set_room(*room),
             Act::Wait => {
                 self.now += Duration::from_secs(31);
@@ -197,6 +197,18 @@ impl World {
             let after = read(&after);
             self.model.at_risk.extend(read(&before).into_iter().filter(|id| !after.contains(id)));
         }
+    }
+
+    /// Frees memory. What is let go of whose file somebody removed is lost; that is told, if there is time for it.
+    fn shed(&mut self, bytes: usize) {
+        let there = self.backlog.spool().map(|spool| spool.names().unwrap()).unwrap_or_default();
+        let gone = |stored: &&Stored| !there.contains(&stored.name);
+        let held = |stored: &Stored| Some((stored.name, ids(stored.segment.as_ref()?, usize::MAX)));
+        let before: Vec<_> = self.backlog.stored.iter().filter(gone).filter_map(held).collect();
+        self.backlog.shed(bytes, self.now);
+        let kept: Vec<_> = self.backlog.stored.iter().filter(|it| it.segment.is_some()).map(|it| it.name).collect();
+        let lost = before.into_iter().filter(|(name, _)| !kept.contains(name));
+        self.model.at_risk.extend(lost.flat_map(|(_, ids)| ids));
     }
 
     /// Removes all files, as somebody does who cleans up.
