@@ -443,6 +443,7 @@ async fn runs_of_other_processes_are_counted_from_their_events() {
 /// One in four of the second variant's calls fails.
 #[tokio::test]
 async fn a_report_tells_a_real_difference_from_chance() {
+    let _turn = recorded().await;
     let test = test();
     let mut runs = BTreeMap::<String, u32>::new();
     for n in 0..400 {
@@ -467,6 +468,7 @@ async fn a_report_tells_a_real_difference_from_chance() {
 /// A thousand healthy runs are no reason for alarm; nor are a few errors more in one of them.
 #[tokio::test]
 async fn many_runs_with_few_errors_are_told_from_chance_too() {
+    let _turn = recorded().await;
     let report = async |errors: u32| {
         let test = AbTest::new("many", [("A", "openai", 0.5), ("B", "anthropic", 0.5)]).unwrap();
         let mut runs = BTreeMap::<String, u32>::new();
