@@ -375,7 +375,7 @@ impl Backlog {
             if held <= bytes {
                 break;
             }
-            if stored.sealed && stored.is_safe() && !stored.unsynced && !stored.cut {
+            if stored.sealed && stored.is_safe() && !stored.unsynced && !stored.holds_more() {
                 held -= stored.memory();
                 stored.segment = None;
             }

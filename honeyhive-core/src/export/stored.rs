@@ -65,6 +65,11 @@ impl Stored {
         self.on_disk >= self.len as u64
     }
 
+    /// Tells whether it knows more than its file: a smaller form of a span, or what need not be sent again.
+    pub(super) fn holds_more(&self) -> bool {
+        self.cut || self.noted != self.settled
+    }
+
     /// Notes on disk what need not be sent again.
     pub(super) fn note_settled(&mut self, spool: &mut Spool, now: Instant) {
         if !self.has_file() || !self.is_safe() || self.noted == self.settled || !spool.is_usable(now) {
@@ -182,6 +187,7 @@ impl Stored {
     }
 
     fn take_back(&mut self, mut segment: Segment, counted: bool, lost: &mut Lost) -> u64 {
+        self.noted = segment.settled();
         segment.settle(self.settled.saturating_sub(segment.settled()));
         let left = segment.left();
         let (found, damaged) = match counted {
