@@ -519,6 +519,25 @@ fn memory_of_the_first_is_freed_too_unless_it_is_being_sent_or_holds_more_than_i
     assert!(backlog.held().bytes > 0);
 }
 
+/// Found by the model: what was sent of the first segment, and could not be noted on a full disk, stays known.
+#[test]
+fn what_was_sent_is_not_forgotten_where_memory_is_freed() {
+    let mut world = World::new(Durability::Spill);
+    for act in [
+        Act::Push(12, 20),
+        Act::Fail,
+        Act::Push(12, 80_000),
+        Act::Room(Some(80_338)),
+        Act::Push(2, 3_000),
+        Act::Push(34, 80_000),
+        Act::Send(1),
+        Act::Shed(0),
+    ] {
+        world.act(&act);
+    }
+    world.finish();
+}
+
 #[test]
 fn a_removed_file_of_what_seemed_safe_is_noticed_at_the_end() {
     let mut world = World::new(Durability::Spill);
