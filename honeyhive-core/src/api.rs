@@ -116,7 +116,9 @@ impl Update {
         match bucket {
             Bucket::Inputs => {
                 let metadata = self.0.entry(Bucket::Metadata.name()).or_insert_with(|| json!({}));
-                metadata.as_object_mut().into_iter().for_each(|it| merge(it, bucket, part(bucket, value.clone())));
+                if let Some(metadata) = metadata.as_object_mut() {
+                    merge(metadata, bucket, part(bucket, value));
+                }
             }
             bucket => merge(&mut self.0, bucket, part(bucket, value)),
         }

@@ -199,9 +199,7 @@ impl Gateway {
         let of = |route: &Route| route.variables.iter().map(|name| (*name, self.url_of(route, ""))).collect::<Vec<_>>();
         self.shared.routes.iter().flat_map(of).collect()
     }
-}
 
-impl Gateway {
     /// Stops, and ends what is under way: once this is done its spans have ended.
     pub async fn stop(mut self) {
         if let Some(stopping) = self.stopping.take() {

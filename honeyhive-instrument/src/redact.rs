@@ -237,19 +237,20 @@ fn hide_texts(content: &mut Content) {
                 *summary = summary.take().map(|_| REDACTED.into());
             }
             Part::ToolResult { content, .. } => *content = REDACTED.into(),
-            Part::Other(json) => redact_texts(json),
+            Part::Other(json) => replace_texts(json, REDACTED, "type"),
             _ => {}
         }),
     }
 }
 
-/// Replaces what a part of an unknown kind says, such as a document, but for its kind.
-fn redact_texts(json: &mut Json) {
+/// Replaces all texts, such as those of a part of an unknown kind, but for what stands in fields called `kept`.
+fn replace_texts(json: &mut Json, with: &str, kept: &str) {
     match json {
-        Json::String(text) => REDACTED.clone_into(text),
-        Json::Array(items) => items.iter_mut().for_each(redact_texts),
+        Json::String(text) => with.clone_into(text),
+        Json::Array(items) => items.iter_mut().for_each(|item| replace_texts(item, with, kept)),
         Json::Object(fields) => {
-            fields.iter_mut().filter(|(key, _)| *key != "type").for_each(|(_, value)| redact_texts(value));
+            let told = fields.iter_mut().filter(|(key, _)| *key != kept);
+            told.for_each(|(_, value)| replace_texts(value, with, kept));
         }
         _ => {}
     }

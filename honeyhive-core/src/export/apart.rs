@@ -4,10 +4,9 @@
 use std::{io, thread};
 
 use opentelemetry::Context;
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::oneshot,
-};
+use tokio::runtime::{Builder, Runtime};
+
+use super::names::aside;
 
 /// Runs `work` apart and waits for it; a panic is an error that says `panicked`.
 pub(super) fn apart<T: Send>(panicked: &str, work: impl FnOnce(&Runtime) -> io::Result<T> + Send) -> io::Result<T> {
@@ -22,9 +21,7 @@ pub(super) async fn apart_async<T: Send + 'static>(
     panicked: &str,
     work: impl FnOnce(&Runtime) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    let (give, take) = oneshot::channel();
-    thread::Builder::new().name("honeyhive-ask".into()).spawn(|| give.send(quietly(work)).ok())?;
-    take.await.unwrap_or_else(|_| Err(io::Error::other(panicked.to_owned())))
+    aside(panicked, || quietly(work)).await?
 }
 
 fn quietly<T>(work: impl FnOnce(&Runtime) -> io::Result<T>) -> io::Result<T> {

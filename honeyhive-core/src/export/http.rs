@@ -23,7 +23,7 @@ use super::{
     ask::Question,
     keys::KeySlot,
     lane::contained,
-    names::{SystemNames, aside},
+    names::{PANICKED, SystemNames, aside},
     spool::Identity,
     verdict::{self, Advice, Taken},
 };
@@ -122,7 +122,7 @@ impl Server {
     /// The outer one may pass: there is no thread to be had now. The inner one says why no client can be made.
     pub(crate) async fn connect_aside(&self) -> io::Result<Result<Link, String>> {
         let server = self.clone();
-        aside(move || server.connect()).await
+        aside(PANICKED, move || server.connect()).await
     }
 
     pub(crate) fn connect(&self) -> Result<Link, String> {

@@ -6,12 +6,18 @@ use std::{io, net::ToSocketAddrs, thread};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
-/// Does work on a thread of its own, in which a panic is an error too.
-pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+/// Does work on a thread of its own; a panic is an error that says `panicked`.
+pub(super) async fn aside<T: Send + 'static>(
+    panicked: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
     let (give, take) = oneshot::channel();
     thread::Builder::new().name("honeyhive-aside".into()).spawn(|| give.send(work()).ok())?;
-    take.await.map_err(|_| io::Error::other("it panicked"))
+    take.await.map_err(|_| io::Error::other(panicked.to_owned()))
 }
+
+/// What is said where a look-up or the set-up of a client panicked.
+pub(super) const PANICKED: &str = "it panicked";
 
 /// Looks up names as the system does.
 #[derive(Debug)]
@@ -20,7 +26,7 @@ pub(super) struct SystemNames;
 impl Resolve for SystemNames {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let addresses = aside(move || (name.as_str(), 0).to_socket_addrs()).await??;
+            let addresses = aside(PANICKED, move || (name.as_str(), 0).to_socket_addrs()).await??;
             Ok(Box::new(addresses) as Addrs)
         })
     }

@@ -8,7 +8,7 @@ mod interactions;
 use http::StatusCode;
 use serde_json::{Value as Json, json};
 
-use super::{Progress, Provider, RequestHead};
+use super::{Progress, Provider, RequestHead, json::is_error};
 use crate::{
     model::{CallError, Ending, LlmCall, Operation, Response},
     wire::Frame,
@@ -165,10 +165,6 @@ impl Provider for Google {
         };
         CallError::new(kind, message)
     }
-}
-
-fn is_error(json: &Json) -> bool {
-    json.get("error").is_some_and(|error| !error.is_null())
 }
 
 impl Google {

@@ -37,6 +37,11 @@ pub(super) fn filled(json: &Json, key: &str) -> Option<Json> {
     present(json, key).filter(|value| value.as_str() != Some(""))
 }
 
+/// Tells whether an answer, or an event of a stream, carries an error.
+pub(super) fn is_error(json: &Json) -> bool {
+    json.get("error").is_some_and(|error| !error.is_null())
+}
+
 /// Returns the items of a list.
 pub(super) fn items<'a>(json: &'a Json, key: &str) -> impl Iterator<Item = &'a Json> {
     json.get(key).and_then(Json::as_array).into_iter().flatten()

@@ -9,7 +9,7 @@ mod responses;
 
 use serde_json::Value as Json;
 
-use super::{Progress, Provider, RequestHead, host};
+use super::{Progress, Provider, RequestHead, host, json::is_error};
 use crate::{
     model::{CallError, Ending, LlmCall, Operation, Request, Response},
     wire::Frame,
@@ -175,10 +175,6 @@ impl Provider for OpenAi {
     fn error(&self, status: u16, body: &[u8], _: &LlmCall) -> CallError {
         CallError::new(super::error_kind(status), super::error_message(status, body))
     }
-}
-
-fn is_error(json: &Json) -> bool {
-    json.get("error").is_some_and(|error| !error.is_null())
 }
 
 /// Tells whether an answer is an error and nothing else. Some services put a hollow one beside what they answer.

@@ -5,6 +5,7 @@ use honeyhive_core::MASK;
 use honeyhive_names::is_secret;
 use serde_json::{Map, Value as Json};
 
+use super::replace_texts;
 use crate::model::LlmCall;
 
 /// Fields that hold what was said.
@@ -39,22 +40,10 @@ fn mask_in(json: &mut Json) {
 fn mask_field(key: &str, value: &mut Json) {
     match value {
         Json::String(text) if !text.is_empty() && is_secret(key) => MASK.clone_into(text),
-        // There for keys, under names of all kinds.
-        value if key == "headers" => mask_all(value),
+        // There for keys, under names of all kinds; a name says which.
+        value if key == "headers" => replace_texts(value, MASK, "name"),
         // A schema: what it calls so is asked for, not told.
         _ if key == "properties" => {}
         value => mask_in(value),
-    }
-}
-
-/// Masks all texts but those that name others.
-fn mask_all(json: &mut Json) {
-    match json {
-        Json::String(text) => MASK.clone_into(text),
-        Json::Array(items) => items.iter_mut().for_each(mask_all),
-        Json::Object(fields) => {
-            fields.iter_mut().filter(|(key, _)| *key != "name").for_each(|(_, value)| mask_all(value));
-        }
-        _ => {}
     }
 }
