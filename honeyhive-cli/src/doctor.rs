@@ -1,5 +1,5 @@
-//! `honeyhive doctor`: the settings and where each comes from, whether the servers take spans, and what is
-//! kept. Shows no key, sends no span, changes nothing.
+//! `honeyhive doctor`: the settings and where each comes from, whether the servers take spans and the disk keeps
+//! them, and what is kept. Shows no key, sends no span, leaves everything as it was.
 
 use std::time::Duration;
 
@@ -23,9 +23,11 @@ pub(crate) fn run() -> Result<bool, Failure> {
     let tracer = HoneyHiveTracer::init().disabled(true).build()?;
     settings(&tracer);
     let reachable = servers(&tracer);
-    let readable = kept(&tracer);
-    line!("\n{}", if reachable && readable { "all is well" } else { "there is something to mend: see ✗ above" });
-    Ok(reachable && readable)
+    let kept = kept(&tracer);
+    let writable = directories(&tracer);
+    let well = reachable && kept && writable;
+    line!("\n{}", if well { "all is well" } else { "there is something to mend: see ✗ above" });
+    Ok(well)
 }
 
 fn settings(tracer: &HoneyHiveTracer) {
@@ -78,4 +80,17 @@ fn kept(tracer: &HoneyHiveTracer) -> bool {
         good &= refused == 0;
     }
     good
+}
+
+/// Tries whether more can be kept.
+fn directories(tracer: &HoneyHiveTracer) -> bool {
+    let checked = tracer.check_directories();
+    for one in &checked {
+        let path = one.path().display().to_string();
+        match one.problem() {
+            None => line!("  ✓ {} can be written", plain(&path)),
+            Some(problem) => line!("  ✗ cannot keep spans in {}: {problem}", plain(&path)),
+        }
+    }
+    checked.iter().all(|one| one.problem().is_none())
 }

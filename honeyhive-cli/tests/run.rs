@@ -124,14 +124,27 @@ fn mistakes_are_named_before_anything_runs() {
 #[test]
 fn asked_to_end_both_end_and_deliver() {
     let place = Place::new("terminate");
-    for (arguments, code) in [(vec!["run", "--", "sh", "-c", "echo up; exec sleep 60"], 143), (vec!["proxy"], 0)] {
-        let mut command = place.honeyhive(&arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        lines.next().unwrap().unwrap();
-        Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments:?}");
+    for (signal, code) in [("-TERM", 143), ("-INT", 130), ("-HUP", 129)] {
+        for (arguments, code) in [(vec!["run", "--", "sh", "-c", "echo up; exec sleep 60"], code), (vec!["proxy"], 0)] {
+            let mut command = place.honeyhive(&arguments);
+            // No terminal tells the program below.
+            std::os::unix::process::CommandExt::process_group(&mut command, 0);
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            lines.next().unwrap().unwrap();
+            Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+            assert_eq!(child.wait().unwrap().code(), Some(code), "{signal} {arguments:?}");
+        }
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_to_be_ignored_is_ignored_by_both() {
+    let place = Place::new("nohup");
+    let script = "trap '' HUP; exec \"$0\" run -- sh -c 'kill -HUP $PPID; kill -HUP $$; echo still here'";
+    let output = Command::new("sh").args(["-c", script, PROGRAM]).env("HH_LOCAL_DIR", &place.0).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "still here", "{output:?}");
 }
 
 #[test]

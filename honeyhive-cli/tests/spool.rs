@@ -113,6 +113,35 @@ fn the_doctor_shows_what_is_so_and_no_key() {
 }
 
 #[test]
+fn the_doctor_tries_where_spans_are_kept_and_leaves_nothing_there() {
+    let place = Place::new("doctor-writes");
+    let backend = FakeBackend::start().unwrap();
+    let url = backend.url();
+    let remote = [("HH_API_KEY", "canary-key"), ("HH_API_URL", url.as_str())];
+    let fresh = shown(&place.honeyhive(&["doctor"], &remote));
+    assert!(fresh.contains("spool can be written") && !fresh.contains("local can be written"), "{fresh}");
+    assert!(!place.0.exists(), "something stayed behind");
+    let memory = shown(&place.honeyhive(&["doctor"], &[&remote[..], &[("HH_DURABILITY", "memory")]].concat()));
+    assert!(!memory.contains("can be written"), "{memory}");
+
+    std::fs::write(&place.0, "a file where directories are to be").unwrap();
+    let bad = place.honeyhive(&["doctor"], &remote);
+    assert!(!bad.status.success() && shown(&bad).contains("cannot keep spans in"), "{}", shown(&bad));
+    let local = place.honeyhive(&["doctor"], &[]);
+    assert!(!local.status.success() && shown(&local).contains("/local: "), "{}", shown(&local));
+    std::fs::remove_file(&place.0).unwrap();
+
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::create_dir_all(place.0.join("spool")).unwrap();
+        std::fs::set_permissions(place.0.join("spool"), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let open = shown(&place.honeyhive(&["doctor"], &remote));
+        assert!(open.contains("others may write to it"), "{open}");
+    }
+}
+
+#[test]
 fn who_stops_to_read_is_not_shouted_at() {
     let place = Place::new("head");
     place.leave();

@@ -5,7 +5,7 @@
 #[cfg(feature = "tower-service")]
 mod request;
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use opentelemetry::{
     Context,
@@ -54,6 +54,12 @@ pub trait Carrier {
     /// Returns the value of a header; names are compared without case.
     fn get(&self, name: &str) -> Option<&str>;
 
+    /// Returns the value of a header that is a list, as `tracestate` and `baggage` are. Where a header may come several
+    /// times these are one list, with commas between them. Unless told otherwise there is only the one that [`get`](Self::get) finds.
+    fn get_list(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.get(name).map(Cow::Borrowed)
+    }
+
     /// Sets a header, replacing its old value.
     fn set(&mut self, name: &str, value: String);
 }
@@ -72,6 +78,12 @@ impl<S: std::hash::BuildHasher> Carrier for HashMap<String, String, S> {
 impl Carrier for http::HeaderMap {
     fn get(&self, name: &str) -> Option<&str> {
         self.get(name)?.to_str().ok()
+    }
+
+    fn get_list(&self, name: &str) -> Option<Cow<'_, str>> {
+        let mut values = self.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        let first = Cow::Borrowed(values.next()?);
+        Some(values.fold(first, |list, value| Cow::Owned(format!("{list},{value}"))))
     }
 
     fn set(&mut self, name: &str, value: String) {
@@ -182,7 +194,7 @@ pub fn inject_with_session(carrier: &mut impl Carrier) {
 /// assert_eq!(span.trace_id().unwrap(), "0af7651916cd43dd8448eb211c80319c");
 /// ```
 pub fn extract(carrier: &impl Carrier) -> Inbound {
-    let reader = Reader(carrier);
+    let reader = Reader { carrier, lists: LISTS.map(|name| carrier.get_list(name)) };
     let context = TraceContextPropagator::new().extract_with_context(&with_current(Context::clone), &reader);
     Inbound(BaggagePropagator::new().extract_with_context(&context, &reader))
 }
@@ -266,11 +278,21 @@ fn write(context: &Context, carrier: &mut impl Carrier) {
     BaggagePropagator::new().inject_context(context, &mut writer);
 }
 
-struct Reader<'a, C>(&'a C);
+/// Headers that are lists (<https://www.w3.org/TR/trace-context/#tracestate-header>, <https://www.w3.org/TR/baggage/>).
+const LISTS: [&str; 2] = ["tracestate", "baggage"];
+
+struct Reader<'a, C> {
+    carrier: &'a C,
+    /// What comes in [`LISTS`].
+    lists: [Option<Cow<'a, str>>; 2],
+}
 
 impl<C: Carrier> Extractor for Reader<'_, C> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)
+        match LISTS.iter().position(|list| *list == key) {
+            Some(at) => self.lists[at].as_deref(),
+            None => self.carrier.get(key),
+        }
     }
 
     fn keys(&self) -> Vec<&str> {

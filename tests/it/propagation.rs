@@ -153,3 +153,17 @@ fn the_session_goes_along_however_much_baggage_there_is_and_keeps_what_others_sa
     let headers = tracer.session().in_scope(honeyhive::propagation::headers_with_session);
     assert!(headers["baggage"].to_str().unwrap().contains("key0=value;ttl=5"), "{headers:?}");
 }
+
+#[test]
+fn lists_that_come_in_several_headers_are_one() {
+    let mut headers = http::HeaderMap::new();
+    headers.insert("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().unwrap());
+    for (name, value) in [("tracestate", "a=1"), ("tracestate", "b=2,c=3"), ("baggage", "k=1"), ("baggage", "l=2")] {
+        headers.append(name, value.parse().unwrap());
+    }
+    headers.append("baggage", http::HeaderValue::from_bytes(b"\xff").unwrap());
+    let onward = honeyhive::propagation::extract(&headers).in_scope(honeyhive::propagation::headers);
+    assert_eq!(onward["tracestate"], "a=1,b=2,c=3");
+    let baggage = onward["baggage"].to_str().unwrap();
+    assert!(baggage.contains("k=1") && baggage.contains("l=2"), "{baggage}");
+}

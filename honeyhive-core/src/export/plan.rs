@@ -151,6 +151,12 @@ impl Plan {
         Some(Spool::new(Arc::clone(&self.disk), root, identity, self.bounds))
     }
 
+    /// Returns the root of the spools of all servers, where spans for any are kept on disk.
+    pub(crate) fn spool_of_servers(&self) -> Option<&PathBuf> {
+        let kept = self.durability != Durability::Memory && self.destinations.iter().any(|it| it.identity().is_some());
+        self.spool_root.as_ref().filter(|_| kept)
+    }
+
     pub(crate) fn printer(&self) -> Option<Printer> {
         Printer::new(self.console, self.ascii)
     }
@@ -158,7 +164,7 @@ impl Plan {
     /// Returns whether spans are written to disk as they come.
     pub(crate) fn is_journaled(&self) -> bool {
         let durable = matches!(self.durability, Durability::Journal | Durability::Fsync | Durability::Sync);
-        durable && self.spool_root.is_some() && self.destinations.iter().any(|it| it.identity().is_some())
+        durable && self.spool_of_servers().is_some()
     }
 
     /// Returns the longest that a span waits in the queue while others come.

@@ -69,6 +69,17 @@ impl Bounds {
     fn leaves_room(&self, free: Free) -> bool {
         free.percent >= self.free.percent || free.bytes >= self.free.enough
     }
+
+    /// Refuses to begin a file on a disk that is nearly full.
+    pub(crate) fn allow(&self, free: Free) -> io::Result<()> {
+        match self.leaves_room(free) {
+            true => Ok(()),
+            false => Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("the disk is nearly full, {} % is free (HH_SPOOL_FREE_PERCENT)", free.percent),
+            )),
+        }
+    }
 }
 
 /// The name of a segment's file.
@@ -177,17 +188,9 @@ impl Spool {
 
     /// Refuses to begin a file on a disk that is nearly full.
     fn room(&self, len: u64) -> io::Result<()> {
-        let Some(place) = &self.place else { return Ok(()) };
-        if len > 0 {
-            return Ok(());
-        }
-        let free = self.disk.free(&place.home)?;
-        match self.bounds.leaves_room(free) {
-            true => Ok(()),
-            false => Err(io::Error::new(
-                io::ErrorKind::StorageFull,
-                format!("the disk is nearly full, {} % is free (HH_SPOOL_FREE_PERCENT)", free.percent),
-            )),
+        match &self.place {
+            Some(place) if len == 0 => self.bounds.allow(self.disk.free(&place.home)?),
+            _ => Ok(()),
         }
     }
 
