@@ -2,7 +2,10 @@
 //! until that makes it current or asks for its context, for to be seen by others is half of what a span costs.
 //! Wherever it is, what is written to it goes to one record, and it ends once.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
 
 use opentelemetry::{
     Context,
@@ -220,6 +223,19 @@ impl Hold {
         self.reach(event, LiveSpan::add, |span, Event { name, timestamp, attributes, .. }| {
             span.add_event_with_timestamp(name, timestamp, attributes);
         });
+    }
+
+    /// Ends the span with a time that is past.
+    pub(crate) fn end_at(&mut self, time: SystemTime) {
+        let context = match self {
+            Self::Off | Self::LeftOut(_) => return,
+            Self::Open(context) => context,
+            Self::Apart(apart) => match apart.own() {
+                Place::Apart(span, _) => return span.end_at(time.into()),
+                Place::Open(context) => context,
+            },
+        };
+        context.span().end_with_timestamp(time);
     }
 
     /// Ends the span; one that is apart ends as it goes.

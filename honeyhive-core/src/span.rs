@@ -254,6 +254,25 @@ impl Span {
     /// Ends the span now.
     pub fn end(self) {}
 
+    /// Ends the span with a time that is past: of what was over before all about it was known, or is told afterwards. A time
+    /// before its start is its start.
+    ///
+    /// ```
+    /// # let recorder = honeyhive_core::testing::Recorder::new(); let tracer = recorder.tracer();
+    /// # fn grade(_: &str) -> f64 { 0.9 }
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let started = SystemTime::now() - Duration::from_secs(10);
+    /// let span = tracer.span("answer").start_time(started).start();
+    /// let answered = started + Duration::from_secs(2);
+    /// span.enrich(honeyhive_core::Bucket::Metrics, "grade", grade("Paris")); // takes its time
+    /// span.end_at(answered);
+    /// assert_eq!(recorder.span("answer").unwrap().duration(), Duration::from_secs(2));
+    /// ```
+    pub fn end_at(mut self, time: SystemTime) {
+        self.hold.end_at(time);
+    }
+
     /// Makes the span current on this thread until the guard is dropped, which ends the span.
     ///
     /// Do not hold the guard across an `.await`; use [`instrument`](Self::instrument) there.

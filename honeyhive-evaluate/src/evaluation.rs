@@ -11,7 +11,8 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
-    time::{Duration, Instant},
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::{FutureExt, StreamExt, stream};
@@ -71,7 +72,8 @@ impl<'a> Evaluation<'a> {
         Self { name: name.into(), dataset, judges: vec![], concurrency: 10 }
     }
 
-    /// Adds an evaluator: a function of the case and of what the function returned.
+    /// Adds an evaluator: a function of the case and of what the function returned. A name that is taken gets a number, as
+    /// `exact_2`.
     pub fn evaluator<S: Into<Score> + Send + 'a>(
         self,
         name: impl Into<String>,
@@ -113,8 +115,16 @@ impl<'a> Evaluation<'a> {
         judge: impl Fn(Case, Json) -> Fut + Send + Sync + 'a,
     ) -> Self {
         let judge = move |case, outputs| -> Pending<'a> { Box::pin(judge(case, outputs).map(Into::into)) };
-        self.judges.push((name.into(), Box::new(judge)));
+        let name = self.free_name(name.into());
+        self.judges.push((name, Box::new(judge)));
         self
+    }
+
+    /// Returns a name that no other evaluator has, with a number if need be.
+    fn free_name(&self, name: String) -> String {
+        let is_free = |name: &String| self.judges.iter().all(|(taken, _)| taken != name);
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        std::iter::once(name.clone()).chain(numbered).find(is_free).unwrap_or(name)
     }
 
     /// Sets how many cases run at a time. Defaults to 10; 0 counts as 1.
@@ -124,7 +134,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Runs the function over all cases and scores what it returns. With a key it then waits until HoneyHive knows of the run;
-    /// for a server that is down half a minute.
+    /// for a server that is down half a minute, twice where there are more than 500 cases.
     pub async fn run<T: Serialize, E: fmt::Display, Fut: Future<Output = Result<T, E>>>(
         self,
         tracer: &HoneyHiveTracer,
@@ -133,10 +143,10 @@ impl<'a> Evaluation<'a> {
         let run_id = Uuid::new_v4().to_string();
         self.announce(tracer, &run_id, name_of(&function));
         let count = self.dataset.cases().len();
-        let bar = Progress::new(count);
+        let (bar, server) = (Progress::new(count), Patience::default());
         // By number: a task cannot hold a closure over references of any lifetime.
         let one = |number| {
-            let case = self.case(tracer, &run_id, number, &function).inspect(|_| bar.step());
+            let case = self.case(tracer, &run_id, number, &server, &function).inspect(|_| bar.step());
             case.map(move |report| (number, report))
         };
         // In order of their end: a slow one holds up no other.
@@ -160,10 +170,11 @@ impl<'a> Evaluation<'a> {
         tracer: &HoneyHiveTracer,
         run_id: &str,
         number: usize,
+        server: &Patience,
         function: &impl Fn(Json) -> Fut,
     ) -> CaseReport {
         if number % CALLS_AT_ONCE == CALLS_AT_ONCE - 1 {
-            let _ = tracer.flush_async(SETTLE).await;
+            server.settle(tracer).await;
         }
         let case = &self.dataset.cases()[number];
         let links = json!({ "run_id": run_id, "dataset_id": self.dataset.id(), "datapoint_id": case.id });
@@ -177,6 +188,7 @@ impl<'a> Evaluation<'a> {
             .for_each(|(key, link)| span.enrich(Bucket::Metadata, key, link.clone()));
         let started = Instant::now();
         let outcome = span.scope(contained(async { function(case.inputs.clone()).await })).await;
+        let ended = SystemTime::now();
         let mut report = CaseReport {
             datapoint_id: case.id.clone(),
             session_id: session.id().to_owned(),
@@ -195,6 +207,8 @@ impl<'a> Evaluation<'a> {
                 report.error = Some(error);
             }
         }
+        // What evaluators take is no time of the function's.
+        span.end_at(ended);
         report
     }
 
@@ -248,7 +262,7 @@ impl<'a> Evaluation<'a> {
 
     /// Adds results to the sessions and ends the run, each after what it builds on has arrived.
     async fn conclude(&self, tracer: &HoneyHiveTracer, run_id: &str, cases: &[CaseReport]) {
-        let mut server = Patience::default();
+        let server = Patience::default();
         server.settle(tracer).await;
         let mut said = 0;
         for (number, case) in cases.iter().enumerate() {
@@ -283,15 +297,15 @@ impl<'a> Evaluation<'a> {
 /// Waits until what was said is through; not once more where that took too long, as with a server that is down.
 #[derive(Default)]
 struct Patience {
-    is_over: bool,
+    is_over: AtomicBool,
 }
 
 impl Patience {
-    async fn settle(&mut self, tracer: &HoneyHiveTracer) {
-        if !self.is_over {
+    async fn settle(&self, tracer: &HoneyHiveTracer) {
+        if !self.is_over.load(Ordering::Relaxed) {
             let began = Instant::now();
             let _ = tracer.flush_async(SETTLE).await;
-            self.is_over = began.elapsed() >= SETTLE;
+            self.is_over.fetch_or(began.elapsed() >= SETTLE, Ordering::Relaxed);
         }
     }
 }

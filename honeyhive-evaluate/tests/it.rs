@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
 use expect_test::expect;
@@ -93,6 +96,26 @@ async fn scores_are_metrics_of_traces_that_name_run_dataset_and_datapoint() {
     let saved: Json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     assert_eq!(saved["cases"][1]["outputs"], "Cusco");
     std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
+async fn what_evaluators_take_is_no_time_of_the_function_and_each_has_its_score() {
+    let recorder = Recorder::new();
+    let (tracer, judged_at) = (recorder.tracer(), Mutex::new(SystemTime::UNIX_EPOCH));
+    let report = Evaluation::new("capitals", Dataset::of([json!({ "inputs": "France" })]))
+        .evaluator("grade", |_, _| 1.0)
+        .evaluator("grade", |_, _| 0.5)
+        .judge("grade", async |_, _| {
+            *judged_at.lock().unwrap() = SystemTime::now();
+            0.25
+        })
+        .run(&tracer, async |_| Ok::<_, String>("Paris"))
+        .await;
+    let scores: Vec<_> = report.cases[0].scores.iter().map(|(name, score)| (name.as_str(), score.unwrap())).collect();
+    assert_eq!(scores, [("grade", 1.0), ("grade_2", 0.5), ("grade_3", 0.25)]);
+    let span = recorder.span("capitals").unwrap();
+    assert_eq!(span.attribute("honeyhive_metrics.grade_3"), Some(json!(0.25)));
+    assert!(span.end_time() <= *judged_at.lock().unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
