@@ -12,21 +12,23 @@ const LEAST: usize = 256;
 
 /// Cuts texts until the span, encoded, takes at most `most` bytes; none where it cannot be made that small.
 pub(crate) fn shrink(data: &mut SpanData, most: usize) -> Option<Vec<u8>> {
-    // Cut anew each time, since a text that is cut says how long it was.
-    let (whole, mut longest) = (data.clone(), most / 2);
-    loop {
-        let mut encoded = vec![];
-        encode::span(&mut encoded, data);
-        if encoded.len() <= most {
-            return Some(encoded);
-        }
-        if longest < LEAST {
-            return None;
-        }
-        data.clone_from(&whole);
-        cut_all(data, longest);
-        longest /= 4;
-    }
+    let fits = |data: &SpanData| Some(encoded(data)).filter(|bytes| bytes.len() <= most);
+    fits(data).or_else(|| {
+        // Cut anew each time, since a text that is cut says how long it was.
+        let whole = data.clone();
+        let shorter = |longest: &usize| Some(longest / 4).filter(|longest| *longest >= LEAST);
+        std::iter::successors(Some(most / 2), shorter).find_map(|longest| {
+            data.clone_from(&whole);
+            cut_all(data, longest);
+            fits(data)
+        })
+    })
+}
+
+fn encoded(data: &SpanData) -> Vec<u8> {
+    let mut encoded = vec![];
+    encode::span(&mut encoded, data);
+    encoded
 }
 
 /// Cuts the one span of a request.
