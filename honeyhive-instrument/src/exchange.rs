@@ -117,6 +117,9 @@ impl Exchange {
         contained(|| provider.reply_head(headers, call));
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let framing = match content_type {
+            Some(json) if json.starts_with("application/json") && provider.streams_json(call) => {
+                Some(Framing::JsonList)
+            }
             Some(content_type) => Framing::of(content_type),
             // Some gateways leave the header out: then the request tells.
             None => Some(provider.framing()).filter(|_| call.request.stream == Some(true)),

@@ -110,6 +110,12 @@ pub trait Provider: Debug + Send + Sync {
         Framing::ServerSentEvents
     }
 
+    /// Returns whether a JSON answer to such a call is a list of its pieces.
+    fn streams_json(&self, call: &LlmCall) -> bool {
+        let _ = call;
+        false
+    }
+
     /// Reads the headers of an answer, before its body.
     fn reply_head(&self, headers: &HeaderMap, call: &mut LlmCall) {
         let _ = (headers, call);

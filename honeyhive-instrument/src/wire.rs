@@ -1,10 +1,15 @@
 //! Decoders of streams: bytes in, frames out, without any I/O. Bytes may be split anywhere.
 
 mod event_stream;
+mod json_list;
 mod sse;
 
 pub use self::event_stream::EventStreamDecoder;
+pub use self::json_list::JsonListDecoder;
 pub use self::sse::SseDecoder;
+
+/// Most bytes of one frame of text, which may hold an image.
+const MAX_FRAME: usize = 16 << 20;
 
 /// How a stream is cut into frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +18,8 @@ pub enum Framing {
     ServerSentEvents,
     /// `application/vnd.amazon.eventstream`.
     AmazonEventStream,
+    /// A list of JSON objects, of which no content type tells that it is a stream.
+    JsonList,
 }
 
 impl Framing {
@@ -26,13 +33,15 @@ impl Framing {
     }
 }
 
-/// Decodes a stream of either framing.
+/// Decodes a stream of any framing.
 #[derive(Debug)]
 pub enum Decoder {
     /// `text/event-stream`.
     ServerSentEvents(SseDecoder),
     /// `application/vnd.amazon.eventstream`.
     AmazonEventStream(EventStreamDecoder),
+    /// A list of JSON objects.
+    JsonList(JsonListDecoder),
 }
 
 impl Decoder {
@@ -41,6 +50,7 @@ impl Decoder {
         match framing {
             Framing::ServerSentEvents => Self::ServerSentEvents(SseDecoder::default()),
             Framing::AmazonEventStream => Self::AmazonEventStream(EventStreamDecoder::default()),
+            Framing::JsonList => Self::JsonList(JsonListDecoder::default()),
         }
     }
 
@@ -50,6 +60,7 @@ impl Decoder {
         match self {
             Self::ServerSentEvents(decoder) => decoder.feed(bytes, |frame| frames.push(frame)),
             Self::AmazonEventStream(decoder) => decoder.feed(bytes, |frame| frames.push(frame)),
+            Self::JsonList(decoder) => decoder.feed(bytes, |frame| frames.push(frame)),
         }
         frames
     }
@@ -59,6 +70,7 @@ impl Decoder {
         match self {
             Self::ServerSentEvents(decoder) => decoder.has_given_up(),
             Self::AmazonEventStream(decoder) => decoder.has_given_up(),
+            Self::JsonList(decoder) => decoder.has_given_up(),
         }
     }
 

@@ -18,6 +18,9 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Google;
 
+/// What the Python client calls the endpoint whose answer comes in pieces.
+const STREAM: &str = "GenerateContentStream";
+
 /// An endpoint: how its path ends, what the Python client calls it, and who reads it.
 struct Endpoint {
     path: &'static str,
@@ -37,7 +40,7 @@ const ENDPOINTS: [Endpoint; 6] = [
     },
     Endpoint {
         path: ":streamGenerateContent",
-        method: "GenerateContentStream",
+        method: STREAM,
         operation: Operation::GenerateContent,
         request: generate::request,
         response: generate::response,
@@ -111,12 +114,12 @@ impl Provider for Google {
     }
 
     /// A stream that is not asked for as events is one JSON list of its pieces.
+    fn streams_json(&self, call: &LlmCall) -> bool {
+        call.method == STREAM
+    }
+
     fn reply(&self, body: &[u8], call: &mut LlmCall) {
-        match (serde_json::from_slice(body), endpoint(call)) {
-            (Ok(Json::Array(pieces)), _) => pieces.iter().for_each(|piece| self.piece(piece, call)),
-            (Ok(json), _) => call.response.json = Some(json),
-            _ => {}
-        }
+        call.response.json = serde_json::from_slice(body).ok();
         self.finish(call);
     }
 

@@ -4,10 +4,8 @@
 
 use memchr::memchr2;
 
-use super::Frame;
+use super::{Frame, MAX_FRAME};
 
-/// Most bytes of one frame, which may hold an image.
-const MAX_FRAME: usize = 16 << 20;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Decodes server-sent events.

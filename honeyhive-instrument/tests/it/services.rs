@@ -104,6 +104,54 @@ async fn reasoning_sound_and_probabilities_of_a_stream_are_whole() {
 }
 
 #[tokio::test]
+async fn a_stream_of_geminis_that_is_a_list_is_read_as_it_comes_and_as_far_as_it_came() {
+    let piece = |said: &str| json!({ "candidates": [{ "content": { "role": "model", "parts": [{ "text": said }] } }] });
+    let stream = GEMINI.replace(":generateContent", ":streamGenerateContent");
+    let mut sent = Sent::json(&stream, json!({}), json!([piece("Hello"), piece(", {you}"), piece("lost")]));
+    let whole = sent.span().await;
+    assert_eq!(value(&whole, "llm.output_messages.0.message.content"), "Hello, {you}lost");
+    assert!(whole.attribute("honeyhive_metadata.time_to_first_token_ms").is_some(), "{:?}", whole.attributes());
+    sent.answer.truncate(sent.answer.len() - 20);
+    let cut = sent.span().await;
+    assert_eq!(value(&cut, "llm.output_messages.0.message.content"), "Hello, {you}");
+}
+
+#[tokio::test]
+async fn the_older_events_of_an_interaction_are_read() {
+    let url = "https://generativelanguage.googleapis.com/v1beta/interactions";
+    let about =
+        |event: &str, index: u64, key: &str, what: Json| json!({ "event_type": event, "index": index, key: what });
+    let events = [
+        json!({ "event_type": "interaction.start", "interaction": { "id": "i", "model": "gemini-3-pro" } }),
+        about("content.start", 0, "content", json!({ "type": "thought" })),
+        about("content.delta", 0, "delta", json!({ "type": "thought_summary", "content": { "text": "Hm." } })),
+        about("content.delta", 1, "delta", json!({ "type": "text", "text": "Let me " })),
+        about("content.delta", 1, "delta", json!({ "type": "text", "text": "look." })),
+        about("content.start", 2, "content", json!({ "type": "function_call", "id": "c", "name": "look" })),
+        about("content.delta", 2, "delta", json!({ "type": "function_call", "arguments": { "q": "Paris" } })),
+        json!({
+            "event_type": "interaction.complete",
+            "interaction": {
+                "id": "i", "status": "requires_action", "outputs": [],
+                "usage": { "total_input_tokens": 3, "total_output_tokens": 5, "total_tokens": 8 },
+            },
+        }),
+    ];
+    let span = Sent::events(url, json!({ "model": "gemini-3-pro", "input": "Paris?", "stream": true }), &events);
+    let span = span.span().await;
+    let said = "llm.output_messages.0.message";
+    for (key, expected) in [
+        (format!("{said}.contents.1.message_content.text"), json!("Let me look.")),
+        (format!("{said}.tool_calls.0.tool_call.function.name"), json!("look")),
+        (format!("{said}.tool_calls.0.tool_call.function.arguments"), json!("{\"q\":\"Paris\"}")),
+        ("llm.token_count.total".to_owned(), json!(8)),
+    ] {
+        assert_eq!(value(&span, &key), expected, "{key} in {:#?}", span.attributes());
+    }
+    assert!(span.attribute("honeyhive_metadata.time_to_first_token_ms").is_some());
+}
+
+#[tokio::test]
 async fn a_failure_inside_a_good_answer_fails_the_span() {
     let error = json!({ "error": { "code": 502, "message": "the service behind is away" } });
     let stream = GEMINI.replace(":generateContent", ":streamGenerateContent");

@@ -5,7 +5,9 @@ use serde_json::{Map, Value as Json, json};
 
 use super::super::{
     Progress,
-    json::{append, content, count, items, list, merge, number, object, only, present, text, texts, whole},
+    json::{
+        append, content, count, entry, items, list, merge, number, object, only, position, present, text, texts, whole,
+    },
 };
 use crate::model::{Content, LlmCall, Message, Output, Part, Response, Tool, ToolCall, Usage};
 
@@ -96,6 +98,8 @@ fn add(step: &Json, message: &mut Message) {
         }),
         (_, Some(Json::String(said))) => parts.push(Part::Text(said.clone())),
         (_, Some(Json::Array(said))) => parts.extend(said.iter().map(part)),
+        // An output is a content itself.
+        (Some("text" | "image" | "audio" | "document" | "video"), None) => parts.push(part(step)),
         _ => {}
     }
     message.content = if parts.is_empty() { Content::Absent } else { Content::Parts(parts) };
@@ -157,42 +161,52 @@ fn usage(json: &Json) -> Usage {
     }
 }
 
-/// Most steps of one answer, against an index that would fill the memory.
-const MAX_STEPS: usize = 10_000;
-
-/// Merges an event of a stream.
+/// Merges an event of a stream. The older ones, which are still sent where a client asks for them, are about `outputs`: contents
+/// that are no part of a step.
 pub(super) fn event(event: &Json, response: &mut Response) -> Progress {
     let Some(answer) = whole(&mut response.json) else { return Progress::Other };
     match event["event_type"].as_str() {
-        Some("interaction.created") => merge(answer, &event["interaction"], |_, _, _| false),
-        Some("interaction.completed") => {
-            merge(answer, &event["interaction"], |_, _, _| false);
+        Some("interaction.created" | "interaction.start") => merge_interaction(answer, event),
+        Some("interaction.completed" | "interaction.complete") => {
+            merge_interaction(answer, event);
             return Progress::Last;
         }
-        Some("step.start") => {
-            if let Some(step) = step_at(answer, event) {
-                merge(step, &event["step"], |_, _, _| false);
-            }
-        }
+        Some("step.start") => merge_at(answer, "steps", event, "step"),
+        Some("content.start") => merge_at(answer, "outputs", event, "content"),
         Some("step.delta") => {
-            if let Some(step) = step_at(answer, event) {
+            if let Some(step) = item_at(answer, "steps", event) {
                 merge_delta(step, &event["delta"]);
             }
             return Progress::Piece;
         }
-        Some("step.stop") => parse_arguments(answer, event),
+        Some("content.delta") => {
+            if let Some(output) = item_at(answer, "outputs", event) {
+                merge_output(output, &event["delta"]);
+            }
+            return Progress::Piece;
+        }
+        Some("step.stop") => parse_arguments(item_at(answer, "steps", event)),
+        Some("content.stop") => parse_arguments(item_at(answer, "outputs", event)),
         _ => {}
     }
     Progress::Other
 }
 
-fn step_at<'a>(answer: &'a mut Map<String, Json>, event: &Json) -> Option<&'a mut Map<String, Json>> {
-    let index = usize::try_from(count(event, "index")?).ok().filter(|index| *index < MAX_STEPS)?;
-    let steps = list(answer, "steps")?;
-    if steps.len() <= index {
-        steps.resize(index + 1, json!({}));
+/// What was said is not repeated at the end, where the lists may be empty.
+fn merge_interaction(answer: &mut Map<String, Json>, event: &Json) {
+    merge(answer, &event["interaction"], |_, _, value| value.as_array().is_some_and(Vec::is_empty));
+}
+
+fn merge_at(answer: &mut Map<String, Json>, list: &str, event: &Json, key: &str) {
+    if let Some(item) = item_at(answer, list, event) {
+        merge(item, &event[key], |_, _, _| false);
     }
-    steps.get_mut(index)?.as_object_mut()
+}
+
+/// Returns the step or output that an event is about.
+fn item_at<'a>(answer: &'a mut Map<String, Json>, key: &str, event: &Json) -> Option<&'a mut Map<String, Json>> {
+    let position = position(count(event, "index")?)?;
+    entry(list(answer, key)?, position, json!({}))?.as_object_mut()
 }
 
 fn merge_delta(step: &mut Map<String, Json>, delta: &Json) {
@@ -206,31 +220,48 @@ fn merge_delta(step: &mut Map<String, Json>, delta: &Json) {
                 _ => content.push(delta.clone()),
             }
         }
-        Some("thought_summary") => {
-            if let (Some(summary), Some(piece)) = (list(step, "summary"), present(delta, "content")) {
-                summary.push(piece);
-            }
-        }
         Some("image" | "audio" | "document" | "video") => {
             if let Some(content) = list(step, "content") {
                 content.push(delta.clone());
             }
         }
-        _ => merge(step, delta, |step, key, value| match (key, value) {
-            ("type", _) => true,
-            ("signature" | "arguments", Json::String(piece)) => append(step, key, piece),
-            ("arguments", Json::Object(_)) => object(step, key).is_some_and(|known| {
-                merge(known, value, |_, _, _| false);
-                true
-            }),
-            _ => false,
-        }),
+        _ => merge_fields(step, delta),
     }
 }
 
+fn merge_output(output: &mut Map<String, Json>, delta: &Json) {
+    match (delta["type"].as_str(), delta["text"].as_str()) {
+        (Some("text"), Some(piece)) => {
+            output.entry("type").or_insert_with(|| "text".into());
+            append(output, "text", piece);
+        }
+        (Some("image" | "audio" | "document" | "video"), _) => merge(output, delta, |_, _, _| false),
+        _ => merge_fields(output, delta),
+    }
+}
+
+/// Merges a piece of what is no content of its own: a thought, a call.
+fn merge_fields(into: &mut Map<String, Json>, delta: &Json) {
+    if delta["type"] == "thought_summary" {
+        if let (Some(summary), Some(piece)) = (list(into, "summary"), present(delta, "content")) {
+            summary.push(piece);
+        }
+        return;
+    }
+    merge(into, delta, |into, key, value| match (key, value) {
+        ("type", _) => true,
+        ("signature" | "arguments", Json::String(piece)) => append(into, key, piece),
+        ("arguments", Json::Object(_)) => object(into, key).is_some_and(|known| {
+            merge(known, value, |_, _, _| false);
+            true
+        }),
+        _ => false,
+    });
+}
+
 /// Turns arguments, which may arrive as pieces of text, into JSON.
-fn parse_arguments(answer: &mut Map<String, Json>, event: &Json) {
-    if let Some(arguments) = step_at(answer, event).and_then(|step| step.get_mut("arguments"))
+fn parse_arguments(item: Option<&mut Map<String, Json>>) {
+    if let Some(arguments) = item.and_then(|item| item.get_mut("arguments"))
         && let Some(parsed) = arguments.as_str().and_then(|text| serde_json::from_str(text).ok())
     {
         *arguments = parsed;
