@@ -4,7 +4,7 @@
 //! With `OPENAI_API_KEY` and `ANTHROPIC_API_KEY` set it talks to the providers; without, loopback servers
 //! answer with recorded responses. With `HH_API_KEY` set the traces go to HoneyHive; without, they stay
 //! here.
-#![allow(clippy::print_stdout, reason = "an example prints what it did")]
+#![allow(clippy::print_stdout, unreachable_pub, reason = "an example prints what it did, and traces what is public")]
 
 mod support;
 

@@ -45,13 +45,13 @@ fn methods(args: &Args, mut block: ItemImpl) -> syn::Result<TokenStream> {
     args.refuse_on_impl(&mut errors);
     errors.check()?;
     let mut errors = Errors::default();
-    let owner = item::type_name(&block.self_ty);
+    let (owner, name_of_crate) = (item::type_name(&block.self_ty), args.name_of_crate());
     let of_trait = block.trait_.is_some();
     let (mut has_methods, mut none_is_traced) = (false, true);
     for member in &mut block.items {
         let ImplItem::Fn(method) = member else { continue };
         has_methods |= method.sig.constness.is_none();
-        let own = item::take_trace(&mut method.attrs);
+        let own = errors.keep(item::take_trace(&mut method.attrs, &name_of_crate)).flatten();
         let public = of_trait || matches!(method.vis, Visibility::Public(_));
         if own.is_none() && (!public || method.sig.constness.is_some()) {
             continue;

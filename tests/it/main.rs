@@ -1,5 +1,6 @@
 //! The public API end to end, against a fake HoneyHive server on loopback or in memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(unreachable_pub, reason = "of a block with `#[trace]` what is public is traced")]
 
 mod content;
 mod context;

@@ -54,6 +54,7 @@ fn refused(tracer: &HoneyHiveTracer) -> impl Future<Output = Result<(), Box<dyn 
 }
 
 #[trace]
+#[expect(dead_code, reason = "it has to compile")]
 fn planned() -> impl Future<Output = u8> {
     async { unimplemented!() }
 }
@@ -185,4 +186,94 @@ fn what_a_macro_hands_over_and_patterns_with_cases() {
     assert_eq!(either(&tracer, Err(4)), 4);
     assert_eq!(recorder.tree(), "chain by_word\nmodel by_path\ntool either\n");
     assert_eq!(recorder.span("either").unwrap().attribute("honeyhive_inputs.word"), Some(json!(4)));
+}
+
+/// Says when it is dropped.
+struct Told<'a>(&'static str, &'a Mutex<Vec<&'static str>>);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.1.lock().unwrap().push(self.0);
+    }
+}
+
+impl<'a> Told<'a> {
+    #[trace(tracer = tracer, inputs = false)]
+    fn meets(self, tracer: &HoneyHiveTracer, (a, b): (Told<'a>, Told<'a>), c: Told<'a>) {
+        let _ = (&a.0, &c.0, &self.0, &b.0);
+    }
+
+    #[trace(tracer = tracer, skip(tracer, _a, b, c))]
+    async fn waits(tracer: &HoneyHiveTracer, _a: Told<'a>, b: Told<'a>, c: Told<'a>) {
+        let _ = b.0;
+        std::future::ready(()).await;
+        let _ = c.0;
+    }
+}
+
+#[test]
+fn arguments_are_dropped_as_a_function_drops_them() {
+    let (tracer, dropped) = (Recorder::new().tracer(), Mutex::new(vec![]));
+    let told = |name| Told(name, &dropped);
+    told("self").meets(&tracer, (told("a"), told("b")), told("c"));
+    assert_eq!(dropped.lock().unwrap().split_off(0), ["c", "b", "a", "self"]);
+    futures::executor::block_on(Told::waits(&tracer, told("a"), told("b"), told("c")));
+    assert_eq!(dropped.lock().unwrap().split_off(0), ["c", "b", "a"]);
+}
+
+macro_rules! returns {
+    ($name:ident() -> $type:ty $body:block) => {
+        #[trace]
+        fn $name() -> $type $body
+    };
+}
+returns!(future() -> impl Future<Output = Result<u8, String>> { async { enriched("in time") } });
+returns!(pinned() -> std::pin::Pin<Box<dyn Future<Output = Result<u8, String>>>> { Box::pin(async { enriched("pinned") }) });
+
+#[trace]
+fn of_any_type() -> std::pin::Pin<Box<impl Future<Output = Result<u8, String>>>> {
+    Box::pin(async { enriched("boxed") })
+}
+
+fn enriched(what: &str) -> Result<u8, String> {
+    honeyhive::enrich_span!({ "what": what });
+    Err(what.to_owned())
+}
+
+#[test]
+fn futures_that_a_macro_names_or_that_are_boxed_as_they_are_keep_their_span() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    tracer.in_span("all", |_| {
+        futures::executor::block_on(async { drop((future().await, pinned().await, of_any_type().await)) });
+    });
+    expect_test::expect![[r#"
+        tool all
+          tool future ! in time
+          tool pinned ! pinned
+          tool of_any_type ! boxed
+    "#]]
+    .assert_eq(&recorder.tree());
+    assert_eq!(recorder.span("pinned").unwrap().attribute("honeyhive_metadata.what"), Some(json!("pinned")));
+}
+
+/// A trait of the program's own, with a name that we know for another.
+trait Stream {
+    fn read(&mut self) -> u8;
+}
+
+impl Stream for u8 {
+    fn read(&mut self) -> u8 {
+        *self
+    }
+}
+
+#[trace(tracer = tracer, skip(tracer), outputs = false)]
+fn connected(tracer: &HoneyHiveTracer) -> impl Stream {
+    7_u8
+}
+
+#[test]
+fn a_trait_of_the_programs_own_is_none_of_ours() {
+    assert_eq!(connected(&Recorder::new().tracer()).read(), 7);
 }

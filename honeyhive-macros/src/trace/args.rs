@@ -97,6 +97,12 @@ impl Args {
         self
     }
 
+    /// Returns the name under which the crate is known.
+    pub(super) fn name_of_crate(&self) -> String {
+        let last = self.crate_path.as_ref().and_then(|path| path.segments.last());
+        last.map_or_else(|| "honeyhive".to_owned(), |last| last.ident.to_string())
+    }
+
     /// Some arguments name one function and make no sense on a block.
     pub(super) fn refuse_on_impl(&self, errors: &mut Errors) {
         if let Some(name) = &self.event_name {

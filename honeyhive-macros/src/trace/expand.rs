@@ -2,36 +2,37 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
+use syn::{spanned::Spanned, token::Brace};
 
 use super::{
     args::{Chosen, ErrForm},
     item::{Function, type_name},
-    model::{Capture, Shape, Traced},
+    model::{Param, Shape, Traced},
 };
 use crate::{literal::Value, name};
 
 /// Quotes the function with its traced body.
 pub(super) fn function(function: Function, traced: &Traced<'_>) -> TokenStream {
-    let Function { attrs, prefix, sig, body } = function;
+    let Function { attrs, prefix, sig, brace, body } = function;
     let (runtime, hh, span) = (&traced.runtime, hh(), local("span"));
     let start = start(traced);
     let outcome = outcome(traced);
     let run = match traced.shape {
         Shape::Sync => {
-            let closure = closure(traced, &body);
+            let closure = closure(traced, brace, &body);
             quote!(#hh::run(#span, #closure, #outcome))
         }
         Shape::Async => {
-            let edge = edge(traced);
-            quote!(#hh::run_async(#span, async move { #edge #body }, #outcome).await)
+            let (edge, held) = (edge(traced), held(traced));
+            let block = block(brace, quote!(#edge #held #body));
+            quote!(#hh::run_async(#span, async move #block, #outcome).await)
         }
         Shape::Future { boxed } => {
-            let closure = closure(traced, &body);
+            let closure = closure(traced, brace, &body);
             pin(boxed, quote!(#hh::run_future(#span, #closure, #outcome)))
         }
         Shape::Stream { boxed } => {
-            let closure = closure(traced, &body);
+            let closure = closure(traced, brace, &body);
             pin(boxed, quote!(#hh::run_stream(#span, #closure, #outcome)))
         }
     };
@@ -42,13 +43,15 @@ pub(super) fn function(function: Function, traced: &Traced<'_>) -> TokenStream {
     // What is recorded of a box is read where it is.
     let is_box = traced.item.as_ref().is_some_and(|item| type_name(item) == "Box");
     let allowed = is_box.then(|| quote!(#[allow(clippy::borrowed_box)]));
-    quote! {
-        #(#attrs)* #allowed #prefix #sig {
-            #import
-            #start
-            #run
-        }
-    }
+    let block = block(brace, quote!(#import #start #run));
+    quote!(#(#attrs)* #allowed #prefix #sig #block)
+}
+
+/// A block in the user's own braces, for the compiler to point at, and to know whose function it is.
+fn block(brace: Brace, inner: TokenStream) -> TokenStream {
+    let mut block = TokenStream::new();
+    brace.surround(&mut block, |tokens| tokens.extend(inner));
+    block
 }
 
 /// The runtime under a name of its own: an import is not hygienic, so the name is one that nobody has.
@@ -85,7 +88,7 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     let tracer = traced.tracer.map(|expr| quote_spanned!(expr.span()=> .tracer(&(#expr))));
     let session = traced.session_id.map(|expr| quote_spanned!(expr.span()=> .session(&(#expr))));
     let runtime = &quote!(#hh);
-    let inputs = traced.captures.iter().map(|Capture { ident, cfgs }| {
+    let inputs = traced.captures().map(|Param { ident, cfgs, .. }| {
         let name = name::quoted(runtime, "inputs", ident.to_string().trim_start_matches("r#"));
         quote!(#(#cfgs)* #span.put(#name, (&&&&__HoneyHiveProbe(&#ident)).__honeyhive_capture());)
     });
@@ -99,12 +102,7 @@ fn start(traced: &Traced<'_>) -> TokenStream {
     // In a closure, so that no `?` or `return` in a value leaves the function, and only where it is traced.
     let entries = (!entries.is_empty()).then(|| quote!(#span.say(|#span| #span #entries);));
     let inputs: TokenStream = inputs.collect();
-    // An argument that begins with an underscore is used here and nowhere else.
-    let allowed = traced
-        .captures
-        .iter()
-        .any(|capture| capture.ident.to_string().starts_with('_'))
-        .then(|| quote!(#[allow(clippy::used_underscore_binding)]));
+    let allowed = allowed(traced.captures().map(|param| &param.ident));
     let inputs = (!inputs.is_empty()).then(|| quote!(#allowed if #span.takes_inputs() { #inputs }));
     let site = quote!(&#hh::CallSite(#name, #event_type, ::core::module_path!(), ::core::line!()));
     let site = match traced.event_type {
@@ -124,12 +122,29 @@ fn start(traced: &Traced<'_>) -> TokenStream {
 }
 
 /// The body as a closure of the function's own return type.
-fn closure(traced: &Traced<'_>, body: &TokenStream) -> TokenStream {
+fn closure(traced: &Traced<'_>, brace: Brace, body: &TokenStream) -> TokenStream {
     let returns = match (&traced.returns, traced.shape) {
         (None, _) => quote!(-> !),
         (Some(ty), _) => quote_spanned!(ty.span()=> -> #ty),
     };
-    quote!(move || #returns { #body })
+    let held = held(traced);
+    let block = block(brace, quote!(#held #body));
+    quote!(move || #returns #block)
+}
+
+/// Lets the body take all arguments, the last one first: they are dropped as it took them, which is as a function drops them.
+fn held(traced: &Traced<'_>) -> TokenStream {
+    let hold = |Param { ident, cfgs, .. }: &Param| {
+        let allowed = allowed([ident]);
+        quote!(#(#cfgs)* #allowed let _ = &#ident;)
+    };
+    traced.params.iter().rev().filter(|param| param.drops).map(hold).collect()
+}
+
+/// An argument that begins with an underscore is used by us and by nobody else.
+fn allowed<'a>(idents: impl IntoIterator<Item = &'a Ident>) -> Option<TokenStream> {
+    let hidden = idents.into_iter().any(|ident| ident.to_string().starts_with('_'));
+    hidden.then(|| quote!(#[allow(clippy::used_underscore_binding)]))
 }
 
 /// Tells the compiler what the async block returns, for `?`, `into()`, coercions and `collect()` in it,

@@ -2,8 +2,10 @@
 
 use proc_macro2::TokenStream;
 use syn::{
-    AttrStyle, Attribute, ImplItemFn, ItemImpl, Signature, Token, Type, Visibility,
+    AttrStyle, Attribute, ImplItemFn, ItemImpl, Meta, Path, Signature, Token, Type, Visibility,
     parse::{Parse, ParseStream},
+    punctuated::Punctuated,
+    token::Brace,
 };
 
 /// An item that can be traced.
@@ -18,6 +20,8 @@ pub(super) struct Function {
     /// Visibility, `default` and the like, as written.
     pub(super) prefix: TokenStream,
     pub(super) sig: Signature,
+    /// The user's braces around the body.
+    pub(super) brace: Brace,
     pub(super) body: TokenStream,
 }
 
@@ -29,6 +33,7 @@ impl Function {
             attrs: outer(method.attrs.iter().cloned()),
             prefix: quote::quote!(#vis),
             sig: method.sig.clone(),
+            brace: method.block.brace_token,
             body: quote::quote!(#(#statements)*),
         }
     }
@@ -54,9 +59,9 @@ impl Parse for Item {
             ));
         }
         let block;
-        syn::braced!(block in input);
+        let brace = syn::braced!(block in input);
         let attrs = outer(attrs.into_iter().chain(block.call(Attribute::parse_inner)?));
-        Ok(Self::Fn(Box::new(Function { attrs, prefix: quote::quote!(#vis), sig, body: block.parse()? })))
+        Ok(Self::Fn(Box::new(Function { attrs, prefix: quote::quote!(#vis), sig, brace, body: block.parse()? })))
     }
 }
 
@@ -93,11 +98,27 @@ fn untraceable(input: ParseStream<'_>) -> Option<&'static str> {
     }
 }
 
-/// Removes a method's own `#[trace]`.
-pub(super) fn take_trace(attrs: &mut Vec<Attribute>) -> Option<Attribute> {
-    let at =
-        attrs.iter().position(|attr| attr.path().segments.last().is_some_and(|segment| segment.ident == "trace"))?;
-    Some(attrs.remove(at))
+/// Removes a method's own `#[trace]`; that of another crate is none of ours. One that only may be there cannot be taken into
+/// account.
+pub(super) fn take_trace(attrs: &mut Vec<Attribute>, name_of_crate: &str) -> syn::Result<Option<Attribute>> {
+    let is_ours = |path: &Path| {
+        let mut names = path.segments.iter().rev().map(|segment| segment.ident.to_string());
+        names.next().as_deref() == Some("trace")
+            && names.next().is_none_or(|name| [name_of_crate, "honeyhive"].contains(&name.as_str()))
+    };
+    let perhaps = attrs.iter().find(|attr| attr.path().is_ident("cfg_attr") && may_bring(attr, is_ours));
+    if let Some(perhaps) = perhaps {
+        let message = "the `#[trace]` of the block does not see this one; take the method out of the block";
+        return Err(syn::Error::new_spanned(perhaps, message));
+    }
+    let at = attrs.iter().position(|attr| is_ours(attr.path()));
+    Ok(at.map(|at| attrs.remove(at)))
+}
+
+/// Returns whether a `#[cfg_attr(…)]` may bring such an attribute.
+fn may_bring(attr: &Attribute, wanted: impl Fn(&Path) -> bool) -> bool {
+    let metas = attr.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
+    metas.is_ok_and(|metas| metas.iter().skip(1).any(|meta| wanted(meta.path())))
 }
 
 /// Returns the last name of a type, without generics.
@@ -105,6 +126,7 @@ pub(super) fn type_name(ty: &Type) -> String {
     match ty {
         Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default(),
         Type::Reference(reference) => type_name(&reference.elem),
+        Type::Group(group) => type_name(&group.elem),
         other => quote::quote!(#other).to_string(),
     }
 }

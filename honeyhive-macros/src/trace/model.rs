@@ -3,13 +3,13 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{
-    Attribute, Expr, FnArg, GenericArgument, Ident, Pat, PathArguments, ReturnType, Signature, Type, TypeParamBound,
-    visit_mut::VisitMut,
+    AngleBracketedGenericArguments, Attribute, Expr, FnArg, GenericArgument, Ident, Pat, PathArguments, ReturnType,
+    Signature, Type, TypeParamBound, visit_mut::VisitMut,
 };
 
 use super::{
     args::{Args, Chosen, ErrForm},
-    item::Function,
+    item::{Function, type_name},
 };
 use crate::{diag::Errors, literal::Map};
 
@@ -29,7 +29,10 @@ pub(super) struct Traced<'a> {
     pub(super) name: String,
     pub(super) event_type: Option<&'a Chosen>,
     pub(super) visibility: Option<&'a Chosen>,
-    pub(super) captures: Vec<Capture>,
+    /// Every argument that has a name.
+    pub(super) params: Vec<Param>,
+    /// Arguments that are not recorded; `None` where no argument is.
+    skipped: Option<&'a [Ident]>,
     pub(super) shape: Shape,
     pub(super) outputs: bool,
     pub(super) err: ErrForm,
@@ -43,9 +46,11 @@ pub(super) struct Traced<'a> {
 }
 
 /// A parameter, and the `#[cfg]`s that it is there under.
-pub(super) struct Capture {
+pub(super) struct Param {
     pub(super) ident: Ident,
     pub(super) cfgs: Vec<Attribute>,
+    /// Whether it may be noticed when it is dropped.
+    pub(super) drops: bool,
 }
 
 impl<'a> Traced<'a> {
@@ -68,8 +73,8 @@ impl<'a> Traced<'a> {
         if !record && let Some(first) = args.skip.first() {
             errors.at(first.span(), "`inputs = false` records no argument at all; remove `skip(…)`");
         }
-        let captures = params.into_iter().filter(|param| record && !args.skip.contains(&param.ident)).collect();
-        let never = matches!(&sig.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)));
+        let output = ungrouped(&sig.output);
+        let never = matches!(&output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)));
         let name = sig.ident.to_string().trim_start_matches("r#").to_owned();
         let traced = Self {
             runtime: runtime(args),
@@ -80,8 +85,9 @@ impl<'a> Traced<'a> {
             },
             event_type: args.event_type.as_ref(),
             visibility: args.visibility.as_ref(),
-            captures,
-            shape: shape(sig),
+            params,
+            skipped: record.then_some(&args.skip),
+            shape: if sig.asyncness.is_some() { Shape::Async } else { shape(&output) },
             outputs: args.outputs.as_ref().is_none_or(|outputs| outputs.value) && !never,
             err: if never { ErrForm::Off } else { args.err.map(|(form, _)| form).unwrap_or_default() },
             tracer: args.tracer.as_ref(),
@@ -90,19 +96,25 @@ impl<'a> Traced<'a> {
                 .into_iter()
                 .filter_map(|(bucket, map)| Some((bucket, map.as_ref()?)))
                 .collect(),
-            item: item(&sig.output),
-            returns: annotation(&sig.output),
+            item: item(&output),
+            returns: annotation(&output),
         };
         errors.or_value(Some(traced))
     }
 }
 
 impl Traced<'_> {
+    /// Returns the arguments that are recorded.
+    pub(super) fn captures(&self) -> impl Iterator<Item = &Param> {
+        let is_recorded = |param: &&Param| self.skipped.is_some_and(|skipped| !skipped.contains(&param.ident));
+        self.params.iter().filter(is_recorded)
+    }
+
     /// Returns whether any value is captured.
     pub(super) fn probes(&self) -> bool {
         let result = self.outputs || self.err != ErrForm::Off;
         let entries = self.maps.iter().any(|(_, map)| !map.0.is_empty());
-        result || entries || !self.captures.is_empty()
+        result || entries || self.captures().next().is_some()
     }
 }
 
@@ -114,17 +126,25 @@ fn runtime(args: &Args) -> TokenStream {
 }
 
 /// Names every argument that can be recorded: each name that a pattern binds, but not `self`.
-fn params(sig: &Signature) -> Vec<Capture> {
-    let mut captures = vec![];
+fn params(sig: &Signature) -> Vec<Param> {
+    let mut params = vec![];
     for input in &sig.inputs {
         if let FnArg::Typed(typed) = input {
             let mut names = vec![];
             bound_names(&typed.pat, &mut names);
             let cfgs: Vec<Attribute> = typed.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).cloned().collect();
-            captures.extend(names.into_iter().map(|ident| Capture { ident, cfgs: cfgs.clone() }));
+            let drops = !is_plain(&typed.ty);
+            params.extend(names.into_iter().map(|ident| Param { ident, cfgs: cfgs.clone(), drops }));
         }
     }
-    captures
+    params
+}
+
+/// Returns whether a type is a reference or a number, as far as can be seen.
+fn is_plain(ty: &Type) -> bool {
+    let numbers =
+        ["bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "isize", "u8", "u16", "u32", "u64", "usize"];
+    matches!(ty, Type::Reference(_)) || numbers.contains(&type_name(ty).as_str())
 }
 
 fn bound_names(pat: &Pat, names: &mut Vec<Ident>) {
@@ -143,7 +163,7 @@ fn bound_names(pat: &Pat, names: &mut Vec<Ident>) {
     }
 }
 
-fn unknown_param(name: &Ident, params: &[Capture]) -> String {
+fn unknown_param(name: &Ident, params: &[Param]) -> String {
     let known: Vec<String> = params.iter().map(|param| param.ident.to_string()).collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     match known.is_empty() {
@@ -152,12 +172,25 @@ fn unknown_param(name: &Ident, params: &[Capture]) -> String {
     }
 }
 
-/// Tells by the return type how the body runs. An `async fn` is async whatever it returns.
-fn shape(sig: &Signature) -> Shape {
-    if sig.asyncness.is_some() {
-        return Shape::Async;
+/// Returns the return type without the marks of a `macro_rules!` that it came through.
+fn ungrouped(output: &ReturnType) -> ReturnType {
+    struct Ungroup;
+    impl VisitMut for Ungroup {
+        fn visit_type_mut(&mut self, ty: &mut Type) {
+            while let Type::Group(group) = ty {
+                *ty = (*group.elem).clone();
+            }
+            syn::visit_mut::visit_type_mut(self, ty);
+        }
     }
-    let ReturnType::Type(_, ty) = &sig.output else { return Shape::Sync };
+    let mut output = output.clone();
+    Ungroup.visit_return_type_mut(&mut output);
+    output
+}
+
+/// Tells by the return type how the body of a function runs that is not async.
+fn shape(output: &ReturnType) -> Shape {
+    let ReturnType::Type(_, ty) = output else { return Shape::Sync };
     classify(ty).unwrap_or(Shape::Sync)
 }
 
@@ -178,19 +211,26 @@ fn classify(ty: &Type) -> Option<Shape> {
     }
 }
 
-/// Looks into `Pin<Box<dyn …>>`.
+/// Looks into `Pin<Box<dyn …>>` and `Pin<Box<impl …>>`.
 fn pinned(ty: &Type) -> Option<Shape> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last()?;
     match (last.ident == "Box", generic(&last.arguments)?) {
         (true, Type::TraitObject(object)) => of_bounds(object.bounds.iter(), true),
+        (true, Type::ImplTrait(opaque)) => of_bounds(opaque.bounds.iter(), true),
+        _ => None,
+    }
+}
+
+fn generics(arguments: &PathArguments) -> Option<&AngleBracketedGenericArguments> {
+    match arguments {
+        PathArguments::AngleBracketed(arguments) => Some(arguments),
         _ => None,
     }
 }
 
 fn generic(arguments: &PathArguments) -> Option<&Type> {
-    let PathArguments::AngleBracketed(arguments) = arguments else { return None };
-    arguments.args.iter().find_map(|argument| match argument {
+    generics(arguments)?.args.iter().find_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
     })
@@ -199,7 +239,10 @@ fn generic(arguments: &PathArguments) -> Option<&Type> {
 fn of_bounds<'b>(bounds: impl Iterator<Item = &'b TypeParamBound>, boxed: bool) -> Option<Shape> {
     bounds.into_iter().find_map(|bound| {
         let TypeParamBound::Trait(bound) = bound else { return None };
-        match bound.path.segments.last()?.ident.to_string().as_str() {
+        let last = bound.path.segments.last()?;
+        // One that does not say of what is a trait of the user's.
+        generics(&last.arguments)?;
+        match last.ident.to_string().as_str() {
             "Future" => Some(Shape::Future { boxed }),
             "Stream" => Some(Shape::Stream { boxed }),
             _ => None,
@@ -227,11 +270,9 @@ fn item(output: &ReturnType) -> Option<Type> {
         TypeParamBound::Trait(bound) => bound.path.segments.last(),
         _ => None,
     });
-    let arguments =
-        bounds.filter(|last| last.ident == "Stream" || last.ident == "Future").find_map(|last| match &last.arguments {
-            PathArguments::AngleBracketed(arguments) => Some(arguments),
-            _ => None,
-        });
+    let arguments = bounds
+        .filter(|last| last.ident == "Stream" || last.ident == "Future")
+        .find_map(|last| generics(&last.arguments));
     let mut item = arguments?.args.iter().find_map(|argument| match argument {
         GenericArgument::AssocType(of) if of.ident == "Item" || of.ident == "Output" => Some(of.ty.clone()),
         _ => None,
