@@ -63,6 +63,8 @@ pub struct SpanBuilder<'a> {
     pub(crate) start_time: Option<SystemTime>,
     pub(crate) site: Option<&'static crate::private::CallSite>,
     pub(crate) visibility: Option<Visibility>,
+    /// Whether sampling has no say in it.
+    pub(crate) always: bool,
 }
 
 impl SpanBuilder<'_> {
@@ -114,10 +116,9 @@ impl SpanBuilder<'_> {
 
     /// Starts the span.
     pub fn start(self) -> Span {
-        let Self { tracer, name, kind, event_type, parent, session, start_time, site, visibility } = self;
-        let session = session.map(|session| session.tag().clone());
-        let mut start =
-            Start { name, kind: kind.otel(), event_type, site, time: start_time, session, visibility, current: false };
+        let Self { tracer, name, kind, event_type, parent, session, start_time: time, site, visibility, always } = self;
+        let (kind, session) = (kind.otel(), session.map(|session| session.tag().clone()));
+        let mut start = Start { name, kind, event_type, site, time, session, visibility, current: false, always };
         match parent {
             Some(parent) => start::given(tracer, &mut start, &parent),
             None => with_current(|parent| start::given(tracer, &mut start, parent)),

@@ -37,6 +37,8 @@ pub(crate) struct Start {
     pub(crate) visibility: Option<Visibility>,
     /// Whether it is to be made current at once.
     pub(crate) current: bool,
+    /// Whether sampling has no say in it.
+    pub(crate) always: bool,
 }
 
 impl Start {
@@ -51,6 +53,7 @@ impl Start {
             session: None,
             visibility,
             current: true,
+            always: false,
         }
     }
 }
@@ -149,7 +152,7 @@ fn begin(mut record: Box<Record>, start: &mut Start, parent: &Context) -> Hold {
     let span = parent.span();
     let above = span.span_context();
     let visibility = start.visibility.unwrap_or(record.buffer().core().visibility);
-    match turned_away(&record, above, visibility, parent) {
+    match turned_away(&record, above, visibility, start.always, parent) {
         None => {
             fill(&mut record.head, start, above);
             Hold::of(record, visibility, parent, start.current)
@@ -163,7 +166,13 @@ fn begin(mut record: Box<Record>, start: &mut Start, parent: &Context) -> Hold {
 
 /// Tells what is held instead of a span that is not to be recorded; counts one that is as open.
 #[inline(always)]
-fn turned_away(record: &Record, above: &SpanContext, visibility: Visibility, parent: &Context) -> Option<Hold> {
+fn turned_away(
+    record: &Record,
+    above: &SpanContext,
+    visibility: Visibility,
+    always: bool,
+    parent: &Context,
+) -> Option<Hold> {
     let (buffer, core) = (record.buffer(), record.buffer().core());
     if !core.is_enabled() || parent.is_telemetry_suppressed() {
         return Some(Hold::Off);
@@ -171,7 +180,7 @@ fn turned_away(record: &Record, above: &SpanContext, visibility: Visibility, par
     if is_left_out(above) {
         return Some(Hold::LeftOut(parent.clone()));
     }
-    if !above.is_valid() && core.leaves_out(record.context.trace_id()) {
+    if !above.is_valid() && !always && core.leaves_out(record.context.trace_id()) {
         return Some(left_out(&record.context, visibility, parent));
     }
     match buffer.enter() {

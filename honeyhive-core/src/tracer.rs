@@ -212,6 +212,7 @@ impl HoneyHiveTracer {
             start_time: None,
             site: None,
             visibility: None,
+            always: false,
         }
     }
 

@@ -156,8 +156,9 @@ impl From<f64> for Value {
 }
 
 impl From<f32> for Value {
+    /// As it is written: `0.7_f32` is 0.7, not the 0.699999988079071 that it is to the last bit.
     fn from(float: f32) -> Self {
-        Self::Float(f64::from(float))
+        Self::Float(float.to_string().parse().unwrap_or(f64::from(float)))
     }
 }
 

@@ -15,8 +15,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use futures_util::{FutureExt, StreamExt, stream};
-use honeyhive_core::{__private::evaluation as calls, Bucket, EventType, HoneyHiveTracer, Session, Span};
+use futures_util::{FutureExt, StreamExt, lock::Mutex, stream};
+use honeyhive_core::{__private::evaluation as calls, Bucket, HoneyHiveTracer, Session, Span};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -143,10 +143,10 @@ impl<'a> Evaluation<'a> {
         let run_id = Uuid::new_v4().to_string();
         self.announce(tracer, &run_id, name_of(&function));
         let count = self.dataset.cases().len();
-        let (bar, server) = (Progress::new(count), Patience::default());
+        let (bar, pace) = (Progress::new(count), Pace::default());
         // By number: a task cannot hold a closure over references of any lifetime.
         let one = |number| {
-            let case = self.case(tracer, &run_id, number, &server, &function).inspect(|_| bar.step());
+            let case = self.case(tracer, &run_id, number, &pace, &function).inspect(|_| bar.step());
             case.map(move |report| (number, report))
         };
         // In order of their end: a slow one holds up no other.
@@ -170,16 +170,14 @@ impl<'a> Evaluation<'a> {
         tracer: &HoneyHiveTracer,
         run_id: &str,
         number: usize,
-        server: &Patience,
+        pace: &Pace,
         function: &impl Fn(Json) -> Fut,
     ) -> CaseReport {
-        if number % CALLS_AT_ONCE == CALLS_AT_ONCE - 1 {
-            server.settle(tracer).await;
-        }
         let case = &self.dataset.cases()[number];
+        pace.say(tracer, [Some(&case.inputs)]).await;
         let links = json!({ "run_id": run_id, "dataset_id": self.dataset.id(), "datapoint_id": case.id });
         let session = calls::session(tracer, &self.name, &case.inputs, &links);
-        let span = tracer.span(self.name.clone()).event_type(EventType::Chain).session(&session).start();
+        let span = calls::span(tracer, &self.name, &session);
         span.enrich(Bucket::Inputs, "inputs", case.inputs.clone());
         links
             .as_object()
@@ -262,23 +260,17 @@ impl<'a> Evaluation<'a> {
 
     /// Adds results to the sessions and ends the run, each after what it builds on has arrived.
     async fn conclude(&self, tracer: &HoneyHiveTracer, run_id: &str, cases: &[CaseReport]) {
-        let server = Patience::default();
-        server.settle(tracer).await;
-        let mut said = 0;
-        for (number, case) in cases.iter().enumerate() {
-            // No more than the queue takes at a time.
-            said += case.outputs.as_ref().map_or(0, |outputs| outputs.to_string().len());
-            if said > BYTES_AT_ONCE || number % CALLS_AT_ONCE == CALLS_AT_ONCE - 1 {
-                said = 0;
-                server.settle(tracer).await;
-            }
+        let pace = Pace::default();
+        pace.settle(tracer).await;
+        for case in cases {
+            pace.say(tracer, [case.outputs.as_ref(), case.ground_truth.as_ref()]).await;
             let update = tracer.update_event(&case.session_id).put(Bucket::Outputs, &case.outputs);
             match &case.ground_truth {
                 Some(truth) => update.put(Bucket::Feedback, json!({ "ground_truth": truth })).send(),
                 None => update.send(),
             }
         }
-        server.settle(tracer).await;
+        pace.settle(tracer).await;
         let sessions: Vec<_> = cases.iter().map(|case| &case.session_id).collect();
         calls::update(
             tracer,
@@ -290,17 +282,31 @@ impl<'a> Evaluation<'a> {
                 "metadata": self.metadata(),
             }),
         );
-        server.settle(tracer).await;
+        pace.settle(tracer).await;
     }
 }
 
-/// Waits until what was said is through; not once more where that took too long, as with a server that is down.
+/// Lets no more be said than a queue takes: waits until it is through, and all who want to say more wait as well. Not once
+/// more where that took too long, as with a server that is down.
 #[derive(Default)]
-struct Patience {
+struct Pace {
+    /// Calls since it was waited last, and their bytes.
+    said: Mutex<(usize, usize)>,
     is_over: AtomicBool,
 }
 
-impl Patience {
+impl Pace {
+    /// Waits until there is room for a call that says this.
+    async fn say<const N: usize>(&self, tracer: &HoneyHiveTracer, what: [Option<&Json>; N]) {
+        let len = what.into_iter().flatten().map(|json| json.to_string().len()).sum();
+        let mut said = self.said.lock().await;
+        *said = (said.0 + 1, said.1.saturating_add(len));
+        if said.0 > CALLS_AT_ONCE || said.1 > BYTES_AT_ONCE {
+            self.settle(tracer).await;
+            *said = (1, len);
+        }
+    }
+
     async fn settle(&self, tracer: &HoneyHiveTracer) {
         if !self.is_over.load(Ordering::Relaxed) {
             let began = Instant::now();

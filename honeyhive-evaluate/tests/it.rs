@@ -151,6 +151,28 @@ async fn honeyhive_is_told_of_the_run_in_the_order_of_its_python_sdk() {
     assert_eq!(update["feedback"], json!({ "ground_truth": "Paris" }));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_cases_that_say_much_none_is_lost_and_sampling_takes_no_score() {
+    let backend = FakeBackend::start().unwrap();
+    let tracer = HoneyHiveTracer::init().api_key("k").server_url(backend.url()).durability(Durability::Memory);
+    let tracer = tracer.queue_bytes(4 << 20).sample_rate(0.0).build().unwrap();
+    let case = |n: usize| json!({ "inputs": { "n": n, "text": "x".repeat(20_000) } });
+    let report = Evaluation::new("much", Dataset::of((0..300).map(case)))
+        .evaluator("good", |_, _| true)
+        .run(&tracer, async |inputs| Ok::<_, String>(inputs["n"].clone()))
+        .await;
+    let told = tracer.shutdown_async(LIMIT).await;
+    assert!(told.is_complete(), "{told}");
+    let received = backend.received();
+    let of = |event: &&Json| event["metadata"]["run_id"] == json!(report.run_id);
+    assert_eq!(
+        received.sessions().iter().filter(|it| it["session"]["metadata"]["run_id"] == json!(report.run_id)).count(),
+        300
+    );
+    assert_eq!(received.events().iter().filter(of).count(), 300);
+    assert_eq!(received.updates().len(), 300);
+}
+
 #[tokio::test]
 async fn so_many_cases_run_at_a_time_and_panics_cost_their_case_only() {
     let tracer = Recorder::new().tracer();

@@ -5,8 +5,10 @@
 mod report;
 
 use std::{
+    cell::RefCell,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -18,7 +20,7 @@ pub use self::report::{AbReport, Comparison, Interval, VariantReport, Verdict};
 use crate::{
     latency::Latency,
     moments::Moments,
-    span::{start, told},
+    span::{mark_cancelled, start, told},
 };
 
 /// What a run says of itself, and is counted by.
@@ -238,6 +240,17 @@ struct Sample {
     response_length: Option<usize>,
 }
 
+impl Sample {
+    /// Returns this, and what only the other knows.
+    fn or(&self, other: &Self) -> Self {
+        Self {
+            tokens: self.tokens.or(other.tokens),
+            cost_usd: self.cost_usd.or(other.cost_usd),
+            response_length: self.response_length.or(other.response_length),
+        }
+    }
+}
+
 /// The variant that a key got.
 ///
 /// ```
@@ -266,6 +279,7 @@ pub struct Arm {
     test: AbTest,
     index: usize,
     key_hash: u64,
+    /// What is noted elsewhere than in a run.
     noted: Mutex<Sample>,
 }
 
@@ -274,13 +288,37 @@ struct Run<'a> {
     arm: &'a Arm,
     span: Span,
     started: Instant,
+    noted: Sample,
     is_over: bool,
+}
+
+thread_local! {
+    /// What is noted of the runs that are being polled on this thread, one inside the other, each with its arm.
+    static POLLED: RefCell<Vec<(*const Arm, Sample)>> = const { RefCell::new(vec![]) };
+}
+
+/// Has the notes of a run at hand while it is polled.
+struct Noting<'a>(&'a mut Sample);
+
+impl<'a> Noting<'a> {
+    fn begin(arm: &Arm, noted: &'a mut Sample) -> Self {
+        POLLED.with_borrow_mut(|polled| polled.push((arm, *noted)));
+        Self(noted)
+    }
+}
+
+impl Drop for Noting<'_> {
+    fn drop(&mut self) {
+        if let Some((_, noted)) = POLLED.with_borrow_mut(Vec::pop) {
+            *self.0 = noted;
+        }
+    }
 }
 
 impl Run<'_> {
     fn end(&mut self, good: bool) {
         self.is_over = true;
-        let (took, noted) = (self.started.elapsed(), *self.arm.noted());
+        let (took, noted) = (self.started.elapsed(), self.noted.or(&self.arm.noted_elsewhere()));
         self.arm.test.tallies()[self.arm.index].add(took, !good, &noted);
         note(&self.span, took, &noted);
         self.span.set_attribute(SUCCESS, good);
@@ -290,7 +328,7 @@ impl Run<'_> {
 impl Drop for Run<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.span.enrich(Bucket::Metadata, "cancelled", true);
+            mark_cancelled(&self.span);
             self.end(false);
         }
     }
@@ -309,29 +347,39 @@ impl Arm {
 
     /// Notes the tokens of this run.
     pub fn tokens(&self, count: u64) {
-        self.noted().tokens = Some(count);
+        self.note(|noted| noted.tokens = Some(count));
     }
 
     /// Notes the cost of this run, in US dollars. What is no number is left out.
     pub fn cost_usd(&self, cost: f64) {
-        self.noted().cost_usd = Some(cost).filter(|cost| cost.is_finite());
+        self.note(|noted| noted.cost_usd = Some(cost).filter(|cost| cost.is_finite()));
     }
 
     /// Notes how long the response of this run is.
     pub fn response(&self, text: &str) {
-        self.noted().response_length = Some(text.chars().count());
+        let length = text.chars().count();
+        self.note(|noted| noted.response_length = Some(length));
     }
 
     /// Runs the call of this variant in a span, and counts what comes of it. One that is dropped before its end, as by a
-    /// timeout, or that panics, counts as failed: it may be the slowest of all.
+    /// timeout, or that panics, counts as failed: it may be the slowest of all. Several may run at once: what is noted inside one
+    /// is of that one, and what is noted on another thread or task of the last that began.
     ///
     /// # Errors
     ///
     /// Those of the call.
     pub async fn run<T, E: fmt::Display>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        *self.noted() = Sample::default();
-        let mut run = Run { arm: self, span: self.begin(), started: Instant::now(), is_over: false };
-        let result = run.span.scope(call).await;
+        *self.noted_elsewhere() = Sample::default();
+        let (span, noted) = (self.begin(), Sample::default());
+        let mut run = Run { arm: self, span, started: Instant::now(), noted, is_over: false };
+        let result = {
+            let (mut call, noted) = (pin!(run.span.scope(call)), &mut run.noted);
+            poll_fn(|cx| {
+                let _noting = Noting::begin(self, noted);
+                call.as_mut().poll(cx)
+            })
+            .await
+        };
         run.end(result.is_ok());
         if let Err(error) = &result {
             run.span.set_status(Status::error(told(&run.span, error)));
@@ -352,8 +400,19 @@ impl Arm {
         &self.test.shared.variants[self.index]
     }
 
-    fn noted(&self) -> MutexGuard<'_, Sample> {
+    fn noted_elsewhere(&self) -> MutexGuard<'_, Sample> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes something of the run that this is called in.
+    fn note(&self, note: impl Fn(&mut Sample)) {
+        let in_run = POLLED.with_borrow_mut(|polled| {
+            let own = polled.iter_mut().rfind(|(arm, _)| std::ptr::eq(*arm, self));
+            own.map(|(_, noted)| note(noted)).is_some()
+        });
+        if !in_run {
+            note(&mut self.noted_elsewhere());
+        }
     }
 }
 

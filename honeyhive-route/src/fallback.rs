@@ -7,7 +7,7 @@ use std::{borrow::Cow, error::Error, fmt, future::Future, pin::Pin};
 
 use honeyhive_core::{Span, Status};
 
-use crate::span::{start, told};
+use crate::span::{Underway, start, told};
 
 type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 type Pause<'a> = Box<dyn Fn(u32) -> Pending<'a, ()> + Send + Sync + 'a>;
@@ -40,7 +40,7 @@ type Call<'a, T> = Box<dyn Fn() -> Pending<'a, T> + Send + Sync + 'a>;
 ///
 /// Attributes of the span: `resilience.max_retries`, `resilience.providers_available`, and afterwards
 /// `success.provider` (`none` where all failed), `success.attempt` (the round) and `success.total_attempts`
-/// (calls made). Each call is a span `attempt_<round>.provider_<name>` with `provider.name`, `provider.model`,
+/// (calls made). One that is given up, as by a timeout around it, is marked as cancelled, and so is the call that it was at. Each call is a span `attempt_<round>.provider_<name>` with `provider.name`, `provider.model`,
 /// `provider.priority`, `attempt.number`, `provider.success` and, where it failed, `provider.error`.
 #[must_use = "nothing is called until `.run()`"]
 pub struct Fallback<'a, T, E> {
@@ -248,11 +248,12 @@ impl<'a, T, E: fmt::Display> Fallback<'a, T, E> {
     ///
     /// When none did, with every error.
     pub async fn run(&self) -> Result<Answer<T, E>, AllFailed<E>> {
-        let span = start(self.name.clone());
+        let mut span = Underway::new(start(self.name.clone()), |span| span.set_attribute("success.provider", "none"));
         span.set_attribute("resilience.max_retries", self.rounds);
         span.set_attribute("resilience.providers_available", self.providers.len());
         let mut failures = vec![];
         let answer = span.scope(self.all_rounds(&mut failures)).await;
+        span.is_over();
         span.set_attribute("success.total_attempts", failures.len() + usize::from(answer.is_some()));
         match answer {
             Some(answer) => {
@@ -298,11 +299,13 @@ impl<'a, T, E: fmt::Display> Fallback<'a, T, E> {
 impl<T, E: fmt::Display> Provider<'_, T, E> {
     async fn attempt(&self, round: u32, priority: usize) -> Result<T, E> {
         let span = start(format!("attempt_{round}.provider_{}", self.name));
+        let mut span = Underway::new(span, |span| span.set_attribute("provider.success", false));
         span.set_attribute("provider.name", self.name.clone());
         span.set_attribute("provider.model", self.model.clone());
         span.set_attribute("provider.priority", priority);
         span.set_attribute("attempt.number", round);
         let result = span.scope(async { (self.call)().await }).await;
+        span.is_over();
         note(&span, &result);
         result
     }

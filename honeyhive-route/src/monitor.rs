@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use honeyhive_core::{Batch, Bucket, EventType, Exporter, Exporting, Sent, Span, SpanRecord};
+use honeyhive_core::{Batch, EventType, Exporter, Exporting, Sent, Span, SpanRecord};
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, MeterProvider},
@@ -19,11 +19,13 @@ use serde::Serialize;
 
 use crate::{
     latency::Latency,
-    span::{start, told},
+    span::{CANCELLED, mark_cancelled, start, told},
 };
 
 /// Most pairs of provider and model that are told apart; those beyond are counted under `other`.
 const MAX_MODELS: usize = 1_000;
+/// Most classes of errors of a model; further ones are counted as `other`.
+const MAX_CLASSES: usize = 100;
 /// Class of what was given up before its end.
 const UNFINISHED: &str = "unfinished";
 
@@ -307,7 +309,7 @@ impl TrackedRequest {
 impl Drop for TrackedRequest {
     fn drop(&mut self) {
         if !self.over {
-            self.span.enrich(Bucket::Metadata, "cancelled", true);
+            mark_cancelled(&self.span);
             self.end(Some(UNFINISHED));
         }
     }
@@ -340,7 +342,7 @@ impl ProviderMonitor {
         let class = span.error_type();
         let error = match span.error() {
             Some(_) => Some(class.as_deref().unwrap_or("error")),
-            None => span.attribute("honeyhive_metadata.cancelled").map(|_| UNFINISHED),
+            None => span.attribute(CANCELLED).map(|_| UNFINISHED),
         };
         let request = Request {
             took: span.duration(),
@@ -366,11 +368,17 @@ impl Tally {
         self.latency.record(request.took);
         match request.error {
             None => self.succeeded += 1,
-            Some(class) => *self.errors.entry(class.to_owned()).or_default() += 1,
+            Some(class) => self.add_error(class),
         }
         self.usage.input_tokens += request.usage.input_tokens;
         self.usage.output_tokens += request.usage.output_tokens;
         self.usage.cost_usd += request.usage.cost_usd;
+    }
+
+    fn add_error(&mut self, class: &str) {
+        let known = self.errors.contains_key(class) || self.errors.len() < MAX_CLASSES;
+        let class = if known { class } else { "other" };
+        *self.errors.entry(class.to_owned()).or_default() += 1;
     }
 
     fn report(&self, provider: &str, model: &str) -> ModelReport {

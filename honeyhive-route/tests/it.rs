@@ -494,6 +494,63 @@ async fn many_runs_with_few_errors_are_told_from_chance_too() {
 }
 
 #[tokio::test]
+async fn runs_of_one_arm_at_the_same_time_have_notes_of_their_own() {
+    let (_turn, recorder) = recorded().await;
+    let test = test();
+    let arm = test.arm("user-1");
+    let (first, second) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+    let one = arm.run(async {
+        arm.tokens(100);
+        arm.cost_usd(1.0);
+        first.notify_one();
+        second.notified().await;
+        Ok::<_, Busy>(())
+    });
+    let other = arm.run(async {
+        first.notified().await;
+        arm.tokens(7);
+        second.notify_one();
+        tokio::task::yield_now().await;
+        Ok::<_, Busy>(())
+    });
+    drop(tokio::join!(one, other));
+    let report = test.report();
+    let variant = report.variants.iter().find(|it| it.variant == arm.variant()).unwrap();
+    assert_eq!((variant.n, variant.tokens, variant.cost_usd), (2, Some(53.5), Some(1.0)));
+    let mut tokens: Vec<_> =
+        recorder.spans().iter().map(|span| span.attribute("ab_test.tokens_used").unwrap()).collect();
+    tokens.sort_by_key(|tokens| tokens.as_u64());
+    assert_eq!(tokens, [json!(7), json!(100)]);
+    let aside = arm.run(async {
+        std::thread::scope(|scope| scope.spawn(|| arm.tokens(5)).join()).unwrap();
+        Ok::<_, Busy>(())
+    });
+    aside.await.unwrap();
+    assert!(recorder.spans().iter().any(|span| span.attribute("ab_test.tokens_used") == Some(json!(5))));
+}
+
+#[tokio::test]
+async fn a_fallback_that_is_given_up_is_no_success() {
+    let (_turn, recorder) = recorded().await;
+    let fallback = Fallback::new("ask").provider("fails", "m", || async { Err::<(), _>(Busy("busy")) }).provider(
+        "hangs",
+        "m",
+        std::future::pending,
+    );
+    tokio::time::timeout(std::time::Duration::from_millis(20), fallback.run()).await.unwrap_err();
+    for (name, key, expected) in [
+        ("ask", "success.provider", json!("none")),
+        ("ask", "honeyhive_metadata.cancelled", json!(true)),
+        ("attempt_1.provider_hangs", "provider.success", json!(false)),
+        ("attempt_1.provider_hangs", "honeyhive_metadata.cancelled", json!(true)),
+    ] {
+        assert_eq!(recorder.span(name).unwrap().attribute(key), Some(expected), "{name} {key}");
+    }
+    let fails = recorder.span("attempt_1.provider_fails").unwrap();
+    assert_eq!(fails.attribute("honeyhive_metadata.cancelled"), None);
+}
+
+#[tokio::test]
 async fn a_run_that_is_given_up_counts_as_failed() {
     let (_turn, recorder) = recorded().await;
     let test = test();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::{
-    HoneyHiveTracer, RequestError, Session, Value,
+    EventType, HoneyHiveTracer, RequestError, Session, Span, SpanBuilder, Value,
     api::{Call, RUNS, SessionStart},
     export::ask::{Desk, Question},
     session::{self, SessionTag},
@@ -60,6 +60,12 @@ async fn points(desk: &Desk, dataset: &str, ids: &[&str]) -> Result<Vec<Json>, R
 
 async fn get(desk: &Desk, path: &str, query: &[(&'static str, &str)]) -> Result<Json, RequestError> {
     desk.ask(&Question { method: "GET", path, query, body: None }).await
+}
+
+/// Starts the span of a case, whatever the share of traces that is recorded: without it a score has nowhere to be.
+pub fn span(tracer: &HoneyHiveTracer, name: &str, session: &Session) -> Span {
+    let span = tracer.span(name.to_owned()).event_type(EventType::Chain).session(session);
+    SpanBuilder { always: true, ..span }.start()
 }
 
 /// Starts the session of a case with inputs and metadata.

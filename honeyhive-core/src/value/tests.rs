@@ -29,6 +29,8 @@ fn scalars_are_native_and_extremes_are_text() {
     check(u64::MAX, &[("k", "18446744073709551615")]);
     check(f64::NAN, &[("k", "NaN")]);
     check(f32::NEG_INFINITY, &[("k", "-Infinity")]);
+    check(0.7_f32, &[("k", "0.7")]);
+    check(f32::MAX, &[("k", "340282350000000000000000000000000000000")]);
     check(None::<u8>, &[]);
     check((), &[]);
 }
