@@ -310,7 +310,7 @@ impl Link {
 
     /// Makes a call with a JSON body.
     pub(crate) async fn call(&self, method: &str, path: &str, body: &serde_json::Value) -> Sent {
-        self.send(self.request(method, path).json(body)).await
+        self.send(self.request(method, path).json(body), path).await
     }
 
     /// Sends an OTLP request.
@@ -337,16 +337,17 @@ impl Link {
         }
         let request = self.request("POST", path).header(CONTENT_TYPE, content_type);
         let zipped = self.server.gzip.then(|| gzip(&body)).flatten();
-        self.send(match zipped {
+        let request = match zipped {
             Some(smaller) => request.header(CONTENT_ENCODING, "gzip").body(smaller),
             None => request.body(body),
-        })
-        .await
+        };
+        self.send(request, "OTLP endpoint").await
     }
 
-    async fn send(&self, request: RequestBuilder) -> Sent {
+    /// Sends a request to what there is at the server.
+    async fn send(&self, request: RequestBuilder, what: &str) -> Sent {
         match request.send().await {
-            Ok(response) => read(response, &self.server.advice).await,
+            Ok(response) => read(response, &self.server.advice, what).await,
             Err(error) if error.is_timeout() && !error.is_connect() => Sent::TimedOut,
             Err(error) => Sent::Retry { after: None, reason: plain(&error) },
         }
@@ -369,7 +370,7 @@ fn gzip(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Reads an answer. Once its head is there the verdict stands, whatever becomes of the body.
-async fn read(mut response: reqwest::Response, advice: &Advice) -> Sent {
+async fn read(mut response: reqwest::Response, advice: &Advice, what: &str) -> Sent {
     let status = response.status().as_u16();
     let headers = response.headers();
     let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -377,7 +378,7 @@ async fn read(mut response: reqwest::Response, advice: &Advice) -> Sent {
     let json = headers.get(CONTENT_TYPE).is_some_and(|ct| ct.as_bytes().starts_with(b"application/json"));
     let mut body = Vec::new();
     let _ = take_in(&mut response, &mut body, MAX_RESPONSE).await;
-    verdict::decide(status, after, Taken::read(&body, json), advice)
+    verdict::decide(status, after, Taken::read(&body, json), advice, what)
 }
 
 /// Reads a body, as far as it comes; false where it is larger than `most`, of which nothing is kept.

@@ -29,8 +29,8 @@ pub(crate) struct Advice {
     pub(crate) url: &'static str,
 }
 
-/// Decides what an answer means.
-pub(crate) fn decide(status: u16, after: Option<Duration>, taken: Taken, advice: &Advice) -> Sent {
+/// Decides what an answer means of what there is at a server.
+pub(crate) fn decide(status: u16, after: Option<Duration>, taken: Taken, advice: &Advice, what: &str) -> Sent {
     let Advice { host, key, url } = advice;
     match status {
         200..=299 if taken == Taken::default() => Sent::Done,
@@ -41,7 +41,7 @@ pub(crate) fn decide(status: u16, after: Option<Duration>, taken: Taken, advice:
         300..=399 => Sent::Blocked {
             reason: format!("{host} redirects (HTTP {status}), which is not followed; set {url} to the final address"),
         },
-        404 | 405 => Sent::Blocked { reason: format!("{host} has no OTLP endpoint (HTTP {status}); check {url}") },
+        404 | 405 => Sent::Blocked { reason: format!("{host} has no {what} (HTTP {status}); check {url}") },
         407 => Sent::Blocked { reason: "the proxy asks for a login (HTTP 407); check HTTPS_PROXY".into() },
         413 => Sent::TooLarge,
         _ => Sent::Refused { reason: format!("HTTP {status}") },
@@ -121,7 +121,7 @@ mod tests {
             ("refused", &[400, 402, 406, 409, 415, 422, 501, 505, 599, 100, 999]),
         ] {
             for status in statuses {
-                let got = match decide(*status, None, Taken::default(), &advice) {
+                let got = match decide(*status, None, Taken::default(), &advice, "x") {
                     Sent::Done | Sent::Partial { .. } => "done",
                     Sent::Retry { .. } | Sent::TimedOut => "retry",
                     Sent::Unsure { .. } => "unsure",

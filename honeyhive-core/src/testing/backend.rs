@@ -185,6 +185,8 @@ fn handle(state: &mut State, request: Request) -> Reply {
             state.received.events.push(event);
             Reply::json(200, reply.to_string())
         }
+        ("POST", "/v1/runs") => Reply::json(200, json!({ "run_id": body()["run_id"] }).to_string()),
+        ("PUT", path) if path.starts_with("/v1/runs/") => Reply::json(200, "{}"),
         ("POST", "/v1/events/export") => answers::export(state.received.events.iter(), &body()),
         ("GET", "/v1/datasets") => answers::datasets(&state.datasets, &query),
         ("GET", "/v1/datapoints") => answers::datapoints(&state.datasets, &query),
