@@ -181,7 +181,7 @@ impl Dataset {
 
 /// Returns the id of a case that HoneyHive does not know.
 fn own_id(index: usize, point: &Json) -> String {
-    let given = [&point["id"], &point["datapoint_id"]].into_iter().find_map(Json::as_str).filter(|id| !id.is_empty());
+    let given = [&point["id"], &point["datapoint_id"]].into_iter().filter_map(Json::as_str).find(|id| !id.is_empty());
     match given {
         Some(id) if id.starts_with(EXTERNAL) => id.to_owned(),
         Some(id) => format!("{EXTERNAL}{id}"),

@@ -142,6 +142,7 @@ impl<'a> Evaluation<'a> {
     ) -> EvaluationReport {
         let run_id = Uuid::new_v4().to_string();
         self.announce(tracer, &run_id, name_of(&function));
+        let mut open = OpenRun { tracer, run_id: &run_id, name: &self.name, is_over: false };
         let count = self.dataset.cases().len();
         let (bar, pace) = (Progress::new(count), Pace::default());
         // By number: a task cannot hold a closure over references of any lifetime.
@@ -156,6 +157,8 @@ impl<'a> Evaluation<'a> {
         let cases: Vec<CaseReport> = cases.into_iter().map(|(_, report)| report).collect();
         bar.end();
         self.conclude(tracer, &run_id, &cases).await;
+        open.is_over = true;
+        drop(open);
         EvaluationReport {
             evaluators: self.judges.iter().map(|(name, _)| of_evaluator(name, &cases)).collect(),
             dataset_id: self.dataset.id().to_owned(),
@@ -283,6 +286,23 @@ impl<'a> Evaluation<'a> {
             }),
         );
         pace.settle(tracer).await;
+    }
+}
+
+/// A run that HoneyHive was told of.
+struct OpenRun<'a> {
+    tracer: &'a HoneyHiveTracer,
+    run_id: &'a str,
+    name: &'a str,
+    is_over: bool,
+}
+
+impl Drop for OpenRun<'_> {
+    /// One that is given up is not left pending for ever.
+    fn drop(&mut self) {
+        if !self.is_over {
+            calls::update(self.tracer, self.run_id, json!({ "name": self.name, "status": "cancelled" }));
+        }
     }
 }
 

@@ -173,6 +173,19 @@ async fn of_many_cases_that_say_much_none_is_lost_and_sampling_takes_no_score() 
     assert_eq!(received.updates().len(), 300);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_given_up_is_cancelled() {
+    let (backend, tracer) = backend();
+    let run =
+        Evaluation::new("slow", capitals()).run(&tracer, async |_| std::future::pending::<Result<(), String>>().await);
+    tokio::time::timeout(Duration::from_millis(20), run).await.unwrap_err();
+    tracer.shutdown_async(LIMIT).await;
+    let received = backend.received();
+    let last = received.requests().iter().rfind(|request| request.path().starts_with("/v1/runs/")).unwrap();
+    let told: Json = serde_json::from_slice(last.body()).unwrap();
+    assert_eq!((last.method(), &told["status"]), ("PUT", &json!("cancelled")));
+}
+
 #[tokio::test]
 async fn so_many_cases_run_at_a_time_and_panics_cost_their_case_only() {
     let tracer = Recorder::new().tracer();
