@@ -179,7 +179,7 @@ async fn a_run_that_is_given_up_is_cancelled() {
     let run =
         Evaluation::new("slow", capitals()).run(&tracer, async |_| std::future::pending::<Result<(), String>>().await);
     tokio::time::timeout(Duration::from_millis(20), run).await.unwrap_err();
-    tracer.shutdown_async(LIMIT).await;
+    let _ = tracer.shutdown_async(LIMIT).await;
     let received = backend.received();
     let last = received.requests().iter().rfind(|request| request.path().starts_with("/v1/runs/")).unwrap();
     let told: Json = serde_json::from_slice(last.body()).unwrap();

@@ -58,6 +58,8 @@ pub(crate) struct Backlog {
     stored: VecDeque<Stored>,
     /// Whether what was not sent at once is to be written, in [`Durability::Spill`].
     spilling: bool,
+    /// From so much memory on [`Durability::Spill`] writes whatever the server does.
+    spill_from: usize,
     /// Whether the front is being sent.
     busy: bool,
     last_sync: Option<Instant>,
@@ -74,6 +76,7 @@ impl Backlog {
             resource,
             durability,
             share: memory.share,
+            spill_from: memory.share.unwrap_or(memory.all / 2),
             segment_bytes: (memory.all / 16).clamp(LEAST_SEGMENT, MOST_SEGMENT),
             spool,
             stored: VecDeque::new(),
@@ -187,7 +190,8 @@ impl Backlog {
     pub(crate) fn commit(&mut self, now: Instant) {
         match self.durability {
             Durability::Memory => {}
-            Durability::Spill if !self.spilling => {}
+            // What is written can leave memory.
+            Durability::Spill if !self.spilling && self.memory() <= self.spill_from => {}
             _ => self.write(now),
         }
     }
@@ -249,15 +253,18 @@ impl Backlog {
         self.commit(now);
     }
 
-    /// Takes over what dead processes left.
-    pub(crate) fn adopt(&mut self, now: Instant) {
+    /// Takes over some of what dead processes left; returns whether there is more.
+    pub(crate) fn adopt(&mut self, now: Instant) -> bool {
         let held = self.file_bytes();
-        let Some(spool) = &mut self.spool else { return };
+        let Some(spool) = &mut self.spool else { return false };
         // What has no room here is another's, or waits: to take it would be to drop it.
-        for file in spool.adopt(spool.bounds().bytes.saturating_sub(held)) {
+        let files = spool.adopt(spool.bounds().bytes.saturating_sub(held));
+        let more = spool.has_more_to_adopt();
+        for file in files {
             self.seal_last();
             self.stored.push_back(Stored::adopted(file.name, file.len, now));
         }
+        more
     }
 
     /// Returns the segment whose spans are next, reading it if need be. Those that cannot be read now go to
@@ -382,11 +389,10 @@ impl Backlog {
         }
     }
 
-    /// Removes what is too old of everybody who is gone.
-    pub(crate) fn expire(&self, now_ms: u64) {
-        if let Some(spool) = &self.spool {
-            spool.expire(oldest_ms(spool.bounds().age, now_ms));
-        }
+    /// Removes some of what is too old of everybody who is gone; returns whether there may be more.
+    pub(crate) fn expire(&mut self, now_ms: u64) -> bool {
+        let Some(spool) = &mut self.spool else { return false };
+        spool.expire(oldest_ms(spool.bounds().age, now_ms))
     }
 
     /// Drops the oldest segments that the spool has no room for, and those that are too old: of this process as a clock
@@ -450,12 +456,13 @@ impl Backlog {
 
     /// Keeps what can be kept and lets go of the directory. What is in memory alone is lost.
     pub(crate) fn close(&mut self, now: Instant) {
-        if let Some(spool) = &mut self.spool {
-            spool.try_again(now);
-        }
         if self.durability != Durability::Memory {
-            self.look_for_files();
-            self.write(now);
+            // Twice, since a directory that is gone is noticed as it is written to.
+            for _ in 0..2 {
+                self.spool.iter_mut().for_each(|spool| spool.try_again(now));
+                self.look_for_files();
+                self.write(now);
+            }
             if self.durability == Durability::Fsync {
                 self.sync(now, Duration::ZERO);
             }

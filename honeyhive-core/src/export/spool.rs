@@ -25,7 +25,7 @@ use std::{
 use uuid::Uuid;
 
 use super::disk::{Disk, Free, Kind, Lock};
-use crate::config::SpoolFree;
+use crate::{config::SpoolFree, diag};
 
 /// How long writing is off after an error.
 const COOL_DOWN: Duration = Duration::from_secs(30);
@@ -119,7 +119,14 @@ pub(crate) struct Spool {
     /// How many files were put with the refused ones.
     refused: u64,
     trouble: Option<Trouble>,
+    /// Directories that are yet to be looked into: of this destination for what can be taken over, of all for what is too
+    /// old.
+    to_adopt: Vec<PathBuf>,
+    to_expire: Vec<PathBuf>,
 }
+
+/// Longest that directories of others are looked into at one go: what has just ended is to be written.
+const TURN: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 struct Place {
@@ -144,7 +151,8 @@ struct Trouble {
 
 impl Spool {
     pub(crate) fn new(disk: Arc<dyn Disk>, root: PathBuf, identity: Identity, bounds: Bounds) -> Self {
-        Self { disk, root, identity, bounds, place: None, next: 0, refused: 0, trouble: None }
+        let (to_adopt, to_expire) = (vec![], vec![]);
+        Self { disk, root, identity, bounds, place: None, next: 0, refused: 0, trouble: None, to_adopt, to_expire }
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -260,18 +268,28 @@ impl Spool {
         Ok(dir.join(format!("{:013}-{process}-{}.{}.{why}", name.created_ms, name.number, self.refused)))
     }
 
-    /// Takes over what processes left that are gone, at most so many bytes of it, of each the oldest first. What cannot
-    /// be taken over now is left for another time.
+    /// Takes over some of what processes left that are gone, at most so many bytes of it, of each the oldest first. What
+    /// cannot be taken over now is left for another time.
     pub(crate) fn adopt(&mut self, mut room: u64) -> Vec<Adopted> {
         let mut adopted = vec![];
-        let Some(home) = find_home(self.disk.as_ref(), &self.root, &self.identity) else { return adopted };
-        let own = self.place.as_ref().and_then(|place| place.dir.file_name()).map(ToOwned::to_owned);
-        for name in processes(self.disk.as_ref(), &home) {
-            if own.as_deref() != Some(name.as_ref()) {
-                let _ = self.take_over(&home.join(&name), &mut room, &mut adopted);
+        if self.to_adopt.is_empty() {
+            let Some(home) = find_home(self.disk.as_ref(), &self.root, &self.identity) else { return adopted };
+            self.to_adopt = processes(self.disk.as_ref(), &home).iter().rev().map(|name| home.join(name)).collect();
+        }
+        let began = Instant::now();
+        while began.elapsed() < TURN
+            && let Some(dir) = self.to_adopt.pop()
+        {
+            if self.place.as_ref().is_none_or(|place| place.dir != dir) {
+                let _ = self.take_over(&dir, &mut room, &mut adopted);
             }
         }
         adopted
+    }
+
+    /// Returns whether there are directories that were not looked into yet.
+    pub(crate) fn has_more_to_adopt(&self) -> bool {
+        !self.to_adopt.is_empty()
     }
 
     /// Takes over one directory; nothing where its process lives, or somebody was quicker.
@@ -293,24 +311,42 @@ impl Spool {
         Ok(())
     }
 
-    /// Removes what is too old, of whichever destination or key, where no process works on it.
-    pub(crate) fn expire(&self, oldest_ms: u64) {
-        let disk = self.disk.as_ref();
-        let base = base(&self.root);
-        if disk.vet(&base).is_err() {
-            return;
+    /// Removes some of what is too old, of whichever destination or key, where no process works on it; returns whether there
+    /// may be more.
+    pub(crate) fn expire(&mut self, oldest_ms: u64) -> bool {
+        if self.to_expire.is_empty() {
+            self.to_expire = self.all_directories();
         }
-        for home in directories(disk, &base).unwrap_or_default() {
-            let home = base.join(home);
-            remove_older(disk, &home.join(REFUSED), oldest_ms);
-            for process in processes(disk, &home) {
-                let dir = home.join(process);
-                if let Some(_lock) = take(disk, &dir) {
-                    remove_older(disk, &dir, oldest_ms);
-                    remove_if_empty(disk, &dir);
-                }
+        let (disk, began, mut gone) = (self.disk.as_ref(), Instant::now(), 0);
+        while began.elapsed() < TURN
+            && let Some(dir) = self.to_expire.pop()
+        {
+            if dir.ends_with(REFUSED) {
+                gone += remove_older(disk, &dir, oldest_ms);
+            } else if let Some(_lock) = take(disk, &dir) {
+                gone += remove_older(disk, &dir, oldest_ms);
+                remove_if_empty(disk, &dir);
             }
         }
+        if gone > 0 {
+            let message = format!("{gone} files of others in {} were too old and are gone", self.root.display());
+            diag::warn("spool files expired", &message);
+        }
+        !self.to_expire.is_empty()
+    }
+
+    /// Returns the directories of all processes of all destinations, and of what was refused.
+    fn all_directories(&self) -> Vec<PathBuf> {
+        let (disk, base) = (self.disk.as_ref(), base(&self.root));
+        if disk.vet(&base).is_err() {
+            return vec![];
+        }
+        let in_home = |home: String| {
+            let home = base.join(home);
+            let dirs = processes(disk, &home).into_iter().chain([REFUSED.to_owned()]);
+            dirs.map(|dir| home.join(dir)).collect::<Vec<_>>()
+        };
+        directories(disk, &base).unwrap_or_default().into_iter().flat_map(in_home).collect()
     }
 
     /// Gives the directory back; what is in it is there for the next process.
@@ -489,13 +525,11 @@ fn processes(disk: &dyn Disk, home: &Path) -> Vec<String> {
     all
 }
 
-/// Removes the files of a directory whose names begin with an earlier time.
-fn remove_older(disk: &dyn Disk, dir: &Path, oldest_ms: u64) {
-    for entry in disk.list(dir).unwrap_or_default() {
-        if entry.kind == Kind::File && created_ms(&entry.name).is_some_and(|created| created < oldest_ms) {
-            let _ = disk.remove(&dir.join(&entry.name));
-        }
-    }
+/// Removes the files of a directory whose names begin with an earlier time; returns how many.
+fn remove_older(disk: &dyn Disk, dir: &Path, oldest_ms: u64) -> usize {
+    let is_old = |name: &str| created_ms(name).is_some_and(|created| created < oldest_ms);
+    let old = disk.list(dir).unwrap_or_default().into_iter().filter(|it| it.kind == Kind::File && is_old(&it.name));
+    old.filter(|entry| disk.remove(&dir.join(&entry.name)).is_ok()).count()
 }
 
 #[cfg(test)]

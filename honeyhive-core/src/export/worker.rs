@@ -43,6 +43,8 @@ const MAX_CALLS_AT_ONCE: usize = 4;
 const SPANS_AT_ONCE: usize = 1024;
 /// How often dead processes are looked for, and old files.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// How long after some of it the rest of it has to wait.
+const MORE_HOUSEKEEPING: Duration = Duration::from_millis(10);
 /// After so many looks at an empty queue the worker sleeps until it is woken.
 const QUIET_LOOKS: u32 = 25;
 /// Most panics after which the worker goes on sending, and on at all.
@@ -179,8 +181,8 @@ impl Line {
     async fn work(&mut self) {
         while !self.done {
             let now = Instant::now();
-            self.keep_house(now);
             self.take_in(now);
+            self.keep_house(now);
             if !self.failed {
                 self.send(now);
             }
@@ -266,13 +268,14 @@ impl Line {
         if now < self.housekeeping {
             return;
         }
-        self.housekeeping = now + HOUSEKEEPING;
         clock::check();
+        let mut more = false;
         for lane in self.lanes() {
             lane.backlog.look_for_files();
-            lane.backlog.adopt(now);
-            lane.backlog.expire(unix_ms());
+            // What can be taken over is counted where it is too old.
+            more |= lane.backlog.adopt(now) || lane.backlog.expire(unix_ms());
         }
+        self.housekeeping = now + if more { MORE_HOUSEKEEPING } else { HOUSEKEEPING };
     }
 
     /// Empties the queue into what waits, calls and flushes, and gives some of what waits to the lanes.

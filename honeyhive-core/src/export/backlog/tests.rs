@@ -92,7 +92,7 @@ fn what_is_written_stays_at_the_end_though_its_tail_is_not() {
     disk.set_room(None);
     disk.crash(false);
     let mut next = backlog_in(&disk, Durability::Journal, bounds());
-    next.adopt(Instant::now());
+    while next.adopt(Instant::now()) {}
     assert_eq!(next.front().map(|front| ids(front, 99)), Some((0..9).collect()));
 }
 
@@ -104,7 +104,7 @@ fn everybody_finds_the_same_salt_however_many_wrote_it() {
     push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1);
     disk.crash(false);
     let mut next = backlog_in(&disk, Durability::Journal, bounds());
-    next.adopt(Instant::now());
+    while next.adopt(Instant::now()) {}
     assert_eq!(next.front().map(|front| ids(front, 9)), Some(vec![0, 1, 2]));
 }
 
@@ -115,11 +115,11 @@ fn what_is_too_old_goes_whoever_it_was_for() {
     disk.crash(false);
     let identity = Identity { origin: "https://h".into(), secret: Secret::new("the next key") };
     let spool = Spool::new(Arc::clone(&disk) as Arc<dyn Disk>, "/spool".into(), identity, bounds());
-    let other = Backlog::new(b"".as_slice().into(), Durability::Journal, MEMORY, Some(spool));
-    other.expire(1_000 + DAY.as_millis() as u64);
+    let mut other = Backlog::new(b"".as_slice().into(), Durability::Journal, MEMORY, Some(spool));
+    while other.expire(1_000 + DAY.as_millis() as u64) {}
     assert_eq!(disk.segments(), 1);
     disk.crash(false);
-    other.expire(1_001 + DAY.as_millis() as u64);
+    while other.expire(1_001 + DAY.as_millis() as u64) {}
     assert_eq!(disk.segments(), 0);
 }
 
@@ -174,7 +174,7 @@ fn what_cannot_be_read_now_does_not_hold_up_what_can() {
     disk.crash(false);
     let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
     let now = Instant::now();
-    backlog.adopt(now);
+    while backlog.adopt(now) {}
     disk.set_unreadable(true);
     push(&mut backlog, 3..5, 100, 1);
     for id in [3, 4] {
@@ -207,7 +207,7 @@ fn files_that_somebody_removes_are_written_anew_and_what_was_in_them_alone_is_co
         assert_eq!(backlog.lost().damaged, on_disk_alone as u64);
         disk.crash(false);
         let mut next = backlog_in(&disk, Durability::Journal, bounds());
-        next.adopt(later);
+        while next.adopt(later) {}
         let mut found = 0;
         while let Some(left) = next.front().map(Segment::left) {
             found += left;
@@ -235,7 +235,7 @@ fn what_was_taken_over_and_can_be_kept_no_longer_is_no_loss_of_this_process() {
     push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1);
     disk.crash(false);
     let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
-    backlog.adopt(Instant::now());
+    while backlog.adopt(Instant::now()) {}
     backlog.front();
     disk.remove_segments(false);
     disk.set_room(Some(0));
@@ -259,7 +259,7 @@ fn of_what_others_left_as_much_is_taken_as_there_is_room_for() {
     let mut siblings = [(); 4].map(|()| backlog_in(&disk, Durability::Journal, four));
     let mut found = 0;
     for sibling in &mut siblings {
-        sibling.adopt(Instant::now());
+        while sibling.adopt(Instant::now()) {}
         sibling.trim(10, Instant::now());
         assert!(sibling.held().file_bytes <= 5 << 20);
         while let Some(left) = sibling.front().map(Segment::left) {
@@ -279,7 +279,7 @@ fn memory_of_the_first_is_freed_too_unless_it_is_being_sent_or_holds_more_than_i
     push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..5, 100_000, 1);
     disk.crash(false);
     let (mut backlog, now) = (backlog_in(&disk, Durability::Journal, bounds()), Instant::now());
-    backlog.adopt(now);
+    while backlog.adopt(now) {}
     backlog.front();
     backlog.set_busy(true);
     backlog.shed(0, now);
@@ -345,10 +345,37 @@ fn another_key_finds_nothing_and_leaves_all() {
     let identity = Identity { origin: "https://h".into(), secret: Secret::new("another key") };
     let spool = Spool::new(Arc::clone(&disk) as Arc<dyn Disk>, "/spool".into(), identity, bounds());
     let mut other = Backlog::new(b"".as_slice().into(), Durability::Journal, MEMORY, Some(spool));
-    other.adopt(Instant::now());
+    while other.adopt(Instant::now()) {}
     assert!(other.front().is_none());
     assert_eq!(disk.segments(), 1);
     let mut same = backlog_in(&disk, Durability::Journal, bounds());
-    same.adopt(Instant::now());
+    while same.adopt(Instant::now()) {}
     assert_eq!(same.front().map(|front| ids(front, 9)), Some(vec![0, 1, 2, 3, 4]));
+}
+
+#[test]
+fn what_is_only_to_be_spilled_is_written_before_it_is_too_much_for_memory() {
+    for share in [None, Some(1 << 20)] {
+        let memory = Memory { all: 4 << 20, share };
+        let (disk, now): (Arc<dyn Disk>, _) = (Arc::<FakeDisk>::default(), Instant::now());
+        let identity = Identity { origin: "https://h".into(), secret: Secret::new("key") };
+        let spool = Spool::new(disk, "/spool".into(), identity, bounds());
+        let mut backlog = Backlog::new(b"".as_slice().into(), Durability::Spill, memory, Some(spool));
+        for id in 0..200 {
+            push(&mut backlog, id..id + 1, 100_000, 1);
+            backlog.shed(share.unwrap_or(1 << 18), now);
+        }
+        assert!(backlog.held().bytes <= 3 << 20, "{share:?}: {:?}", backlog.held());
+        assert_eq!(backlog.lost(), Lost::default());
+    }
+}
+
+#[test]
+fn a_directory_that_is_gone_as_the_process_ends_is_made_anew() {
+    let disk = Arc::<FakeDisk>::default();
+    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
+    push(&mut backlog, 0..10, 100, 1);
+    disk.remove_segments(true);
+    backlog.close(Instant::now());
+    assert_eq!((backlog.lost(), backlog.held().disk), (Lost::default(), 10));
 }
