@@ -38,7 +38,7 @@ pub(crate) async fn run(options: &Options, program: &[String]) -> Outcome {
         }
     };
     gateway.stop().await;
-    finish(&tracer);
+    finish(&tracer, &mut stop).await;
     Ok(signal::exit_code(ended))
 }
 
@@ -60,7 +60,7 @@ pub(crate) async fn serve(options: &Options) -> Outcome {
     }
     stop.wanted().await;
     gateway.stop().await;
-    finish(&tracer);
+    finish(&tracer, &mut stop).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -81,9 +81,13 @@ async fn start(
     Ok((tracer, gateway))
 }
 
-fn finish(tracer: &HoneyHiveTracer) {
-    let report = tracer.shutdown(LAST_FLUSH);
-    if !report.is_complete() {
-        eprintln!("honeyhive: not all spans arrived: {report}");
+async fn finish(tracer: &HoneyHiveTracer, stop: &mut Stop) {
+    tokio::select! {
+        report = tracer.shutdown_async(LAST_FLUSH) => {
+            if !report.is_complete() {
+                eprintln!("honeyhive: not all spans arrived: {report}");
+            }
+        }
+        _ = stop.wanted() => eprintln!("honeyhive: asked to stop at once; spans that did not arrive wait on disk"),
     }
 }

@@ -168,3 +168,24 @@ fn a_program_behind_a_proxy_reaches_the_gateway_without_it() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(said.trim(), "corp.example,127.0.0.1,localhost,::1 127.0.0.1,localhost,::1", "{output:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn asked_again_while_a_server_hangs_it_ends_at_once() {
+    use honeyhive_core::testing::{LoopbackServer, Reply};
+    let place = Place::new("hangs");
+    let server = LoopbackServer::start(|_| Reply::status(200).delay(std::time::Duration::from_secs(30))).unwrap();
+    let mut command = place.honeyhive(&["run", "--", "sh", "-c", "echo up; exit 7"]);
+    command.env("HH_API_KEY", "k").env("HH_API_URL", server.url()).env("HH_SPOOL_DIR", place.0.join("spool"));
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let started = std::time::Instant::now();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    while child.try_wait().unwrap().is_none() && started.elapsed().as_secs() < 9 {
+        Command::new("kill").args(["-TERM", &child.id().to_string()]).stderr(Stdio::null()).status().unwrap();
+        std::thread::yield_now();
+    }
+    let code = child.wait().unwrap().code();
+    assert!(matches!(code, Some(7 | 143)), "{code:?}, as the program itself ended, if it was quick");
+    assert!(started.elapsed().as_secs() < 9);
+}

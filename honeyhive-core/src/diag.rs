@@ -1,9 +1,8 @@
 //! Where our own trouble goes: one line on stderr per reason and minute, never more.
-//! Never panics when stderr is closed, never goes through the host's logger.
+//! Never panics when stderr is closed, never waits for who reads it, never goes through the host's logger.
 
 use std::{
     collections::HashMap,
-    io::Write,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -11,27 +10,51 @@ use std::{
 use once_cell::sync::Lazy;
 
 const QUIET: Duration = Duration::from_secs(60);
+/// How long what is to be shown waits for who reads.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 static LAST_SAID: Lazy<Mutex<HashMap<&'static str, Instant>>> = Lazy::new(Mutex::default);
 
 /// Says what happened, unless the same reason was reported within the last minute.
 pub(crate) fn warn(reason: &'static str, message: &str) {
     if due(reason) {
-        say(message);
+        // Perhaps on a thread of the host at work, which must not wait.
+        line(message, Duration::ZERO);
     }
 }
 
-/// Prints one line, prefixed, with control characters escaped.
+/// Prints one line, where a program starts or ends.
 pub(crate) fn say(message: &str) {
+    line(message, PATIENCE);
+}
+
+/// Prints one line, prefixed, with control characters escaped.
+fn line(message: &str, patience: Duration) {
     let line: String = message
         .chars()
         .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
         .collect();
-    print(&format!("honeyhive: {line}\n"));
+    write(&format!("honeyhive: {line}\n"), patience);
 }
 
-/// Writes a ready-made block in one piece, so that concurrent traces do not interleave.
+/// Writes a ready-made block in one piece, so that concurrent traces do not interleave. Waits a moment where nobody reads.
 pub(crate) fn print(block: &str) {
+    write(block, PATIENCE);
+}
+
+#[cfg(unix)]
+fn write(block: &str, patience: Duration) {
+    match anstream::AutoStream::choice(&std::io::stderr()) {
+        anstream::ColorChoice::Never => {
+            crate::stderr::print(anstream::adapter::strip_str(block).to_string().as_bytes(), patience);
+        }
+        _ => crate::stderr::print(block.as_bytes(), patience),
+    }
+}
+
+#[cfg(not(unix))]
+fn write(block: &str, _: Duration) {
+    use std::io::Write;
     let mut stderr = std::io::stderr().lock();
     // What is not shown in colours is taken out before, not while it is written.
     let _ = match anstream::AutoStream::choice(&stderr) {

@@ -23,12 +23,15 @@ pub(crate) mod exit;
 mod foreign;
 mod forward;
 mod health;
+#[cfg(unix)]
+mod held_locks;
 pub(crate) mod http;
 pub(crate) mod keys;
 mod lane;
 pub(crate) mod local;
 mod meters;
 mod names;
+mod own_thread;
 mod parts;
 pub(crate) mod plan;
 pub(crate) mod queue;

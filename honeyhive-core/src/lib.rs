@@ -39,6 +39,8 @@ mod span_kind;
 mod span_record;
 mod start;
 mod status;
+#[cfg(unix)]
+mod stderr;
 mod stream;
 pub mod testing;
 mod thread;

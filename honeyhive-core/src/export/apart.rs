@@ -6,7 +6,7 @@ use std::{io, thread};
 use opentelemetry::Context;
 use tokio::runtime::{Builder, Runtime};
 
-use super::names::aside;
+use super::{names::aside, own_thread};
 
 /// Runs `work` apart and waits for it; a panic is an error that says `panicked`.
 pub(super) fn apart<T: Send>(panicked: &str, work: impl FnOnce(&Runtime) -> io::Result<T> + Send) -> io::Result<T> {
@@ -26,6 +26,7 @@ pub(super) async fn apart_async<T: Send + 'static>(
 
 fn quietly<T>(work: impl FnOnce(&Runtime) -> io::Result<T>) -> io::Result<T> {
     let _quiet = Context::enter_telemetry_suppressed_scope();
+    own_thread::begin();
     let started = Builder::new_current_thread().enable_all().build();
     let named = |error: io::Error| io::Error::new(error.kind(), format!("no runtime can be started: {error}"));
     let runtime = started.map_err(named)?;

@@ -72,12 +72,15 @@ pub(crate) struct Backlog {
 impl Backlog {
     /// Makes an empty one that may use so much memory.
     pub(crate) fn new(resource: Arc<[u8]>, durability: Durability, memory: Memory, spool: Option<Spool>) -> Self {
+        let largest = spool.as_ref().map_or(u64::MAX, Spool::largest_file);
+        // An eighth is left for what a file has beside its spans.
+        let largest = usize::try_from(largest - largest / 8).unwrap_or(usize::MAX);
         Self {
             resource,
             durability,
             share: memory.share,
             spill_from: memory.share.unwrap_or(memory.all / 2),
-            segment_bytes: (memory.all / 16).clamp(LEAST_SEGMENT, MOST_SEGMENT),
+            segment_bytes: (memory.all / 16).clamp(LEAST_SEGMENT, MOST_SEGMENT).min(largest),
             spool,
             stored: VecDeque::new(),
             spilling: false,

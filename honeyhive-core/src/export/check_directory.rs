@@ -60,7 +60,7 @@ impl HoneyHiveTracer {
 fn directories(plan: &Plan) -> impl Iterator<Item = (&PathBuf, Option<Bounds>)> {
     let spool = plan.spool_of_servers().map(|root| (root, Some(plan.bounds)));
     let local = plan.destinations.iter().filter_map(|destination| match destination {
-        Destination::Local(dir) => Some((dir, None)),
+        Destination::Local(dir) => Some((&dir.path, None)),
         Destination::Http { .. } | Destination::Given { .. } => None,
     });
     spool.into_iter().chain(local)

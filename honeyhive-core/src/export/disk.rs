@@ -13,6 +13,9 @@ use std::{
     path::Path,
 };
 
+#[cfg(unix)]
+use super::held_locks::HeldLock;
+
 /// One thing in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -65,6 +68,10 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn is_locked(&self, path: &Path) -> bool;
     /// Returns how much of the disk is free.
     fn free(&self, dir: &Path) -> io::Result<Free>;
+    /// Returns the most bytes that a file may have.
+    fn largest_file(&self) -> u64 {
+        u64::MAX
+    }
 }
 
 /// The file system of the machine.
@@ -144,7 +151,7 @@ impl Disk for RealDisk {
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
         let file = open(path, OpenOptions::new().create(true).append(true))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(Locked(file)))),
+            Ok(()) => Ok(Some(Box::new(Locked::new(file)))),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
@@ -166,14 +173,34 @@ impl Disk for RealDisk {
     fn free(&self, _: &Path) -> io::Result<Free> {
         Ok(Free { percent: 100, bytes: u64::MAX })
     }
+
+    #[cfg(unix)]
+    fn largest_file(&self) -> u64 {
+        use rustix::process::{Resource, getrlimit};
+        getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX)
+    }
 }
 
 /// A locked file; a child process that inherited it does not keep the lock.
-struct Locked(File);
+struct Locked {
+    file: File,
+    #[cfg(unix)]
+    _noted: HeldLock,
+}
+
+impl Locked {
+    fn new(file: File) -> Self {
+        Self {
+            #[cfg(unix)]
+            _noted: HeldLock::note(std::os::fd::AsRawFd::as_raw_fd(&file)),
+            file,
+        }
+    }
+}
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        let _ = self.0.unlock();
+        let _ = self.file.unlock();
     }
 }
 

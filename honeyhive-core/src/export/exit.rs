@@ -10,12 +10,14 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use once_cell::sync::OnceCell;
 
-use super::queue::{MAX_LIMIT, Queue};
+#[cfg(all(unix, not(miri)))]
+use super::held_locks;
+use super::queue::Queue;
 
 /// Longest that the end of the process is held up.
 const LIMIT: Duration = Duration::from_millis(1500);
@@ -71,13 +73,19 @@ fn install() {
         if let Some(flag) = NOBODY_WAITS.get() {
             flag.store(true, Ordering::Relaxed);
         }
+        for file in held_locks::inherited() {
+            // SAFETY: the descriptor was open in the parent when it forked, or the table would not have it, so it is open
+            // here; what owns it there belongs to a thread that does not exist here, so nobody else closes it. POSIX
+            // allows `close` between fork and exec.
+            unsafe { libc::close(file) };
+        }
     }
     // SAFETY: both functions are called with valid `extern "C"` function pointers that live as long as the
     // program. `at_exit` lets no panic out and is run once, by the thread that ends the process; what it
     // touches is `Sync` and is never freed, since it lies in statics and in `Arc`s that it holds while it
     // uses them. `in_child` runs in the one thread of a new process; it does one atomic addition and, where the cell
-    // is filled, which one atomic load tells, one atomic store: it takes no lock and allocates nothing, as POSIX asks
-    // of code between fork and exec.
+    // is filled, which one atomic load tells, one atomic store, and closes files: it takes no lock and allocates nothing, as
+    // POSIX asks of code between fork and exec.
     unsafe {
         libc::atexit(at_exit);
         libc::pthread_atfork(None, None, Some(in_child));
@@ -105,8 +113,5 @@ pub(super) fn flush_all(limit: Duration) {
     let Some(queues) = queues() else { return };
     let live: Vec<_> = queues.iter().filter_map(Weak::upgrade).collect();
     drop(queues);
-    let deadline = Instant::now() + limit.min(MAX_LIMIT);
-    for queue in live {
-        let _ = queue.shutdown(deadline.saturating_duration_since(Instant::now()));
-    }
+    Queue::shutdown_all(&live, limit);
 }

@@ -172,7 +172,7 @@ impl Sender<'_> {
     }
 }
 
-/// Sends a segment in pieces; true if all arrived.
+/// Sends a segment in pieces; true if all arrived that can be read. What is damaged is lost, as where a program takes it over.
 async fn send_segment(link: &Link, path: &Path) -> bool {
     let Ok(mut segment) = store::segment(path) else { return false };
     while let Some((request, count)) = segment.take_request(MAX_SPANS, MAX_BYTES) {
@@ -180,7 +180,13 @@ async fn send_segment(link: &Link, path: &Path) -> bool {
             return false;
         }
     }
-    segment.lost() == 0
+    if segment.lost() > 0 {
+        diag::warn(
+            "damaged spans",
+            &format!("{} spans in {} were damaged and are lost", segment.lost(), path.display()),
+        );
+    }
+    true
 }
 
 async fn arrives(link: &Link, batch: &Batch) -> bool {
@@ -227,8 +233,10 @@ async fn send_lines(rest: &Rest, path: &Path) -> io::Result<bool> {
 }
 
 fn kept_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let paths = fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.path()));
-    let mut paths: Vec<_> = paths.collect::<io::Result<_>>()?;
+    let entries: Vec<_> = fs::read_dir(dir)?.collect::<io::Result<_>>()?;
+    // A pipe would be waited for.
+    let files = entries.into_iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let mut paths: Vec<_> = files.map(|entry| entry.path()).collect();
     paths.retain(|path| {
         let kind = starts_with(path, "traces-") || starts_with(path, "calls-");
         kind && path.extension().is_some_and(|extension| extension == "jsonl" || extension == SET_ASIDE)

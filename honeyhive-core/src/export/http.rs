@@ -427,7 +427,8 @@ impl HttpExporter {
         if self.link.is_none() {
             match self.server.connect_aside().await {
                 Ok(Ok(link)) => self.link = Some(link),
-                Ok(Err(reason)) => return Sent::Blocked { reason },
+                // For want of files perhaps, which passes.
+                Ok(Err(reason)) => return Sent::Retry { after: None, reason },
                 Err(error) => return Sent::Retry { after: None, reason: format!("no thread to send on: {error}") },
             }
         }

@@ -20,6 +20,20 @@ use serde_json::json;
 use super::{Batch, Exporter, Exporting, Sent};
 use crate::api::Call;
 
+/// A directory: as it was named, and where that is, wherever the program goes to afterwards.
+#[derive(Clone, Debug)]
+pub(crate) struct Dir {
+    pub(super) named: PathBuf,
+    pub(super) path: PathBuf,
+}
+
+impl Dir {
+    pub(crate) fn of(named: PathBuf) -> Self {
+        let path = std::path::absolute(&named).unwrap_or_else(|_| named.clone());
+        Self { named, path }
+    }
+}
+
 /// Keeps batches as lines of a file.
 #[derive(Debug)]
 pub(crate) struct LocalDir {
@@ -27,7 +41,7 @@ pub(crate) struct LocalDir {
 }
 
 impl LocalDir {
-    pub(crate) fn new(dir: PathBuf) -> Self {
+    pub(crate) fn new(dir: Dir) -> Self {
         Self { lines: Lines::new(dir, "traces") }
     }
 
@@ -41,7 +55,7 @@ impl LocalDir {
 
 impl Exporter for LocalDir {
     fn destination(&self) -> String {
-        self.lines.dir.display().to_string()
+        self.lines.dir.named.display().to_string()
     }
 
     fn is_local(&self) -> bool {
@@ -58,7 +72,7 @@ impl Exporter for LocalDir {
 pub(crate) struct CallLog(Lines);
 
 impl CallLog {
-    pub(crate) fn new(dir: PathBuf) -> Self {
+    pub(crate) fn new(dir: Dir) -> Self {
         Self(Lines::new(dir, "calls"))
     }
 
@@ -80,14 +94,14 @@ pub(super) fn own_file(path: &Path) -> io::Result<File> {
 /// A file of lines that comes to be with its first one.
 #[derive(Debug)]
 struct Lines {
-    dir: PathBuf,
+    dir: Dir,
     name: String,
     /// Whether the last line may be there in part.
     torn: AtomicBool,
 }
 
 impl Lines {
-    fn new(dir: PathBuf, what: &str) -> Self {
+    fn new(dir: Dir, what: &str) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
             dir,
@@ -101,13 +115,14 @@ impl Lines {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        let is_new = !self.dir.exists();
-        builder.create(&self.dir)?;
+        let dir = &self.dir.path;
+        let is_new = !dir.exists();
+        builder.create(dir)?;
         if is_new {
             // It may be made in a repository, and holds prompts.
-            let _ = fs::write(self.dir.join(".gitignore"), "*\n");
+            let _ = fs::write(dir.join(".gitignore"), "*\n");
         }
-        let mut file = own_file(&self.dir.join(&self.name))?;
+        let mut file = own_file(&dir.join(&self.name))?;
         // A line that was cut off ends here, so that it costs itself only.
         let start: &[u8] = if self.torn.swap(true, Ordering::Relaxed) { b"\n" } else { b"" };
         file.write_all(&[start, &line, b"\n"].concat())?;

@@ -6,13 +6,19 @@ use std::{io, net::ToSocketAddrs, thread};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
+use super::own_thread;
+
 /// Does work on a thread of its own; a panic is an error that says `panicked`.
 pub(super) async fn aside<T: Send + 'static>(
     panicked: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
     let (give, take) = oneshot::channel();
-    thread::Builder::new().name("honeyhive-aside".into()).spawn(|| give.send(work()).ok())?;
+    let work = || {
+        own_thread::begin();
+        give.send(work()).ok()
+    };
+    thread::Builder::new().name("honeyhive-aside".into()).spawn(work)?;
     take.await.map_err(|_| io::Error::other(panicked.to_owned()))
 }
 

@@ -17,7 +17,7 @@ use super::{
     encode,
     http::{HttpExporter, Server},
     lane::{Lane, Rules},
-    local::{CallLog, LocalDir},
+    local::{CallLog, Dir, LocalDir},
     rest::Rest,
     spool::{Bounds, Identity, Spool},
 };
@@ -48,7 +48,7 @@ pub(crate) enum Destination {
         name: String,
         server: Box<Server>,
     },
-    Local(PathBuf),
+    Local(Dir),
     /// An exporter of the user's, until it is taken.
     Given {
         name: String,
@@ -61,7 +61,7 @@ pub(crate) enum Destination {
 #[derive(Clone, Debug)]
 pub(crate) enum Calls {
     Server(Box<Server>),
-    Local(PathBuf),
+    Local(Dir),
     Nowhere,
 }
 
@@ -79,7 +79,7 @@ impl Destination {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Http { name, .. } | Self::Given { name, .. } => name.clone(),
-            Self::Local(dir) => dir.display().to_string(),
+            Self::Local(dir) => dir.named.display().to_string(),
         }
     }
 

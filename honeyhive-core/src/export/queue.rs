@@ -456,6 +456,19 @@ impl Queue {
         }
     }
 
+    /// Ends several, all at the same time.
+    pub(super) fn shutdown_all(queues: &[Arc<Self>], limit: Duration) {
+        let limit = limit.min(MAX_LIMIT);
+        let until = Instant::now() + limit + GRACE;
+        let asked = queues.iter().filter_map(|queue| {
+            let answer = Arc::<Answer>::default();
+            queue.here().request(limit, true, Arc::clone(&answer)).then_some(answer)
+        });
+        for answer in asked.collect::<Vec<_>>() {
+            let _ = answer.wait(until.saturating_duration_since(Instant::now()));
+        }
+    }
+
     /// Hands a flush to the worker; false where there is nothing to wait for.
     fn request(self: &Arc<Self>, limit: Duration, last: bool, reply: Arc<Answer>) -> bool {
         {

@@ -159,6 +159,11 @@ impl Spool {
         self.bounds
     }
 
+    /// Returns the most bytes that a file may have.
+    pub(crate) fn largest_file(&self) -> u64 {
+        self.disk.largest_file()
+    }
+
     /// Says why nothing is written, if that is so.
     pub(crate) fn trouble(&self) -> Option<&str> {
         self.trouble.as_ref().map(|trouble| trouble.what.as_str())

@@ -29,6 +29,7 @@ use super::{
     buffer::{CHUNK_SPANS, Chunk, Ended, UsedUp},
     encoded::Encoded,
     lane::{Landing, Lane, contained, unix_ms},
+    own_thread,
     queue::Queue,
     report::Account,
     request::{Flush, Made, WaitingCall},
@@ -54,6 +55,7 @@ const PANICS_TO_RUN: u32 = 20;
 /// Body of the thread.
 pub(super) fn run(queue: &Arc<Queue>) {
     let _quiet = Context::enter_telemetry_suppressed_scope();
+    own_thread::begin();
     let Some(runtime) = runtime(queue) else { return answer_all(queue, vec![]) };
     let Ok(mut line) = catch_unwind(AssertUnwindSafe(|| Line::new(queue))) else {
         queue.set_failed(true);

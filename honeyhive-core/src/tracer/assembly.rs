@@ -14,6 +14,7 @@ use crate::{
         Bounds, Meters, RealDisk, Rules, Waits, exit,
         http::Server,
         keys::KeySlot,
+        local::Dir,
         plan::{Calls, Destination, Plan},
         queue::Queue,
     },
@@ -30,14 +31,15 @@ pub(super) struct Destinations {
 
 impl Destinations {
     pub(super) fn of(config: &Config, exporter: Option<Box<dyn Exporter>>, also: Vec<Destination>) -> Self {
-        let local = || Destination::Local(config.local_dir.clone());
+        let dir = Dir::of(config.local_dir.clone());
+        let local = || Destination::Local(dir.clone());
         let sent = config.key.clone().filter(|_| exporter.is_none());
         let key = sent.map(|sent| KeySlot::new(sent, config.project_key.clone()));
         let server = key.as_ref().map(|key| Server::honeyhive(config, Arc::clone(key)));
         let calls = match (&server, &exporter) {
             (Some(server), _) => Calls::Server(Box::new(server.clone())),
             (None, Some(_)) => Calls::Nowhere,
-            (None, None) if also.is_empty() || config.keep_local => Calls::Local(config.local_dir.clone()),
+            (None, None) if also.is_empty() || config.keep_local => Calls::Local(dir.clone()),
             (None, None) => Calls::Nowhere,
         };
         let first = exporter.map(Destination::given).or(server.map(|server| Destination::http("HoneyHive", server)));
