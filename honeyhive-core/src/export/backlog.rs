@@ -3,6 +3,8 @@
 //! when memory is short, and read again when its turn comes. An error of the disk costs nothing that
 //! is in memory. Every span that is lost here is counted by reason.
 
+mod bounds;
+
 use std::{
     collections::VecDeque,
     io,
@@ -392,55 +394,6 @@ impl Backlog {
         }
     }
 
-    /// Removes some of what is too old of everybody who is gone; returns whether there may be more.
-    pub(crate) fn expire(&mut self, now_ms: u64) -> bool {
-        let Some(spool) = &mut self.spool else { return false };
-        spool.expire(oldest_ms(spool.bounds().age, now_ms))
-    }
-
-    /// Drops the oldest segments that the spool has no room for, and those that are too old: of this process as a clock
-    /// tells that nobody sets, of others as their names tell.
-    pub(crate) fn trim(&mut self, now_ms: u64, now: Instant) {
-        let Some(bounds) = self.spool.as_ref().map(Spool::bounds) else { return };
-        let oldest = oldest_ms(bounds.age, now_ms);
-        while let Some(at) = self.oldest() {
-            let stored = &self.stored[at];
-            let expired = match stored.adopted {
-                true => stored.name.created_ms < oldest,
-                false => now.saturating_duration_since(stored.since) > bounds.age,
-            };
-            if !expired && self.file_bytes() <= bounds.bytes {
-                return;
-            }
-            self.drop_at(at, expired);
-        }
-    }
-
-    /// Finds the oldest sealed segment on disk that is not being sent.
-    fn oldest(&self) -> Option<usize> {
-        let candidates = self.stored.iter().enumerate().skip(usize::from(self.busy));
-        let sealed = candidates.filter(|(_, stored)| stored.sealed && stored.has_file());
-        sealed.min_by_key(|(_, stored)| stored.name.created_ms).map(|(at, _)| at)
-    }
-
-    fn drop_at(&mut self, at: usize, expired: bool) {
-        if let Some(spool) = &mut self.spool
-            && !self.stored[at].counted
-        {
-            // Its spans are counted before they go.
-            self.adopted += self.stored[at].load(spool, &mut self.others);
-        }
-        let Some(stored) = self.stored.remove(at) else { return };
-        if let Some(spool) = &mut self.spool {
-            spool.remove(stored.name);
-        }
-        let lost = if stored.adopted { &mut self.others } else { &mut self.own };
-        match expired {
-            true => lost.expired += stored.left as u64,
-            false => lost.spool_full += stored.left as u64,
-        }
-    }
-
     pub(crate) fn held(&self) -> Held {
         let mut held = Held::default();
         for stored in &self.stored {
@@ -495,10 +448,6 @@ impl Backlog {
         });
         spool.close();
     }
-}
-
-fn oldest_ms(age: Duration, now_ms: u64) -> u64 {
-    now_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// How long a file is used over and over.

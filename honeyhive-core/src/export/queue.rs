@@ -7,6 +7,8 @@
 //!
 //! Locks are taken in this order: the list of baskets, a basket, the state.
 
+mod flushes;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -18,7 +20,7 @@ use std::{
 };
 
 use once_cell::sync::OnceCell;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::{
     Health, Report,
@@ -26,26 +28,23 @@ use super::{
     exit,
     plan::Plan,
     report::{Account, Entrance},
-    request::{Answer, Flush, Made, WaitingCall},
+    request::{Flush, Made, WaitingCall},
     worker,
 };
 use crate::{Durability, api::Call, diag, secret::Secret};
+
+use self::flushes::LAST_FLUSH;
+pub(super) use self::flushes::MAX_LIMIT;
 
 /// Most session and event calls that wait.
 const MAX_CALLS: usize = 10_000;
 /// Share of the memory that they may take.
 const CALLS_SHARE: usize = 4;
-/// Longest that anybody waits for a flush.
-pub(super) const MAX_LIMIT: Duration = Duration::from_secs(24 * 3600);
-/// How much later than its deadline a flush is given up by who waits for it.
-const GRACE: Duration = Duration::from_millis(250);
 /// Memory is granted to a thread in parts of the whole of this size.
 const GRANTS: usize = 512;
 /// Each time that so much more waits the worker is woken: it looks by itself every now and then, and what comes faster
 /// must not fill the memory meanwhile. A small queue wakes it earlier.
 const MUCH: usize = 128 << 10;
-/// How long the worker of a tracer that is gone goes on for what is left.
-const LAST_FLUSH: Duration = Duration::from_secs(30);
 /// Longest that the end of a span waits for the disk in [`Durability::Sync`].
 const MAX_SYNC_WAIT: Duration = Duration::from_secs(1);
 
@@ -415,74 +414,6 @@ impl Queue {
 
     pub(crate) fn is_closing(self: &Arc<Self>) -> bool {
         self.here().is_closed()
-    }
-
-    pub(crate) fn flush(self: &Arc<Self>, limit: Duration) -> Report {
-        self.here().wait(limit, false)
-    }
-
-    pub(crate) fn shutdown(self: &Arc<Self>, limit: Duration) -> Report {
-        self.here().wait(limit, true)
-    }
-
-    /// Lets the worker finish by itself, once the spans that are open have ended; nobody waits.
-    pub(crate) fn close(self: &Arc<Self>) {
-        let this = self.here();
-        let open = this.open() > 0;
-        this.lock().abandoned = open;
-        if !open {
-            this.request(LAST_FLUSH, true, Arc::default());
-        }
-    }
-
-    /// Waits on a thread of its own, so that the limit holds on any runtime and whatever the exporter does.
-    pub(crate) async fn flush_async(self: &Arc<Self>, limit: Duration, last: bool) -> Report {
-        let (reply, answer) = oneshot::channel();
-        let queue = Arc::clone(self);
-        let waiter = thread::Builder::new().name("honeyhive-flush".into());
-        match waiter.spawn(move || drop(reply.send(queue.here().wait(limit, last)))) {
-            Ok(_) => answer.await.unwrap_or_else(|_| self.report()),
-            Err(_) => self.report(),
-        }
-    }
-
-    fn wait(self: &Arc<Self>, limit: Duration, last: bool) -> Report {
-        let limit = limit.min(MAX_LIMIT);
-        let answer = Arc::<Answer>::default();
-        match self.request(limit, last, Arc::clone(&answer)) {
-            // The worker keeps the deadline; the grace is for a worker that is blocked or was killed.
-            true => answer.wait(limit + GRACE).unwrap_or_else(|| self.report()),
-            false => self.report(),
-        }
-    }
-
-    /// Ends several, all at the same time.
-    pub(super) fn shutdown_all(queues: &[Arc<Self>], limit: Duration) {
-        let limit = limit.min(MAX_LIMIT);
-        let until = Instant::now() + limit + GRACE;
-        let asked = queues.iter().filter_map(|queue| {
-            let answer = Arc::<Answer>::default();
-            queue.here().request(limit, true, Arc::clone(&answer)).then_some(answer)
-        });
-        for answer in asked.collect::<Vec<_>>() {
-            let _ = answer.wait(until.saturating_duration_since(Instant::now()));
-        }
-    }
-
-    /// Hands a flush to the worker; false where there is nothing to wait for.
-    fn request(self: &Arc<Self>, limit: Duration, last: bool, reply: Arc<Answer>) -> bool {
-        {
-            let mut state = self.lock();
-            if last {
-                self.closed.store(true, Ordering::Release);
-            }
-            if state.finished || self.started.get().is_none() {
-                return false;
-            }
-            state.flushes.push(Flush { deadline: Instant::now() + limit, reply, last });
-        }
-        self.wake.notify_one();
-        true
     }
 
     /// Starts the worker; a thread that cannot be had is asked for again at the next push.

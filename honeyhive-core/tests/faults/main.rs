@@ -15,4 +15,5 @@ mod host;
 mod net;
 mod oracle;
 mod process;
+mod surroundings;
 mod world;

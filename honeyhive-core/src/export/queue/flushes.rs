@@ -1,0 +1,94 @@
+//! Who waits for spans to arrive: for so long, on its own thread or on one apart, for one tracer or for all.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    super::{
+        Report,
+        request::{Answer, Flush},
+    },
+    Queue,
+};
+
+/// Longest that anybody waits for a flush.
+pub(in crate::export) const MAX_LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// How much later than its deadline a flush is given up by who waits for it.
+const GRACE: Duration = Duration::from_millis(250);
+/// How long the worker of a tracer that is gone goes on for what is left.
+pub(super) const LAST_FLUSH: Duration = Duration::from_secs(30);
+
+impl Queue {
+    pub(crate) fn flush(self: &Arc<Self>, limit: Duration) -> Report {
+        self.here().wait(limit, false)
+    }
+
+    pub(crate) fn shutdown(self: &Arc<Self>, limit: Duration) -> Report {
+        self.here().wait(limit, true)
+    }
+
+    /// Lets the worker finish by itself, once the spans that are open have ended; nobody waits.
+    pub(crate) fn close(self: &Arc<Self>) {
+        let this = self.here();
+        let open = this.open() > 0;
+        this.lock().abandoned = open;
+        if !open {
+            this.request(LAST_FLUSH, true, Arc::default());
+        }
+    }
+
+    /// Waits on a thread of its own, so that the limit holds on any runtime and whatever the exporter does.
+    pub(crate) async fn flush_async(self: &Arc<Self>, limit: Duration, last: bool) -> Report {
+        let (reply, answer) = oneshot::channel();
+        let queue = Arc::clone(self);
+        let waiter = thread::Builder::new().name("honeyhive-flush".into());
+        match waiter.spawn(move || drop(reply.send(queue.here().wait(limit, last)))) {
+            Ok(_) => answer.await.unwrap_or_else(|_| self.report()),
+            Err(_) => self.report(),
+        }
+    }
+
+    fn wait(self: &Arc<Self>, limit: Duration, last: bool) -> Report {
+        let limit = limit.min(MAX_LIMIT);
+        let answer = Arc::<Answer>::default();
+        match self.request(limit, last, Arc::clone(&answer)) {
+            // The worker keeps the deadline; the grace is for a worker that is blocked or was killed.
+            true => answer.wait(limit + GRACE).unwrap_or_else(|| self.report()),
+            false => self.report(),
+        }
+    }
+
+    /// Ends several, all at the same time.
+    pub(in crate::export) fn shutdown_all(queues: &[Arc<Self>], limit: Duration) {
+        let limit = limit.min(MAX_LIMIT);
+        let until = Instant::now() + limit + GRACE;
+        let asked = queues.iter().filter_map(|queue| {
+            let answer = Arc::<Answer>::default();
+            queue.here().request(limit, true, Arc::clone(&answer)).then_some(answer)
+        });
+        for answer in asked.collect::<Vec<_>>() {
+            let _ = answer.wait(until.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Hands a flush to the worker; false where there is nothing to wait for.
+    pub(super) fn request(self: &Arc<Self>, limit: Duration, last: bool, reply: Arc<Answer>) -> bool {
+        {
+            let mut state = self.lock();
+            if last {
+                self.closed.store(true, Ordering::Release);
+            }
+            if state.finished || self.started.get().is_none() {
+                return false;
+            }
+            state.flushes.push(Flush { deadline: Instant::now() + limit, reply, last });
+        }
+        self.wake.notify_one();
+        true
+    }
+}
