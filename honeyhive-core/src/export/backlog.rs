@@ -258,6 +258,12 @@ impl Backlog {
         self.commit(now);
     }
 
+    /// Begins to look after files: whether ours are there, and what others left.
+    pub(crate) fn begin_round(&mut self) {
+        self.look_for_files();
+        self.spool.iter_mut().for_each(Spool::begin_round);
+    }
+
     /// Takes over some of what dead processes left; returns whether there is more.
     pub(crate) fn adopt(&mut self, now: Instant) -> bool {
         let held = self.file_bytes();

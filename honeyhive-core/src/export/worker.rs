@@ -147,6 +147,8 @@ struct Line {
     busy: bool,
     quiet_looks: u32,
     housekeeping: Instant,
+    /// Whether there is more of it to do.
+    in_round: bool,
     done: bool,
     failed: bool,
 }
@@ -174,6 +176,7 @@ impl Line {
             busy: false,
             quiet_looks: 0,
             housekeeping: Instant::now(),
+            in_round: false,
             done: false,
             failed: false,
         }
@@ -270,14 +273,14 @@ impl Line {
         if now < self.housekeeping {
             return;
         }
-        clock::check();
-        let mut more = false;
-        for lane in self.lanes() {
-            lane.backlog.look_for_files();
-            // What can be taken over is counted where it is too old.
-            more |= lane.backlog.adopt(now) || lane.backlog.expire(unix_ms());
+        if !self.in_round {
+            clock::check();
+            self.lanes().for_each(|lane| lane.backlog.begin_round());
         }
-        self.housekeeping = now + if more { MORE_HOUSEKEEPING } else { HOUSEKEEPING };
+        // First what can be taken over, as that is counted where it is too old.
+        let more = |lane: &mut Lane| lane.backlog.adopt(now) || lane.backlog.expire(unix_ms());
+        self.in_round = self.lanes().filter_map(|lane| more(lane).then_some(())).count() > 0;
+        self.housekeeping = now + if self.in_round { MORE_HOUSEKEEPING } else { HOUSEKEEPING };
     }
 
     /// Empties the queue into what waits, calls and flushes, and gives some of what waits to the lanes.

@@ -92,6 +92,7 @@ fn what_is_written_stays_at_the_end_though_its_tail_is_not() {
     disk.set_room(None);
     disk.crash(false);
     let mut next = backlog_in(&disk, Durability::Journal, bounds());
+    next.begin_round();
     while next.adopt(Instant::now()) {}
     assert_eq!(next.front().map(|front| ids(front, 99)), Some((0..9).collect()));
 }
@@ -104,6 +105,7 @@ fn everybody_finds_the_same_salt_however_many_wrote_it() {
     push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1);
     disk.crash(false);
     let mut next = backlog_in(&disk, Durability::Journal, bounds());
+    next.begin_round();
     while next.adopt(Instant::now()) {}
     assert_eq!(next.front().map(|front| ids(front, 9)), Some(vec![0, 1, 2]));
 }
@@ -116,9 +118,11 @@ fn what_is_too_old_goes_whoever_it_was_for() {
     let identity = Identity { origin: "https://h".into(), secret: Secret::new("the next key") };
     let spool = Spool::new(Arc::clone(&disk) as Arc<dyn Disk>, "/spool".into(), identity, bounds());
     let mut other = Backlog::new(b"".as_slice().into(), Durability::Journal, MEMORY, Some(spool));
+    other.begin_round();
     while other.expire(1_000 + DAY.as_millis() as u64) {}
     assert_eq!(disk.segments(), 1);
     disk.crash(false);
+    other.begin_round();
     while other.expire(1_001 + DAY.as_millis() as u64) {}
     assert_eq!(disk.segments(), 0);
 }
@@ -174,6 +178,7 @@ fn what_cannot_be_read_now_does_not_hold_up_what_can() {
     disk.crash(false);
     let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
     let now = Instant::now();
+    backlog.begin_round();
     while backlog.adopt(now) {}
     disk.set_unreadable(true);
     push(&mut backlog, 3..5, 100, 1);
@@ -207,6 +212,7 @@ fn files_that_somebody_removes_are_written_anew_and_what_was_in_them_alone_is_co
         assert_eq!(backlog.lost().damaged, on_disk_alone as u64);
         disk.crash(false);
         let mut next = backlog_in(&disk, Durability::Journal, bounds());
+        next.begin_round();
         while next.adopt(later) {}
         let mut found = 0;
         while let Some(left) = next.front().map(Segment::left) {
@@ -235,6 +241,7 @@ fn what_was_taken_over_and_can_be_kept_no_longer_is_no_loss_of_this_process() {
     push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1);
     disk.crash(false);
     let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
+    backlog.begin_round();
     while backlog.adopt(Instant::now()) {}
     backlog.front();
     disk.remove_segments(false);
@@ -259,6 +266,7 @@ fn of_what_others_left_as_much_is_taken_as_there_is_room_for() {
     let mut siblings = [(); 4].map(|()| backlog_in(&disk, Durability::Journal, four));
     let mut found = 0;
     for sibling in &mut siblings {
+        sibling.begin_round();
         while sibling.adopt(Instant::now()) {}
         sibling.trim(10, Instant::now());
         assert!(sibling.held().file_bytes <= 5 << 20);
@@ -279,6 +287,7 @@ fn memory_of_the_first_is_freed_too_unless_it_is_being_sent_or_holds_more_than_i
     push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..5, 100_000, 1);
     disk.crash(false);
     let (mut backlog, now) = (backlog_in(&disk, Durability::Journal, bounds()), Instant::now());
+    backlog.begin_round();
     while backlog.adopt(now) {}
     backlog.front();
     backlog.set_busy(true);
@@ -345,10 +354,12 @@ fn another_key_finds_nothing_and_leaves_all() {
     let identity = Identity { origin: "https://h".into(), secret: Secret::new("another key") };
     let spool = Spool::new(Arc::clone(&disk) as Arc<dyn Disk>, "/spool".into(), identity, bounds());
     let mut other = Backlog::new(b"".as_slice().into(), Durability::Journal, MEMORY, Some(spool));
+    other.begin_round();
     while other.adopt(Instant::now()) {}
     assert!(other.front().is_none());
     assert_eq!(disk.segments(), 1);
     let mut same = backlog_in(&disk, Durability::Journal, bounds());
+    same.begin_round();
     while same.adopt(Instant::now()) {}
     assert_eq!(same.front().map(|front| ids(front, 9)), Some(vec![0, 1, 2, 3, 4]));
 }

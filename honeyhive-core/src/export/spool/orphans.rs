@@ -23,15 +23,21 @@ pub(crate) struct Adopted {
 }
 
 impl Spool {
+    /// Finds out which directories are to be looked into.
+    pub(crate) fn begin_round(&mut self) {
+        let home = find_home(self.disk.as_ref(), &self.root, &self.identity);
+        let in_home = |home: PathBuf| {
+            let names = processes(self.disk.as_ref(), &home).into_iter().rev();
+            names.map(|name| home.join(name)).collect()
+        };
+        self.to_adopt = home.map(in_home).unwrap_or_default();
+        self.to_expire = self.all_directories();
+    }
+
     /// Takes over some of what processes left that are gone, at most so many bytes of it, of each the oldest first. What
     /// cannot be taken over now is left for another time.
     pub(crate) fn adopt(&mut self, mut room: u64) -> Vec<Adopted> {
-        let mut adopted = vec![];
-        if self.to_adopt.is_empty() {
-            let Some(home) = find_home(self.disk.as_ref(), &self.root, &self.identity) else { return adopted };
-            self.to_adopt = processes(self.disk.as_ref(), &home).iter().rev().map(|name| home.join(name)).collect();
-        }
-        let began = Instant::now();
+        let (began, mut adopted) = (Instant::now(), vec![]);
         while began.elapsed() < TURN
             && let Some(dir) = self.to_adopt.pop()
         {
@@ -42,7 +48,7 @@ impl Spool {
         adopted
     }
 
-    /// Returns whether there are directories that were not looked into yet.
+    /// Returns whether there are directories in which there may be something to take over.
     pub(crate) fn has_more_to_adopt(&self) -> bool {
         !self.to_adopt.is_empty()
     }
@@ -69,9 +75,6 @@ impl Spool {
     /// Removes some of what is too old, of whichever destination or key, where no process works on it; returns whether there
     /// may be more.
     pub(crate) fn expire(&mut self, oldest_ms: u64) -> bool {
-        if self.to_expire.is_empty() {
-            self.to_expire = self.all_directories();
-        }
         let (disk, began, mut gone) = (self.disk.as_ref(), Instant::now(), 0);
         while began.elapsed() < TURN
             && let Some(dir) = self.to_expire.pop()
