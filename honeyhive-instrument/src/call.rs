@@ -171,7 +171,10 @@ impl CallSpan {
         self.call.timing.end = Some(self.started.elapsed());
         contained(|| read(&mut self.call));
         self.call.cost = contained(|| self.active.cost(&self.call)).flatten();
-        contained(|| redact::apply(&self.active.capture, &mut self.call));
+        if contained(|| redact::apply(&self.active.capture, &mut self.call)).is_none() {
+            // What was to be hidden is not written because that went wrong.
+            contained(|| redact::hide_content(&mut self.call));
+        }
         contained(|| self.write());
         contained(|| self.active.measure(&self.call));
         contained(|| self.active.measure_pieces(&self.call, &self.gaps));

@@ -20,6 +20,8 @@ const MAX_BODY: usize = 16 << 20;
 /// than so many parts of it.
 const WRAPPING: usize = 512;
 const LEAST_KEPT: usize = 8;
+/// Most bytes of a stream that are read, whatever is kept of them.
+const MAX_STREAM: usize = 64 << 20;
 
 const REQUEST_TOO_LARGE: &str = "honeyhive_metadata.request_too_large";
 const TOO_LARGE: &str = "honeyhive_metadata.response_too_large";
@@ -73,6 +75,8 @@ pub struct Exchange {
     /// Bytes of the answer that are kept, and whether there are too many.
     kept: usize,
     is_too_large: bool,
+    /// Bytes of a stream that came.
+    came: usize,
 }
 
 #[derive(Debug)]
@@ -102,7 +106,7 @@ impl Exchange {
         if too_large {
             span.mark(REQUEST_TOO_LARGE);
         }
-        Some(Self { provider, span, status: 0, body: Body::Plain(vec![]), kept: 0, is_too_large: false })
+        Some(Self { provider, span, status: 0, body: Body::Plain(vec![]), kept: 0, is_too_large: false, came: 0 })
     }
 
     /// Returns the context in which the request is to be sent.
@@ -148,8 +152,13 @@ impl Exchange {
                 }
             }
             Body::Stream(decoder) => {
-                let frames = decoder.feed(bytes);
-                self.frames(&frames);
+                self.came = self.came.saturating_add(bytes.len());
+                if self.came > MAX_STREAM {
+                    self.kept = usize::MAX;
+                } else {
+                    let frames = decoder.feed(bytes);
+                    self.frames(&frames);
+                }
             }
         }
         self.look_for_losses();

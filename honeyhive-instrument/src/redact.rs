@@ -24,6 +24,20 @@ const SETTINGS: [&str; 4] = ["reasoning_effort", "service_tier", "tool_choice", 
 /// Parameters that are tools, where a provider's parameters are the body as it was sent.
 const TOOLS: [&str; 4] = ["tools", "functions", "toolConfig", "tool_config"];
 
+/// Fields of answers that repeat what was asked.
+const REPEATED: [&str; 10] = [
+    "input",
+    "instructions",
+    "metadata",
+    "prompt",
+    "safety_identifier",
+    "text",
+    "texts",
+    "tool_choice",
+    "tools",
+    "user",
+];
+
 /// Takes out of a record what is not to be recorded.
 pub(crate) fn apply(capture: &Capture, call: &mut LlmCall) {
     if !capture.content {
@@ -39,7 +53,7 @@ pub(crate) fn apply(capture: &Capture, call: &mut LlmCall) {
 }
 
 /// Takes every text of the caller and of the model out of a record.
-fn hide_content(call: &mut LlmCall) {
+pub(crate) fn hide_content(call: &mut LlmCall) {
     let Request { model, base_model, mut params, stream, max_tokens, temperature, top_p, top_k, seed, choices, .. } =
         std::mem::take(&mut call.request);
     params.retain(|key, value| is_setting(key, value));
@@ -154,9 +168,11 @@ fn hide(part: Hide, call: &mut LlmCall) {
         Hide::Tools => {
             (request.tools, response.tools) = (vec![], vec![]);
             request.params.retain(|key, _| !TOOLS.contains(&key.as_str()));
+            [&mut request.json, &mut response.json].into_iter().for_each(|body| remove(body, &TOOLS));
         }
         Hide::Inputs => {
             hidden.input = true;
+            remove(&mut response.json, &REPEATED);
             hide_input_messages(request);
             (request.tools, response.tools) = (vec![], vec![]);
             (request.prompts, request.inputs, request.stop) = (vec![], vec![], vec![]);
@@ -171,10 +187,14 @@ fn hide(part: Hide, call: &mut LlmCall) {
         }
         Hide::InputMessages => hide_input_messages(request),
         Hide::OutputMessages => response.outputs.iter_mut().for_each(|output| output.message = Message::default()),
-        Hide::InputImages => request.messages.iter_mut().for_each(|message| {
-            each_part(message, |part| matches!(part, Part::ImageUrl(_) | Part::ImageData { .. }), String::new());
-            limit_inside(0, message);
-        }),
+        Hide::InputImages => {
+            for message in &mut request.messages {
+                each_part(message, |part| matches!(part, Part::ImageUrl(_) | Part::ImageData { .. }), String::new());
+                limit_inside(0, message);
+            }
+            let bodies = [&mut request.json, &mut request.input];
+            bodies.into_iter().flatten().for_each(hide_images);
+        }
         Hide::InputText => {
             request.system.iter_mut().for_each(hide_texts);
             request.messages.iter_mut().for_each(hide_message);
@@ -192,6 +212,37 @@ fn hide(part: Hide, call: &mut LlmCall) {
         Hide::Choices => {}
         Hide::EmbeddingVectors => response.embeddings = vec![],
         Hide::EmbeddingTexts => request.inputs.iter_mut().for_each(|input| *input = REDACTED.into()),
+    }
+}
+
+/// Removes fields; not a `text` that is one, which is what a model heard.
+fn remove(body: &mut Option<Json>, keys: &[&str]) {
+    if let Some(Json::Object(fields)) = body {
+        fields.retain(|key, value| !keys.contains(&key.as_str()) || (key == "text" && value.is_string()));
+    }
+}
+
+/// Replaces images, as data or as addresses, where they stand in a body.
+fn hide_images(body: &mut Json) {
+    limit_in(0, body);
+    hide_addresses(body);
+}
+
+fn hide_addresses(json: &mut Json) {
+    match json {
+        Json::Object(fields) => {
+            for (key, value) in fields.iter_mut() {
+                match (key.as_str(), &mut *value) {
+                    ("image_url", Json::String(url)) => REDACTED.clone_into(url),
+                    ("image_url", Json::Object(image)) if image.contains_key("url") => {
+                        image.insert("url".to_owned(), REDACTED.into());
+                    }
+                    (_, value) => hide_addresses(value),
+                }
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(hide_addresses),
+        _ => {}
     }
 }
 

@@ -167,7 +167,9 @@ fn finish_reasons(call: &LlmCall, sink: &mut Sink) {
 
 fn settings(call: &LlmCall, sink: &mut Sink) {
     let request = &call.request;
-    sink.number("gen_ai.request.max_tokens", request.max_tokens.as_ref());
+    // Newer models of OpenAI's take the second only.
+    let newer = request.params.get("max_completion_tokens").and_then(serde_json::Value::as_number);
+    sink.number("gen_ai.request.max_tokens", request.max_tokens.as_ref().or(newer));
     for (key, number) in [
         ("gen_ai.request.temperature", &request.temperature),
         ("gen_ai.request.top_p", &request.top_p),
@@ -181,7 +183,8 @@ fn settings(call: &LlmCall, sink: &mut Sink) {
     sink.maybe("gen_ai.request.seed", request.seed);
     sink.maybe("gen_ai.request.top_k", request.top_k.as_ref().and_then(serde_json::Number::as_i64));
     sink.count("gen_ai.request.choice.count", request.choices.filter(|count| *count != 1));
-    sink.maybe("gen_ai.output.type", request.output_schema.is_some().then_some("json"));
+    let schema = request.output_schema.as_ref().filter(|schema| schema["type"] != "text");
+    sink.maybe("gen_ai.output.type", schema.map(|_| "json"));
     if !request.stop.is_empty() {
         let stops = request.stop.iter().map(|stop| stop.clone().into()).collect();
         sink.put("gen_ai.request.stop_sequences", OtelValue::Array(Array::String(stops)));

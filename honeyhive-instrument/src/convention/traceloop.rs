@@ -200,7 +200,7 @@ fn counted(call: &LlmCall) -> (Option<u64>, Option<u64>) {
     let (of_input, of_output) = match Dialect::of(call).left_out {
         LeftOut::Nothing => (0, 0),
         LeftOut::ToolsAndThoughts => (some(usage.input_tools), some(usage.reasoning)),
-        LeftOut::Cached => (some(usage.cache_read) + some(usage.cache_write), 0),
+        LeftOut::Cached => (some(usage.cache_read).saturating_add(some(usage.cache_write)), 0),
     };
     let less = |tokens: Option<u64>, less: u64| tokens.map(|tokens| tokens.saturating_sub(less));
     (less(usage.input, of_input), less(usage.output, of_output))
@@ -257,7 +257,7 @@ fn response(call: &LlmCall, sink: &mut Sink) {
 fn usage(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     let usage = &call.response.usage;
     let (input, output) = counted(call);
-    let sum = input.zip(output).map(|(input, output)| input + output);
+    let sum = input.zip(output).map(|(input, output)| input.saturating_add(output));
     sink.count(TOKENS_TOTAL, usage.total.or(sum.filter(|_| dialect.sums)));
     sink.count(TOKENS_INPUT, input);
     sink.count(TOKENS_OUTPUT, output);

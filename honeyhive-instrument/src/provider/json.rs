@@ -130,17 +130,28 @@ pub(super) fn entry(list: &mut Vec<Json>, position: usize, gap: Json) -> Option<
     list.get_mut(position)
 }
 
-/// Returns the object in `list` whose `index` is that of `piece`, adding one where there is none.
+/// Returns the object in `list` whose `index` is that of `piece`, adding one where there is none; not beyond
+/// [`MAX_INDEXED`].
 pub(super) fn indexed<'a>(list: &'a mut Vec<Json>, piece: &Json) -> Option<&'a mut Map<String, Json>> {
     let index = |json: &Json| json.get("index").and_then(Json::as_u64).unwrap_or(0);
     let wanted = index(piece);
-    let position = list.iter().position(|entry| entry.is_object() && index(entry) == wanted);
-    let position = position.unwrap_or_else(|| {
-        list.push(Json::Object(Map::new()));
-        list.len() - 1
-    });
+    let is_it = |entry: &Json| entry.is_object() && index(entry) == wanted;
+    // Nearly all are where their number says.
+    let guess = usize::try_from(wanted).ok().filter(|at| list.get(*at).is_some_and(is_it));
+    let position = match guess {
+        Some(position) => position,
+        // So many are not searched either.
+        None if list.len() >= MAX_INDEXED => return None,
+        None => list.iter().position(is_it).unwrap_or_else(|| {
+            list.push(Json::Object(Map::new()));
+            list.len() - 1
+        }),
+    };
     list.get_mut(position)?.as_object_mut()
 }
+
+/// Most entries that are looked for by their number.
+const MAX_INDEXED: usize = 1_000;
 
 /// What things are called. Some services leave it empty in all pieces but the first.
 const NAMES: [&str; 6] = ["id", "model", "name", "object", "role", "type"];

@@ -9,7 +9,7 @@ mod responses;
 
 use serde_json::Value as Json;
 
-use super::{Progress, Provider, RequestHead, host, json::is_error};
+use super::{Progress, Provider, RequestHead, host};
 use crate::{
     model::{CallError, Ending, LlmCall, Operation, Request, Response},
     wire::Frame,
@@ -151,7 +151,7 @@ impl Provider for OpenAi {
 
     fn frame(&self, frame: &Frame, call: &mut LlmCall) -> Progress {
         match serde_json::from_str::<Json>(&frame.data) {
-            Ok(chunk) if is_error(&chunk) && chunk.get("type").is_none() => {
+            Ok(chunk) if says_error(&chunk) && chunk.get("type").is_none() => {
                 call.ending = Ending::Failed(said_error(&chunk["error"]));
                 Progress::Last
             }
@@ -177,14 +177,18 @@ impl Provider for OpenAi {
     }
 }
 
-/// Tells whether an answer is an error and nothing else. Some services put a hollow one beside what they answer.
-fn is_refusal(json: &Json) -> bool {
-    let says_something = match &json["error"] {
+/// Tells whether an answer tells an error. Some services put a hollow one beside what they answer.
+fn says_error(json: &Json) -> bool {
+    match &json["error"] {
         Json::String(text) => !text.is_empty(),
         Json::Object(fields) => !fields.is_empty(),
         _ => false,
-    };
-    says_something && ["choices", "data"].iter().all(|answer| json.get(answer).is_none())
+    }
+}
+
+/// Tells whether an answer is an error and nothing else.
+fn is_refusal(json: &Json) -> bool {
+    says_error(json) && ["choices", "data", "output"].iter().all(|answer| json.get(answer).is_none())
 }
 
 /// Reads an error in the middle of a stream, or in the place of an answer.
@@ -197,7 +201,7 @@ fn said_error(error: &Json) -> CallError {
 fn fail_if_it_says_so(call: &mut LlmCall) {
     let Some(json) = &call.response.json else { return };
     let failure = match call.operation {
-        Operation::Responses => responses::failure(json),
+        Operation::Responses if json["status"] == "failed" => responses::failure(json),
         // OpenRouter: the service behind it failed. Source: https://openrouter.ai/docs/api-reference/errors
         _ => is_refusal(json).then(|| said_error(&json["error"])),
     };

@@ -42,6 +42,8 @@ fn mask_field(key: &str, value: &mut Json) {
         Json::String(text) if !text.is_empty() && is_secret(key) => MASK.clone_into(text),
         // There for keys, under names of all kinds; a name says which.
         value if key == "headers" => replace_texts(value, MASK, "name"),
+        // As of the data sources of Azure OpenAI: a key, a connection string, a token.
+        value @ Json::Object(_) if key == "authentication" => replace_texts(value, MASK, "type"),
         // A schema: what it calls so is asked for, not told.
         _ if key == "properties" => {}
         value => mask_in(value),

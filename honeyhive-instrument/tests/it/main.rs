@@ -16,4 +16,5 @@ mod recorded;
 mod robust;
 mod services;
 mod seven;
+mod streams;
 mod tracing;

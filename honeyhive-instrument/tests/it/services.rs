@@ -10,19 +10,19 @@ use serde_json::{Value as Json, json};
 use crate::{event_stream::message, instrumentors::turn};
 
 /// An exchange that goes by.
-struct Sent<'a> {
+pub(crate) struct Sent<'a> {
     url: &'a str,
     request: Json,
     content_type: &'static str,
-    answer: Vec<u8>,
+    pub(crate) answer: Vec<u8>,
 }
 
 impl<'a> Sent<'a> {
-    fn json(url: &'a str, request: Json, answer: Json) -> Self {
+    pub(crate) fn json(url: &'a str, request: Json, answer: Json) -> Self {
         Self { url, request, content_type: "application/json", answer: answer.to_string().into_bytes() }
     }
 
-    fn events(url: &'a str, request: Json, events: &[Json]) -> Self {
+    pub(crate) fn events(url: &'a str, request: Json, events: &[Json]) -> Self {
         let answer = events.iter().map(|event| format!("data: {event}\n\n")).collect::<String>().into_bytes();
         Self { url, request, content_type: "text/event-stream", answer }
     }
@@ -39,7 +39,7 @@ impl<'a> Sent<'a> {
     }
 
     /// Returns its span in OpenInference's convention.
-    async fn span(&self) -> SpanRecord {
+    pub(crate) async fn span(&self) -> SpanRecord {
         let _turn = turn().await;
         let recorder = Recorder::new();
         let tracer = recorder.tracer();
@@ -60,14 +60,15 @@ impl<'a> Sent<'a> {
     }
 }
 
-fn value(span: &SpanRecord, key: &str) -> Json {
+pub(crate) fn value(span: &SpanRecord, key: &str) -> Json {
     span.attribute(key).unwrap_or_default()
 }
 
-const CHAT: &str = "https://api.openai.com/v1/chat/completions";
-const OPENROUTER: &str = "https://openrouter.ai/api/v1/chat/completions";
-const GEMINI: &str = "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent";
-const MESSAGES: &str = "https://api.anthropic.com/v1/messages";
+pub(crate) const CHAT: &str = "https://api.openai.com/v1/chat/completions";
+pub(crate) const OPENROUTER: &str = "https://openrouter.ai/api/v1/chat/completions";
+pub(crate) const GEMINI: &str =
+    "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent";
+pub(crate) const MESSAGES: &str = "https://api.anthropic.com/v1/messages";
 
 fn chunk(delta: Json) -> Json {
     json!({ "id": "c", "model": "m-1", "choices": [{ "index": 0, "delta": delta }] })
@@ -294,8 +295,8 @@ async fn what_costs_another_price_is_billed_at_it() {
     }
 }
 
-/// Sends an exchange to all conventions and returns what they write, but for the request as a whole if something is hidden.
-async fn written(sent: &Sent<'_>, hidden: Option<Hide>) -> String {
+/// Sends an exchange to all conventions and returns what they write.
+pub(crate) async fn written(sent: &Sent<'_>, hidden: Option<Hide>) -> String {
     let _turn = turn().await;
     let recorder = Recorder::new();
     let tracer = recorder.tracer();
@@ -323,7 +324,8 @@ async fn written(sent: &Sent<'_>, hidden: Option<Hide>) -> String {
     let spans = recorder.spans();
     assert!(spans.len() >= 2, "{spans:?}");
     let attributes = spans.iter().flat_map(SpanRecord::attributes);
-    let kept = attributes.filter(|(key, _)| hidden.is_none() || key != "input.value");
+    // Of texts the body as it was sent is another option's.
+    let kept = attributes.filter(|(key, _)| hidden != Some(Hide::InputText) || key != "input.value");
     kept.map(|(key, value)| format!("{key} = {value}\n")).collect()
 }
 

@@ -24,7 +24,9 @@ pub(in crate::provider) fn request(json: Json, request: &mut Request) {
     request.top_p = number(&json, "top_p");
     request.top_k = number(&json, "top_k");
     request.stop = texts(&json, "stop_sequences");
-    request.output_schema = json.pointer("/output_format/schema").cloned();
+    // The first is the older place.
+    let schema = json.pointer("/output_format/schema").or_else(|| json.pointer("/output_config/format/schema"));
+    request.output_schema = schema.cloned();
     request.json = Some(json);
 }
 

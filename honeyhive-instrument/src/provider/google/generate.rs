@@ -13,31 +13,37 @@ const SCHEMAS: [&str; 2] = ["parametersJsonSchema", "parameters_json_schema"];
 
 pub(super) fn request(json: Json, call: &mut LlmCall) {
     let request = &mut call.request;
-    let instruction = json.get("systemInstruction").or_else(|| json.get("system_instruction"));
-    request.system = instruction.map(|content| message(content).content);
+    request.system = either(&json, "systemInstruction", "system_instruction").map(|content| message(content).content);
     request.messages = match json.get("contents") {
         Some(Json::Array(contents)) => contents.iter().map(message).collect(),
         Some(content) => vec![message(content)],
         None => vec![],
     };
     request.tools = items(&json, "tools").flat_map(tools).collect();
-    let config = &json["generationConfig"];
-    request.max_tokens = number(config, "maxOutputTokens");
+    let config = either(&json, "generationConfig", "generation_config").unwrap_or(&Json::Null);
+    let setting = |camel, snake| either(config, camel, snake).and_then(Json::as_number).cloned();
+    request.max_tokens = setting("maxOutputTokens", "max_output_tokens");
     request.temperature = number(config, "temperature");
-    request.top_p = number(config, "topP");
-    request.top_k = number(config, "topK");
+    request.top_p = setting("topP", "top_p");
+    request.top_k = setting("topK", "top_k");
     request.seed = config.get("seed").and_then(Json::as_i64);
-    request.choices = count(config, "candidateCount");
-    request.stop = texts(config, "stopSequences");
-    request.frequency_penalty = number(config, "frequencyPenalty");
-    request.presence_penalty = number(config, "presencePenalty");
+    request.choices = setting("candidateCount", "candidate_count").and_then(|count| count.as_u64());
+    request.stop = [texts(config, "stopSequences"), texts(config, "stop_sequences")].concat();
+    request.frequency_penalty = setting("frequencyPenalty", "frequency_penalty");
+    request.presence_penalty = setting("presencePenalty", "presence_penalty");
     request.params = config.as_object().cloned().unwrap_or_default();
     request.json = Some(json);
 }
 
+/// Returns a field in either spelling, both of which the service takes, as any that reads the JSON of protobuf.
+fn either<'a>(json: &'a Json, camel: &str, snake: &str) -> Option<&'a Json> {
+    json.get(camel).or_else(|| json.get(snake))
+}
+
 /// A tool of the wire holds several functions; its own form goes with the first of them.
 fn tools(json: &Json) -> Vec<Tool> {
-    let functions: Vec<&Json> = items(json, "functionDeclarations").collect();
+    let declared = either(json, "functionDeclarations", "function_declarations").and_then(Json::as_array);
+    let functions: Vec<&Json> = declared.into_iter().flatten().collect();
     if functions.is_empty() {
         return vec![Tool { raw: Some(json.clone()), definition: Some(json.clone()) }];
     }
@@ -73,7 +79,7 @@ fn message(json: &Json) -> Message {
 }
 
 fn tool_call(part: &Json) -> Option<Part> {
-    let call = part.get("functionCall")?;
+    let call = either(part, "functionCall", "function_call")?;
     Some(Part::ToolCall(ToolCall {
         id: text(call, "id"),
         item_id: None,
@@ -92,7 +98,7 @@ fn part(json: &Json) -> Part {
             (false, None) => Part::Text(said),
         };
     }
-    if let Some(response) = json.get("functionResponse") {
+    if let Some(response) = either(json, "functionResponse", "function_response") {
         let content = response.get("response").cloned().unwrap_or_default();
         return Part::ToolResult { id: text(response, "id"), content };
     }
@@ -101,18 +107,16 @@ fn part(json: &Json) -> Part {
 
 /// Reads an image, inside the message or by its address.
 fn media(json: &Json) -> Option<Part> {
-    // The service takes both spellings.
-    let either = |json: &Json, names: [&str; 2]| names.iter().find_map(|name| text(json, name));
-    let (inline, file) =
-        (json.get("inlineData").unwrap_or(&json["inline_data"]), json.get("fileData").unwrap_or(&json["file_data"]));
-    let mime = ["mimeType", "mime_type"];
-    let mime_type = either(inline, mime).or_else(|| either(file, mime))?;
+    let [inline, file] = [("inlineData", "inline_data"), ("fileData", "file_data")]
+        .map(|(camel, snake)| either(json, camel, snake).unwrap_or(&Json::Null));
+    let mime = |of| either(of, "mimeType", "mime_type").and_then(Json::as_str);
+    let mime_type = mime(inline).or_else(|| mime(file))?.to_owned();
     if !mime_type.starts_with("image/") {
         return None;
     }
     match text(inline, "data") {
         Some(base64) => Some(Part::ImageData { mime_type, base64: standard(base64) }),
-        None => either(file, ["fileUri", "file_uri"]).map(Part::ImageUrl),
+        None => either(file, "fileUri", "file_uri").and_then(Json::as_str).map(|url| Part::ImageUrl(url.to_owned())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Chat completions: request, answer, and the chunks of a stream, which are merged into one answer.
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::super::json::{
     append, content, count, index, indexed, items, list, merge, number, object, only, present, text, texts, whole,
@@ -80,8 +80,15 @@ pub(in crate::provider) fn part(json: &Json) -> Part {
     match (of_type, json["text"].as_str(), url) {
         (Some("text"), Some(text), _) => Part::Text(text.to_owned()),
         (Some("image_url"), _, Some(url)) => image(url),
+        (Some("thinking"), ..) => thinking(json),
         _ => Part::Other(json.clone()),
     }
+}
+
+/// Reads how Mistral tells what a model thought.
+fn thinking(json: &Json) -> Part {
+    let text = items(json, "thinking").filter_map(|piece| piece["text"].as_str()).collect();
+    Part::Reasoning { text, signature: None, encrypted: None, summary: None }
 }
 
 fn image(url: &str) -> Part {
@@ -115,16 +122,28 @@ pub(super) fn identity(json: &Json, response: &mut Response) {
     response.model = text(json, "model");
     response.system_fingerprint = text(json, "system_fingerprint");
     response.service_tier = text(json, "service_tier");
-    response.usage = usage(&json["usage"]);
-    // OpenRouter's, in dollars.
-    response.stated_cost = json["usage"]["cost"].as_f64();
+    let used = used(json);
+    response.usage = usage(used);
+    response.stated_cost = stated_cost(used);
+}
+
+/// Finds what was used: Groq and Moonshot tell of a stream in a place of their own.
+fn used(json: &Json) -> &Json {
+    let places = ["/usage", "/x_groq/usage", "/choices/0/usage"];
+    places.iter().find_map(|place| json.pointer(place).filter(|used| used.is_object())).unwrap_or(&Json::Null)
+}
+
+/// Reads what a service says that a call cost, in US dollars: OpenRouter as a number, Perplexity in parts.
+pub(super) fn stated_cost(used: &Json) -> Option<f64> {
+    used["cost"].as_f64().or_else(|| used["cost"]["total_cost"].as_f64())
 }
 
 fn output((position, choice): (usize, &Json)) -> Output {
     Output {
         index: index(choice, position),
         message: message(&choice["message"]),
-        finish_reason: text(choice, "finish_reason"),
+        // Mistral's models on Bedrock have another name for it.
+        finish_reason: text(choice, "finish_reason").or_else(|| text(choice, "stop_reason")),
         content_filter: present(choice, "content_filter_results"),
     }
 }
@@ -175,6 +194,9 @@ const GROWING_SOUND: [&str; 2] = ["data", "transcript"];
 fn merge_delta(choice: &mut Map<String, Json>, delta: &Json) -> bool {
     let Some(message) = object(choice, "message") else { return true };
     merge(message, delta, |message, key, value| match (key, value) {
+        ("content", piece) if piece.is_array() || piece.is_object() || message.get(key).is_some_and(Json::is_array) => {
+            add_parts(message, piece)
+        }
         (key, Json::String(piece)) if GROWING.contains(&key) => append(message, key, piece),
         ("audio", sound) => merge_growing(message, key, sound, &GROWING_SOUND),
         ("function_call", call) => merge_growing(message, key, call, &["arguments"]),
@@ -184,17 +206,63 @@ fn merge_delta(choice: &mut Map<String, Json>, delta: &Json) -> bool {
     true
 }
 
+/// Adds to content that comes in parts, as of Mistral's models: what is of one kind with the last part goes on.
+fn add_parts(message: &mut Map<String, Json>, piece: &Json) -> bool {
+    if let Some(Json::String(said)) = message.get("content") {
+        message.insert("content".to_owned(), json!([{ "type": "text", "text": said }]));
+    }
+    let Some(parts) = list(message, "content") else { return true };
+    let more = match piece {
+        Json::Array(more) => more.clone(),
+        Json::String(said) => vec![json!({ "type": "text", "text": said })],
+        other => vec![other.clone()],
+    };
+    for part in more {
+        let last = parts.last_mut().filter(|last| last["type"] == part["type"]).and_then(Json::as_object_mut);
+        match (last, &part["text"], &part["thinking"]) {
+            (Some(last), Json::String(said), _) => drop(append(last, "text", said)),
+            (Some(last), _, Json::Array(thought)) => {
+                list(last, "thinking").into_iter().for_each(|known| known.extend_from_slice(thought));
+            }
+            _ => parts.push(part),
+        }
+    }
+    true
+}
+
 fn merge_tool_calls(message: &mut Map<String, Json>, calls: &[Json]) -> bool {
     let Some(merged) = list(message, "tool_calls") else { return true };
     for call in calls {
-        if let Some(merged) = indexed(merged, call) {
-            merge(merged, call, |merged, key, value| {
-                key == "function" && merge_growing(merged, key, value, &["arguments"])
+        if let Some(merged) = called(merged, call) {
+            merge(merged, call, |merged, key, value| match key {
+                "function" => merge_growing(merged, key, value, &["arguments"]),
+                "custom" => merge_growing(merged, key, value, &["input"]),
+                _ => false,
             });
         }
     }
     true
 }
+
+/// Returns the call that a piece is of. Some services number none, or all alike: then another id is another call.
+fn called<'a>(calls: &'a mut Vec<Json>, piece: &Json) -> Option<&'a mut Map<String, Json>> {
+    let (number, id) = (piece.get("index").and_then(Json::as_u64), piece["id"].as_str().filter(|id| !id.is_empty()));
+    let is_of = |call: &Json| {
+        let same_number = number.is_none_or(|number| call["index"].as_u64().unwrap_or(0) == number);
+        same_number && id.is_none_or(|id| call["id"].as_str().is_none_or(|known| known.is_empty() || known == id))
+    };
+    if calls.len() >= MOST_CALLS {
+        return calls.last_mut().filter(|last| is_of(last))?.as_object_mut();
+    }
+    let at = calls.iter().rposition(is_of).unwrap_or_else(|| {
+        calls.push(Json::Object(Map::new()));
+        calls.len() - 1
+    });
+    calls.get_mut(at)?.as_object_mut()
+}
+
+/// Most calls of tools in one answer, against a stream that would fill the memory.
+const MOST_CALLS: usize = 1_000;
 
 /// Merges an object of which some texts grow.
 fn merge_growing(owner: &mut Map<String, Json>, key: &str, piece: &Json, growing: &[&str]) -> bool {

@@ -1,12 +1,12 @@
 //! The responses API: items in, items out. Each item becomes a message of its own.
-//! Of a stream, the last event holds the whole answer; until it comes, the items that are done count.
+//! Of a stream, the last event holds the whole answer; until it comes, the pieces count.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::{
     super::{
         Progress,
-        json::{content, count, items, list, number, present, text, without},
+        json::{append, content, count, entry, items, list, number, position, present, text, whole, without},
     },
     chat,
 };
@@ -108,6 +108,7 @@ pub(super) fn response(json: Json, response: &mut Response) {
         .collect();
     response.finish_reason = finish_reason(&json).map(str::to_owned);
     response.usage = usage(&json["usage"]);
+    response.stated_cost = chat::stated_cost(&json["usage"]);
     response.json = Some(json);
 }
 
@@ -145,18 +146,18 @@ pub(super) fn failure(json: &Json) -> Option<CallError> {
     failed.then(|| CallError::new(kind, json["error"].to_string()))
 }
 
-/// Reads an event of a stream.
+/// Reads an event of a stream. What comes piece by piece counts until the answer is there as a whole.
 pub(super) fn event(event: &Json, call: &mut LlmCall) -> Progress {
     match event["type"].as_str() {
         Some("response.created" | "response.in_progress") => call.response.json = present(event, "response"),
         Some("response.completed" | "response.incomplete" | "response.failed") => {
-            call.response.json = present(event, "response");
+            let gathered = call.response.json.take();
+            call.response.json = present(event, "response").map(|answer| with_output(answer, gathered));
             return Progress::Last;
         }
-        Some("response.output_item.done") => {
-            let whole = call.response.json.as_mut().and_then(Json::as_object_mut);
-            if let (Some(output), Some(item)) = (whole.and_then(|whole| list(whole, "output")), event.get("item")) {
-                output.push(item.clone());
+        Some("response.output_item.added" | "response.output_item.done") => {
+            if let (Some(item), Some(whole)) = (present(event, "item"), whole(&mut call.response.json)) {
+                put_item(whole, event, item);
             }
         }
         Some("error") => {
@@ -164,7 +165,49 @@ pub(super) fn event(event: &Json, call: &mut LlmCall) -> Progress {
             call.ending = Ending::Failed(CallError::new(kind, event.to_string()));
             return Progress::Last;
         }
-        _ => {}
+        Some(kind) => {
+            let piece = kind.strip_suffix(".delta").zip(event["delta"].as_str());
+            if let (Some((of, piece)), Some(whole)) = (piece, whole(&mut call.response.json)) {
+                add_piece(whole, event, of, piece);
+            }
+        }
+        None => {}
     }
     Progress::Piece
+}
+
+/// Some services say at the end that there is no output, where it came in items.
+fn with_output(mut answer: Json, gathered: Option<Json>) -> Json {
+    let said = gathered.and_then(|mut gathered| gathered.get_mut("output").map(Json::take));
+    if let (Some(fields), Some(said @ Json::Array(_))) = (answer.as_object_mut(), said)
+        && fields.get("output").and_then(Json::as_array).is_none_or(Vec::is_empty)
+    {
+        fields.insert("output".to_owned(), said);
+    }
+    answer
+}
+
+fn put_item(whole: &mut Map<String, Json>, event: &Json, item: Json) {
+    let Some(output) = list(whole, "output") else { return };
+    match count(event, "output_index").map(position) {
+        Some(Some(at)) => entry(output, at, json!({})).into_iter().for_each(|known| *known = item.clone()),
+        Some(None) => {}
+        None => output.push(item),
+    }
+}
+
+/// Adds a piece of text to the item that it is of.
+fn add_piece(whole: &mut Map<String, Json>, event: &Json, of: &str, piece: &str) -> Option<()> {
+    let at = |key: &str| position(count(event, key).unwrap_or(0));
+    let item = entry(list(whole, "output")?, at("output_index")?, json!({ "type": "message" }))?.as_object_mut()?;
+    let (parts, index, kind, key) = match of {
+        "response.output_text" => ("content", "content_index", "output_text", "text"),
+        "response.refusal" => ("content", "content_index", "refusal", "refusal"),
+        "response.reasoning_summary_text" => ("summary", "summary_index", "summary_text", "text"),
+        "response.function_call_arguments" => return append(item, "arguments", piece).then_some(()),
+        "response.custom_tool_call_input" => return append(item, "input", piece).then_some(()),
+        _ => return None,
+    };
+    let part = entry(list(item, parts)?, at(index)?, json!({ "type": kind }))?.as_object_mut()?;
+    append(part, key, piece).then_some(())
 }
