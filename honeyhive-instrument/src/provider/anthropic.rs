@@ -1,4 +1,4 @@
-//! Anthropic's API: messages, and the older completions.
+//! Anthropic's API: messages, also as Vertex AI serves them, and the older completions.
 
 mod completions;
 pub(super) mod messages;
@@ -15,6 +15,9 @@ pub struct Anthropic;
 
 const MESSAGES: &str = "/v1/messages";
 const COMPLETE: &str = "/v1/complete";
+/// What stands before the model in paths of Vertex AI, and what is asked of it there.
+const OF_VERTEX: &str = "/publishers/anthropic/models/";
+const VERBS_OF_VERTEX: [&str; 2] = ["rawPredict", "streamRawPredict"];
 
 impl Provider for Anthropic {
     fn name(&self) -> &'static str {
@@ -22,6 +25,9 @@ impl Provider for Anthropic {
     }
 
     fn claim(&self, head: &RequestHead<'_>) -> Option<LlmCall> {
+        if let Some(call) = on_vertex(head) {
+            return Some(call);
+        }
         let beta = head.url.query_pairs().any(|(key, value)| key == "beta" && value == "true");
         let (path, method, operation) = match head.path() {
             path if path.ends_with(COMPLETE) => (COMPLETE, "completions.create", Operation::TextCompletion),
@@ -40,11 +46,13 @@ impl Provider for Anthropic {
     }
 
     fn request(&self, body: &[u8], call: &mut LlmCall) {
+        let of_path = call.request.model.take();
         match (serde_json::from_slice(body), call.operation) {
             (Ok(json), Operation::TextCompletion) => completions::request(json, &mut call.request),
             (Ok(json), _) => messages::request(json, &mut call.request),
             (Err(_), _) => {}
         }
+        call.request.model = call.request.model.take().or(of_path);
     }
 
     fn reply(&self, body: &[u8], call: &mut LlmCall) {
@@ -77,6 +85,20 @@ impl Provider for Anthropic {
     fn error(&self, status: u16, body: &[u8], _: &LlmCall) -> CallError {
         CallError::new(error_kind(status), super::error_message(status, body))
     }
+}
+
+/// Claims a request to Vertex AI, whose path names the model.
+fn on_vertex(head: &RequestHead<'_>) -> Option<LlmCall> {
+    let (_, asked) = head.path().split_once(OF_VERTEX)?;
+    let (model, verb) = asked.split_once(':')?;
+    if head.method != "POST" || !VERBS_OF_VERTEX.contains(&verb) {
+        return None;
+    }
+    let base = head.base_before(&format!("{OF_VERTEX}{asked}"));
+    let mut call = LlmCall::new("anthropic", "messages.create", Operation::Chat, base);
+    call.provider = Some(super::host::provider(head.host()).unwrap_or("anthropic").into());
+    call.request.model = Some(model.to_owned());
+    Some(call)
 }
 
 /// Names an error as Anthropic's clients do, which know a few more than others.

@@ -113,6 +113,25 @@ async fn what_was_used_is_found_where_a_service_tells_it() {
 }
 
 #[tokio::test]
+async fn claude_on_vertex_is_named_by_its_path_and_vectors_under_their_type_are_read() {
+    let vertex =
+        "https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/us-east5/publishers/anthropic/models/";
+    let answer = json!({ "type": "message", "role": "assistant", "model": "claude-sonnet-4-5",
+                         "content": [{ "type": "text", "text": "Paris" }], "usage": { "input_tokens": 3, "output_tokens": 2 } });
+    let asked = json!({ "anthropic_version": "vertex-2023-10-16", "messages": [{ "role": "user", "content": "hi" }] });
+    for verb in ["rawPredict", "streamRawPredict"] {
+        let url = format!("{vertex}claude-sonnet-4-5@20250929:{verb}");
+        let span = Sent::json(&url, asked.clone(), answer.clone()).span().await;
+        assert_eq!(value(&span, "llm.output_messages.0.message.contents.0.message_content.text"), "Paris", "{verb}");
+        assert_eq!(value(&span, "llm.token_count.total"), 5);
+    }
+    let url = "https://bedrock-runtime.us-east-1.amazonaws.com/model/cohere.embed-english-v3/invoke";
+    let answer = json!({ "embeddings": { "float": [[0.5, 0.25]] }, "texts": ["hello"] });
+    let span = Sent::json(url, json!({ "texts": ["hello"], "embedding_types": ["float"] }), answer).span().await;
+    assert_eq!(value(&span, "embedding.embeddings.0.embedding.vector"), json!([0.5, 0.25]));
+}
+
+#[tokio::test]
 async fn newer_names_of_settings_are_read() {
     let schema = json!({ "type": "json_schema", "schema": { "type": "object" } });
     let asked = json!({ "model": "m", "messages": [], "output_config": { "format": schema } });

@@ -225,7 +225,9 @@ fn whole_number(json: &Json) -> Option<u64> {
 }
 
 fn vectors(json: Json, response: &mut Response) {
-    let many = items(&json, "embeddings").map(vector);
+    // Cohere's stand under their type, where types were asked for.
+    let many = json.pointer("/embeddings/float").or_else(|| json.get("embeddings")).and_then(Json::as_array);
+    let many = many.into_iter().flatten().map(vector);
     let one = json.get("embedding").map(vector);
     response.embeddings = many.chain(one).enumerate().map(|(index, vector)| Embedding { index, vector }).collect();
     response.id = text(&json, "id");
