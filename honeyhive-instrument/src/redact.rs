@@ -187,14 +187,7 @@ fn hide(part: Hide, call: &mut LlmCall) {
         }
         Hide::InputMessages => hide_input_messages(request),
         Hide::OutputMessages => response.outputs.iter_mut().for_each(|output| output.message = Message::default()),
-        Hide::InputImages => {
-            for message in &mut request.messages {
-                each_part(message, |part| matches!(part, Part::ImageUrl(_) | Part::ImageData { .. }), String::new());
-                limit_inside(0, message);
-            }
-            let bodies = [&mut request.json, &mut request.input];
-            bodies.into_iter().flatten().for_each(hide_images);
-        }
+        Hide::InputImages => hide_input_images(request),
         Hide::InputText => {
             request.system.iter_mut().for_each(hide_texts);
             request.messages.iter_mut().for_each(hide_message);
@@ -222,10 +215,16 @@ fn remove(body: &mut Option<Json>, keys: &[&str]) {
     }
 }
 
-/// Replaces images, as data or as addresses, where they stand in a body.
-fn hide_images(body: &mut Json) {
-    limit_in(0, body);
-    hide_addresses(body);
+/// Takes images out of messages and of the body, as data or as addresses.
+fn hide_input_images(request: &mut Request) {
+    for message in &mut request.messages {
+        each_part(message, |part| matches!(part, Part::ImageUrl(_) | Part::ImageData { .. }), String::new());
+        limit_inside(0, message);
+    }
+    for body in [&mut request.json, &mut request.input].into_iter().flatten() {
+        limit_in(0, body);
+        hide_addresses(body);
+    }
 }
 
 fn hide_addresses(json: &mut Json) {
