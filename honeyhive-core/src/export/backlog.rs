@@ -127,6 +127,11 @@ impl Backlog {
         self.stored.iter().any(|stored| stored.adopted)
     }
 
+    /// Returns whether there may be more to take over.
+    pub(crate) fn is_adopting(&self) -> bool {
+        self.spool.as_ref().is_some_and(Spool::has_more_to_adopt)
+    }
+
     /// Returns whether more waits than the front segment will hold.
     pub(crate) fn has_sealed(&self) -> bool {
         self.stored.front().is_some_and(|front| front.sealed)
@@ -269,13 +274,11 @@ impl Backlog {
         let held = self.file_bytes();
         let Some(spool) = &mut self.spool else { return false };
         // What has no room here is another's, or waits: to take it would be to drop it.
-        let files = spool.adopt(spool.bounds().bytes.saturating_sub(held));
-        let more = spool.has_more_to_adopt();
-        for file in files {
+        for file in spool.adopt(spool.bounds().bytes.saturating_sub(held)) {
             self.seal_last();
             self.stored.push_back(Stored::adopted(file.name, file.len, now));
         }
-        more
+        self.is_adopting()
     }
 
     /// Returns the segment whose spans are next, reading it if need be. Those that cannot be read now go to

@@ -280,7 +280,13 @@ impl Line {
         // First what can be taken over, as that is counted where it is too old.
         let more = |lane: &mut Lane| lane.backlog.adopt(now) || lane.backlog.expire(unix_ms());
         self.in_round = self.lanes().filter_map(|lane| more(lane).then_some(())).count() > 0;
-        self.housekeeping = now + if self.in_round { MORE_HOUSEKEEPING } else { HOUSEKEEPING };
+        self.housekeeping = now
+            + match self.in_round {
+                // Who waits for a flush waits for what others left, too.
+                true if !self.flushes.is_empty() => Duration::ZERO,
+                true => MORE_HOUSEKEEPING,
+                false => HOUSEKEEPING,
+            };
     }
 
     /// Empties the queue into what waits, calls and flushes, and gives some of what waits to the lanes.
@@ -418,7 +424,8 @@ impl Line {
                 Way::Lane(_) if self.failed => true,
                 Way::Lane(lane) => {
                     let arrived = lane.settled() + self.unfit >= waiter.mark && !lane.backlog.has_adopted();
-                    arrived || lane.is_idle() || lane.is_hopeless(waiter.flush.last)
+                    let settled = (arrived || lane.is_idle()) && !lane.backlog.is_adopting();
+                    settled || lane.is_hopeless(waiter.flush.last)
                 }
                 Way::Gone(_) => true,
             })

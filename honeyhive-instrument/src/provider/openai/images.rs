@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{super::json::without, chat};
+use super::{super::json::without, chat, responses};
 use crate::model::{Request, Response};
 
 pub(super) fn request(json: Json, request: &mut Request) {
@@ -12,5 +12,7 @@ pub(super) fn request(json: Json, request: &mut Request) {
 }
 
 pub(super) fn response(json: Json, response: &mut Response) {
+    // Models that count tokens count them as the responses API does.
+    response.usage = responses::usage(&json["usage"]);
     response.json = Some(json);
 }

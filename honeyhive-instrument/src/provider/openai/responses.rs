@@ -127,7 +127,8 @@ fn finish_reason(json: &Json) -> Option<&'static str> {
     }
 }
 
-fn usage(json: &Json) -> Usage {
+/// Reads what was used.
+pub(super) fn usage(json: &Json) -> Usage {
     Usage {
         input: count(json, "input_tokens"),
         output: count(json, "output_tokens"),
