@@ -131,3 +131,21 @@ async fn an_exporter_that_blocks_its_thread_holds_up_no_flush() {
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert_eq!(report.pending(), 1, "{report}");
 }
+
+#[test]
+fn an_exporter_that_asks_for_a_flush_waits_for_nobody() {
+    let own = Arc::new(std::sync::OnceLock::<HoneyHiveTracer>::new());
+    let known = Arc::clone(&own);
+    let (tracer, _) = scripted(
+        |builder| builder,
+        move |_, _| {
+            let asked = known.get().map(|tracer| tracer.flush(LIMIT));
+            assert!(asked.is_some_and(|report| report.pending() > 0), "it is told how things stand");
+            done()
+        },
+    );
+    own.set(tracer.clone()).unwrap();
+    end(&tracer, 1);
+    let report = tracer.flush(LIMIT);
+    assert!(report.is_complete(), "{report}");
+}

@@ -1,6 +1,24 @@
 //! What each thread of ours does first: a signal that one of its writes raises must not end the host's process. The write
 //! says the same as an error, which is told. The host's own threads are left as they are.
 
+use std::cell::Cell;
+
+thread_local! {
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Begins the thread of a worker.
+pub(crate) fn begin_worker() {
+    begin();
+    IS_WORKER.set(true);
+}
+
+/// Returns whether this is the thread of a worker, where an exporter of the user's may ask for a flush that nobody else
+/// can serve.
+pub(crate) fn is_worker() -> bool {
+    IS_WORKER.try_with(Cell::get).unwrap_or(false)
+}
+
 /// Blocks, for this thread and those that it starts, the signals of a write to a closed connection and of one to a file
 /// that is larger than allowed (`ulimit -f`). Both go to the thread that writes, and end with it.
 #[cfg(all(unix, not(miri)))]

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{
     super::{
-        Report,
+        Report, own_thread,
         request::{Answer, Flush},
     },
     Queue,
@@ -57,6 +57,8 @@ impl Queue {
         let limit = limit.min(MAX_LIMIT);
         let answer = Arc::<Answer>::default();
         match self.request(limit, last, Arc::clone(&answer)) {
+            // It would wait for itself.
+            true if own_thread::is_worker() => self.report(),
             // The worker keeps the deadline; the grace is for a worker that is blocked or was killed.
             true => answer.wait(limit + GRACE).unwrap_or_else(|| self.report()),
             false => self.report(),
