@@ -4,7 +4,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, TryLockError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -26,9 +26,12 @@ static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
 /// Writes text, of which the rest is left out where it is not taken within `patience`. Who has waited in vain once does not
 /// wait again until something was taken.
 pub(crate) fn print(text: &[u8], patience: Duration) {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (file, left_out) = (stdio::stderr(), LEFT_OUT.load(Ordering::Relaxed));
     let until = Instant::now() + if left_out == 0 { patience } else { Duration::ZERO };
+    let Some(_turn) = turn(until) else {
+        LEFT_OUT.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
     let told = format!("honeyhive: {left_out} messages were left out, since nobody read standard error\n");
     let before: &[u8] = if left_out == 0 { b"" } else { told.as_bytes() };
     match is_taken(file, before, until) && is_taken(file, text, until) {
@@ -37,9 +40,21 @@ pub(crate) fn print(text: &[u8], patience: Duration) {
     };
 }
 
+/// Waits for its turn, not longer than that: who has it may wait itself, or be no more, in a process that was forked.
+fn turn(until: Instant) -> Option<MutexGuard<'static, ()>> {
+    loop {
+        match TURN.try_lock() {
+            Ok(turn) => return Some(turn),
+            Err(TryLockError::Poisoned(turn)) => return Some(turn.into_inner()),
+            Err(TryLockError::WouldBlock) if Instant::now() >= until => return None,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
 fn is_taken(file: BorrowedFd<'_>, mut text: &[u8], until: Instant) -> bool {
     while !text.is_empty() {
-        if !takes_more(file, until.saturating_duration_since(Instant::now())) {
+        if !takes_more(file, until) {
             return false;
         }
         match write(file, &text[..text.len().min(PIECE)]) {
@@ -52,10 +67,15 @@ fn is_taken(file: BorrowedFd<'_>, mut text: &[u8], until: Instant) -> bool {
 }
 
 /// Returns whether a write would be taken; not where it would fail, since that could raise a signal.
-fn takes_more(file: BorrowedFd<'_>, patience: Duration) -> bool {
+fn takes_more(file: BorrowedFd<'_>, until: Instant) -> bool {
     let mut asked = [PollFd::from_borrowed_fd(file, PollFlags::OUT)];
-    let patience = Timespec::try_from(patience).ok();
-    poll(&mut asked, patience.as_ref()).is_ok() && asked[0].revents() == PollFlags::OUT
+    loop {
+        let patience = Timespec::try_from(until.saturating_duration_since(Instant::now())).ok();
+        match poll(&mut asked, patience.as_ref()) {
+            Err(Errno::INTR) => {}
+            polled => return polled.is_ok() && asked[0].revents() == PollFlags::OUT,
+        }
+    }
 }
 
 #[cfg(test)]

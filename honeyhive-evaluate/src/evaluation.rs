@@ -156,8 +156,7 @@ impl<'a> Evaluation<'a> {
         cases.sort_by_key(|(number, _)| *number);
         let cases: Vec<CaseReport> = cases.into_iter().map(|(_, report)| report).collect();
         bar.end();
-        self.conclude(tracer, &run_id, &cases).await;
-        open.is_over = true;
+        self.conclude(tracer, &run_id, &cases, &mut open.is_over).await;
         drop(open);
         EvaluationReport {
             evaluators: self.judges.iter().map(|(name, _)| of_evaluator(name, &cases)).collect(),
@@ -262,7 +261,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Adds results to the sessions and ends the run, each after what it builds on has arrived.
-    async fn conclude(&self, tracer: &HoneyHiveTracer, run_id: &str, cases: &[CaseReport]) {
+    async fn conclude(&self, tracer: &HoneyHiveTracer, run_id: &str, cases: &[CaseReport], is_over: &mut bool) {
         let pace = Pace::default();
         pace.settle(tracer).await;
         for case in cases {
@@ -285,6 +284,7 @@ impl<'a> Evaluation<'a> {
                 "metadata": self.metadata(),
             }),
         );
+        *is_over = true;
         pace.settle(tracer).await;
     }
 }

@@ -227,22 +227,35 @@ fn hide_input_images(request: &mut Request) {
     }
 }
 
+/// Replaces the addresses of images: OpenAI's, and those beside what says that they are of an image.
 fn hide_addresses(json: &mut Json) {
+    const KINDS: [&str; 4] = ["type", "media_type", "mime_type", "mimeType"];
+    const ADDRESSES: [&str; 4] = ["url", "uri", "fileUri", "file_uri"];
     match json {
         Json::Object(fields) => {
+            let of_image = KINDS.iter().any(|key| fields.get(*key).and_then(Json::as_str).is_some_and(is_image));
             for (key, value) in fields.iter_mut() {
-                match (key.as_str(), &mut *value) {
-                    ("image_url", Json::String(url)) => REDACTED.clone_into(url),
-                    ("image_url", Json::Object(image)) if image.contains_key("url") => {
-                        image.insert("url".to_owned(), REDACTED.into());
+                match value {
+                    Json::String(address) if key == "image_url" || (of_image && ADDRESSES.contains(&key.as_str())) => {
+                        REDACTED.clone_into(address);
                     }
-                    (_, value) => hide_addresses(value),
+                    // What stands inside an image: its source, or the address with more beside it.
+                    Json::Object(inner) if of_image || key == "image_url" => {
+                        let addresses = inner.iter_mut().filter(|(key, _)| ADDRESSES.contains(&key.as_str()));
+                        addresses.for_each(|(_, address)| *address = REDACTED.into());
+                        hide_addresses(value);
+                    }
+                    value => hide_addresses(value),
                 }
             }
         }
         Json::Array(items) => items.iter_mut().for_each(hide_addresses),
         _ => {}
     }
+}
+
+fn is_image(kind: &str) -> bool {
+    kind == "image" || kind == "image_url" || kind == "input_image" || kind.starts_with("image/")
 }
 
 fn hide_parameters(request: &mut Request) {

@@ -183,9 +183,10 @@ impl Disk for RealDisk {
 
 /// A locked file; a child process that inherited it does not keep the lock.
 struct Locked {
-    file: File,
+    /// Goes before the file: a number that is free may be another file's at once.
     #[cfg(unix)]
     _noted: HeldLock,
+    file: File,
 }
 
 impl Locked {

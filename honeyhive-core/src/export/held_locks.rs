@@ -27,7 +27,7 @@ impl HeldLock {
 impl Drop for HeldLock {
     fn drop(&mut self) {
         if let Some(at) = self.0 {
-            FILES[at].store(FREE, Ordering::Relaxed);
+            FILES[at].store(FREE, Ordering::Release);
         }
     }
 }

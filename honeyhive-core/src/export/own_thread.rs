@@ -3,20 +3,23 @@
 
 use std::cell::Cell;
 
+use super::queue::Queue;
+
 thread_local! {
-    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+    /// The queue whose worker this thread is.
+    static WORKS_FOR: Cell<*const Queue> = const { Cell::new(std::ptr::null()) };
 }
 
-/// Begins the thread of a worker.
-pub(crate) fn begin_worker() {
+/// Begins the thread of a queue's worker.
+pub(crate) fn begin_worker(queue: &Queue) {
     begin();
-    IS_WORKER.set(true);
+    WORKS_FOR.set(queue);
 }
 
-/// Returns whether this is the thread of a worker, where an exporter of the user's may ask for a flush that nobody else
-/// can serve.
-pub(crate) fn is_worker() -> bool {
-    IS_WORKER.try_with(Cell::get).unwrap_or(false)
+/// Returns whether this is the thread of the worker of a queue, where an exporter of the user's may ask for a flush that
+/// nobody else can serve.
+pub(crate) fn works_for(queue: &Queue) -> bool {
+    WORKS_FOR.try_with(Cell::get).is_ok_and(|known| std::ptr::eq(known, queue))
 }
 
 /// Blocks, for this thread and those that it starts, the signals of a write to a closed connection and of one to a file

@@ -55,7 +55,7 @@ const PANICS_TO_RUN: u32 = 20;
 /// Body of the thread.
 pub(super) fn run(queue: &Arc<Queue>) {
     let _quiet = Context::enter_telemetry_suppressed_scope();
-    own_thread::begin_worker();
+    own_thread::begin_worker(queue);
     let Some(runtime) = runtime(queue) else { return answer_all(queue, vec![]) };
     let Ok(mut line) = catch_unwind(AssertUnwindSafe(|| Line::new(queue))) else {
         queue.set_failed(true);

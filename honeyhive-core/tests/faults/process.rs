@@ -349,7 +349,8 @@ impl Stage {
     }
 
     fn next_run_report(&self) -> Report {
-        let tracer = builder(&self.oracle.url(), &self.spool.0).build().unwrap();
+        // Room for all that was left: the rest would wait for another run.
+        let tracer = builder(&self.oracle.url(), &self.spool.0).spool_bytes(2 << 30).build().unwrap();
         end(&tracer, -1);
         let report = tracer.flush(LIMIT);
         check(&report);

@@ -4,7 +4,7 @@ use honeyhive_core::MASK;
 use honeyhive_instrument::Hide;
 use serde_json::{Value as Json, json};
 
-use crate::services::{CHAT, MESSAGES, OPENROUTER, Sent, value, written};
+use crate::services::{CHAT, GEMINI, MESSAGES, OPENROUTER, Sent, value, written};
 
 const RESPONSES: &str = "https://api.openai.com/v1/responses";
 
@@ -153,10 +153,22 @@ async fn what_is_hidden_is_hidden_where_a_body_or_an_answer_repeats_it() {
     assert!(written(&sent, None).await.contains(CANARY));
     let hidden = written(&sent, Some(Hide::Inputs)).await;
     assert!(!hidden.contains(CANARY), "{hidden}");
-    let image = json!([{ "type": "image_url", "image_url": { "url": format!("https://example.com/{CANARY}.png") } }]);
-    let asked = json!({ "model": "m", "messages": [{ "role": "user", "content": image }] });
-    let hidden = written(&Sent::json(CHAT, asked, json!({})), Some(Hide::InputImages)).await;
-    assert!(!hidden.contains(CANARY), "{hidden}");
+    let url = format!("https://example.com/{CANARY}.png");
+    let openai = json!([{ "type": "image_url", "image_url": { "url": url } }]);
+    let anthropic = json!([{ "type": "image", "source": { "type": "url", "url": url } }]);
+    let gemini = json!([{ "text": "see" }, { "fileData": { "mimeType": "image/png", "fileUri": url } }]);
+    for sent in [
+        Sent::json(CHAT, json!({ "model": "m", "messages": [{ "role": "user", "content": openai }] }), json!({})),
+        Sent::json(
+            MESSAGES,
+            json!({ "model": "m", "messages": [{ "role": "user", "content": anthropic }] }),
+            json!({}),
+        ),
+        Sent::json(GEMINI, json!({ "contents": [{ "role": "user", "parts": gemini }] }), json!({})),
+    ] {
+        let hidden = written(&sent, Some(Hide::InputImages)).await;
+        assert!(!hidden.contains(CANARY), "{hidden}");
+    }
 }
 
 #[tokio::test]

@@ -44,6 +44,10 @@ impl Queue {
 
     /// Waits on a thread of its own, so that the limit holds on any runtime and whatever the exporter does.
     pub(crate) async fn flush_async(self: &Arc<Self>, limit: Duration, last: bool) -> Report {
+        let here = self.here();
+        if own_thread::works_for(here) {
+            return here.wait(limit, last);
+        }
         let (reply, answer) = oneshot::channel();
         let queue = Arc::clone(self);
         let waiter = thread::Builder::new().name("honeyhive-flush".into());
@@ -58,7 +62,7 @@ impl Queue {
         let answer = Arc::<Answer>::default();
         match self.request(limit, last, Arc::clone(&answer)) {
             // It would wait for itself.
-            true if own_thread::is_worker() => self.report(),
+            true if own_thread::works_for(self) => self.report(),
             // The worker keeps the deadline; the grace is for a worker that is blocked or was killed.
             true => answer.wait(limit + GRACE).unwrap_or_else(|| self.report()),
             false => self.report(),

@@ -193,7 +193,13 @@ fn put_item(whole: &mut Map<String, Json>, event: &Json, item: Json) {
     match count(event, "output_index").map(position) {
         Some(Some(at)) => entry(output, at, json!({})).into_iter().for_each(|known| *known = item.clone()),
         Some(None) => {}
-        None => output.push(item),
+        None => {
+            let known = output.iter_mut().rfind(|known| known["id"].is_string() && known["id"] == item["id"]);
+            match known {
+                Some(known) => *known = item,
+                None => output.push(item),
+            }
+        }
     }
 }
 
