@@ -88,6 +88,6 @@ async fn finish(tracer: &HoneyHiveTracer, stop: &mut Stop) {
                 eprintln!("honeyhive: not all spans arrived: {report}");
             }
         }
-        _ = stop.wanted() => eprintln!("honeyhive: asked to stop at once; spans that did not arrive wait on disk"),
+        _ = stop.wanted() => eprintln!("honeyhive: asked to stop at once: {}", tracer.stats()),
     }
 }

@@ -279,8 +279,8 @@ pub struct Arm {
     test: AbTest,
     index: usize,
     key_hash: u64,
-    /// What is noted elsewhere than in a run.
-    noted: Mutex<Sample>,
+    /// What is noted elsewhere than in a run, and of the how many-th.
+    noted: Mutex<(u64, Sample)>,
 }
 
 /// A run under way.
@@ -288,6 +288,7 @@ struct Run<'a> {
     arm: &'a Arm,
     span: Span,
     started: Instant,
+    number: u64,
     noted: Sample,
     is_over: bool,
 }
@@ -318,7 +319,9 @@ impl Drop for Noting<'_> {
 impl Run<'_> {
     fn end(&mut self, good: bool) {
         self.is_over = true;
-        let (took, noted) = (self.started.elapsed(), self.noted.or(&self.arm.noted_elsewhere()));
+        let (number, elsewhere) = *self.arm.noted_elsewhere();
+        let noted = if number == self.number { self.noted.or(&elsewhere) } else { self.noted };
+        let took = self.started.elapsed();
         self.arm.test.tallies()[self.arm.index].add(took, !good, &noted);
         note(&self.span, took, &noted);
         self.span.set_attribute(SUCCESS, good);
@@ -369,9 +372,9 @@ impl Arm {
     ///
     /// Those of the call.
     pub async fn run<T, E: fmt::Display>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        *self.noted_elsewhere() = Sample::default();
+        let number = self.begin_notes();
         let (span, noted) = (self.begin(), Sample::default());
-        let mut run = Run { arm: self, span, started: Instant::now(), noted, is_over: false };
+        let mut run = Run { arm: self, span, started: Instant::now(), number, noted, is_over: false };
         let result = {
             let (mut call, noted) = (pin!(run.span.scope(call)), &mut run.noted);
             poll_fn(|cx| {
@@ -400,7 +403,14 @@ impl Arm {
         &self.test.shared.variants[self.index]
     }
 
-    fn noted_elsewhere(&self) -> MutexGuard<'_, Sample> {
+    /// Lets what is noted elsewhere be of the run that begins now; returns its number.
+    fn begin_notes(&self) -> u64 {
+        let mut noted = self.noted_elsewhere();
+        *noted = (noted.0 + 1, Sample::default());
+        noted.0
+    }
+
+    fn noted_elsewhere(&self) -> MutexGuard<'_, (u64, Sample)> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -411,7 +421,7 @@ impl Arm {
             own.map(|(_, noted)| note(noted)).is_some()
         });
         if !in_run {
-            note(&mut self.noted_elsewhere());
+            note(&mut self.noted_elsewhere().1);
         }
     }
 }
