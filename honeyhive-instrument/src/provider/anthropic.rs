@@ -91,7 +91,8 @@ impl Provider for Anthropic {
 fn on_vertex(head: &RequestHead<'_>) -> Option<LlmCall> {
     let (_, asked) = head.path().split_once(OF_VERTEX)?;
     let (model, verb) = asked.split_once(':')?;
-    if head.method != "POST" || !VERBS_OF_VERTEX.contains(&verb) {
+    // What counts tokens has the place of a model.
+    if head.method != "POST" || !VERBS_OF_VERTEX.contains(&verb) || model == "count-tokens" {
         return None;
     }
     let base = head.base_before(&format!("{OF_VERTEX}{asked}"));
