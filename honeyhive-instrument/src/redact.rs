@@ -7,7 +7,7 @@ mod words;
 
 use std::borrow::Cow;
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::{
     model::{
@@ -229,11 +229,10 @@ fn hide_input_images(request: &mut Request) {
 
 /// Replaces the addresses of images: OpenAI's, and those beside what says that they are of an image.
 fn hide_addresses(json: &mut Json) {
-    const KINDS: [&str; 4] = ["type", "media_type", "mime_type", "mimeType"];
     const ADDRESSES: [&str; 4] = ["url", "uri", "fileUri", "file_uri"];
     match json {
         Json::Object(fields) => {
-            let of_image = KINDS.iter().any(|key| fields.get(*key).and_then(Json::as_str).is_some_and(is_image));
+            let of_image = MIME_TYPES.iter().chain(&["type"]).any(|key| says(fields, key, is_image));
             for (key, value) in fields.iter_mut() {
                 match value {
                     Json::String(address) if key == "image_url" || (of_image && ADDRESSES.contains(&key.as_str())) => {
@@ -252,6 +251,13 @@ fn hide_addresses(json: &mut Json) {
         Json::Array(items) => items.iter_mut().for_each(hide_addresses),
         _ => {}
     }
+}
+
+/// Fields that say of what kind the data beside them is.
+const MIME_TYPES: [&str; 3] = ["media_type", "mime_type", "mimeType"];
+
+fn says(fields: &Map<String, Json>, key: &str, what: impl Fn(&str) -> bool) -> bool {
+    fields.get(key).and_then(Json::as_str).is_some_and(what)
 }
 
 fn is_image(kind: &str) -> bool {
@@ -364,9 +370,7 @@ fn limit_in(limit: usize, json: &mut Json) {
         Json::String(text) if text.len() > limit && text.starts_with("data:image/") => REDACTED.clone_into(text),
         Json::Array(items) => items.iter_mut().for_each(|item| limit_in(limit, item)),
         Json::Object(fields) => {
-            let names_an_image = ["media_type", "mime_type", "mimeType"]
-                .iter()
-                .any(|key| fields.get(*key).and_then(Json::as_str).is_some_and(|kind| kind.starts_with("image/")));
+            let names_an_image = MIME_TYPES.iter().any(|key| says(fields, key, |kind| kind.starts_with("image/")));
             for (key, value) in fields {
                 match value {
                     // Anthropic and Google have the kind of the data beside it, Converse has bytes alone.

@@ -435,10 +435,9 @@ pub(crate) fn created_ms(name: &str) -> Option<u64> {
 }
 
 /// Returns the directories of processes in that of a destination.
-fn processes(disk: &dyn Disk, home: &Path) -> Vec<String> {
-    let mut all = directories(disk, home).unwrap_or_default();
-    all.retain(|name| name != REFUSED);
-    all
+fn processes(disk: &dyn Disk, home: &Path) -> Vec<PathBuf> {
+    let names = directories(disk, home).unwrap_or_default().into_iter().filter(|name| name != REFUSED);
+    names.map(|name| home.join(name)).collect()
 }
 
 #[cfg(test)]

@@ -278,8 +278,11 @@ impl Line {
             self.lanes().for_each(|lane| lane.backlog.begin_round());
         }
         // First what can be taken over, as that is counted where it is too old.
-        let more = |lane: &mut Lane| lane.backlog.adopt(now) || lane.backlog.expire(unix_ms());
-        self.in_round = self.lanes().filter_map(|lane| more(lane).then_some(())).count() > 0;
+        let mut more = false;
+        for lane in self.lanes() {
+            more |= lane.backlog.adopt(now) || lane.backlog.expire(unix_ms());
+        }
+        self.in_round = more;
         self.housekeeping = now
             + match self.in_round {
                 // Who waits for a flush waits for what others left, too.

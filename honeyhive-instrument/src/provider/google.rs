@@ -8,7 +8,7 @@ mod interactions;
 use http::StatusCode;
 use serde_json::{Value as Json, json};
 
-use super::{Progress, Provider, RequestHead, json::is_error};
+use super::{Progress, Provider, RequestHead};
 use crate::{
     model::{CallError, Ending, LlmCall, Operation, Response},
     wire::Frame,
@@ -180,6 +180,11 @@ impl Google {
             generate::piece(piece, &mut call.response);
         }
     }
+}
+
+/// Tells whether an answer, or an event of a stream, carries an error.
+fn is_error(json: &Json) -> bool {
+    json.get("error").is_some_and(|error| !error.is_null())
 }
 
 /// An interaction may arrive whole and say that it failed.

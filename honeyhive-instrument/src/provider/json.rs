@@ -37,11 +37,6 @@ pub(super) fn filled(json: &Json, key: &str) -> Option<Json> {
     present(json, key).filter(|value| value.as_str() != Some(""))
 }
 
-/// Tells whether an answer, or an event of a stream, carries an error.
-pub(super) fn is_error(json: &Json) -> bool {
-    json.get("error").is_some_and(|error| !error.is_null())
-}
-
 /// Returns the items of a list.
 pub(super) fn items<'a>(json: &'a Json, key: &str) -> impl Iterator<Item = &'a Json> {
     json.get(key).and_then(Json::as_array).into_iter().flatten()
@@ -138,20 +133,26 @@ pub(super) fn indexed<'a>(list: &'a mut Vec<Json>, piece: &Json) -> Option<&'a m
     let is_it = |entry: &Json| entry.is_object() && index(entry) == wanted;
     // Nearly all are where their number says.
     let guess = usize::try_from(wanted).ok().filter(|at| list.get(*at).is_some_and(is_it));
-    let position = match guess {
-        Some(position) => position,
-        // So many are not searched either.
-        None if list.len() >= MAX_INDEXED => return None,
-        None => list.iter().position(is_it).unwrap_or_else(|| {
-            list.push(Json::Object(Map::new()));
-            list.len() - 1
-        }),
-    };
-    list.get_mut(position)?.as_object_mut()
+    // So many are not searched either.
+    let searched = if list.len() < MAX_INDEXED { list.as_slice() } else { &[] };
+    let found = guess.or_else(|| searched.iter().position(is_it));
+    found_or_added(list, found)
 }
 
-/// Most entries that are looked for by their number.
-const MAX_INDEXED: usize = 1_000;
+/// Returns the object that was found, adding one where there was none; not beyond [`MAX_INDEXED`].
+pub(super) fn found_or_added(list: &mut Vec<Json>, found: Option<usize>) -> Option<&mut Map<String, Json>> {
+    if found.is_none() && list.len() >= MAX_INDEXED {
+        return None;
+    }
+    let at = found.unwrap_or_else(|| {
+        list.push(Json::Object(Map::new()));
+        list.len() - 1
+    });
+    list.get_mut(at)?.as_object_mut()
+}
+
+/// Most entries that are searched for one, against a stream that would take the time and fill the memory.
+pub(super) const MAX_INDEXED: usize = 1_000;
 
 /// What things are called. Some services leave it empty in all pieces but the first.
 const NAMES: [&str; 6] = ["id", "model", "name", "object", "role", "type"];

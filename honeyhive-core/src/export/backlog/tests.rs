@@ -23,10 +23,25 @@ fn bounds() -> Bounds {
 }
 
 fn backlog_in(disk: &Arc<FakeDisk>, durability: Durability, bounds: Bounds) -> Backlog {
-    let identity = Identity { origin: "https://h".into(), secret: Secret::new("key") };
-    let disk: Arc<dyn Disk> = Arc::clone(disk) as _;
-    let spool = Spool::new(disk, "/spool".into(), identity, bounds);
-    Backlog::new(b"resource".as_slice().into(), durability, MEMORY, Some(spool))
+    backlog_of("key", disk, durability, MEMORY, bounds)
+}
+
+fn backlog_of(key: &str, disk: &Arc<FakeDisk>, durability: Durability, memory: Memory, bounds: Bounds) -> Backlog {
+    let identity = Identity { origin: "https://h".into(), secret: Secret::new(key) };
+    let spool = Spool::new(Arc::clone(disk) as _, "/spool".into(), identity, bounds);
+    Backlog::new(b"resource".as_slice().into(), durability, memory, Some(spool))
+}
+
+/// Takes over all that there is.
+fn adopt(backlog: &mut Backlog, now: Instant) {
+    backlog.begin_round();
+    while backlog.adopt(now) {}
+}
+
+/// Removes all that is too old.
+fn expire(backlog: &mut Backlog, now_ms: u64) {
+    backlog.begin_round();
+    while backlog.expire(now_ms) {}
 }
 
 /// Makes a span of so many bytes, without what it shares: spans are of one session and then of another, for a while each.
@@ -92,8 +107,7 @@ fn what_is_written_stays_at_the_end_though_its_tail_is_not() {
     disk.set_room(None);
     disk.crash(false);
     let mut next = backlog_in(&disk, Durability::Journal, bounds());
-    next.begin_round();
-    while next.adopt(Instant::now()) {}
+    adopt(&mut next, Instant::now());
     assert_eq!(next.front().map(|front| ids(front, 99)), Some((0..9).collect()));
 }
 
@@ -105,8 +119,7 @@ fn everybody_finds_the_same_salt_however_many_wrote_it() {
     push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1);
     disk.crash(false);
     let mut next = backlog_in(&disk, Durability::Journal, bounds());
-    next.begin_round();
-    while next.adopt(Instant::now()) {}
+    adopt(&mut next, Instant::now());
     assert_eq!(next.front().map(|front| ids(front, 9)), Some(vec![0, 1, 2]));
 }
 
@@ -118,12 +131,10 @@ fn what_is_too_old_goes_whoever_it_was_for() {
     let identity = Identity { origin: "https://h".into(), secret: Secret::new("the next key") };
     let spool = Spool::new(Arc::clone(&disk) as Arc<dyn Disk>, "/spool".into(), identity, bounds());
     let mut other = Backlog::new(b"".as_slice().into(), Durability::Journal, MEMORY, Some(spool));
-    other.begin_round();
-    while other.expire(1_000 + DAY.as_millis() as u64) {}
+    expire(&mut other, 1_000 + DAY.as_millis() as u64);
     assert_eq!(disk.segments(), 1);
     disk.crash(false);
-    other.begin_round();
-    while other.expire(1_001 + DAY.as_millis() as u64) {}
+    expire(&mut other, 1_001 + DAY.as_millis() as u64);
     assert_eq!(disk.segments(), 0);
 }
 
@@ -178,8 +189,7 @@ fn what_cannot_be_read_now_does_not_hold_up_what_can() {
     disk.crash(false);
     let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
     let now = Instant::now();
-    backlog.begin_round();
-    while backlog.adopt(now) {}
+    adopt(&mut backlog, now);
     disk.set_unreadable(true);
     push(&mut backlog, 3..5, 100, 1);
     for id in [3, 4] {
@@ -212,8 +222,7 @@ fn files_that_somebody_removes_are_written_anew_and_what_was_in_them_alone_is_co
         assert_eq!(backlog.lost().damaged, on_disk_alone as u64);
         disk.crash(false);
         let mut next = backlog_in(&disk, Durability::Journal, bounds());
-        next.begin_round();
-        while next.adopt(later) {}
+        adopt(&mut next, later);
         let mut found = 0;
         while let Some(left) = next.front().map(Segment::left) {
             found += left;
@@ -241,8 +250,7 @@ fn what_was_taken_over_and_can_be_kept_no_longer_is_no_loss_of_this_process() {
     push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1);
     disk.crash(false);
     let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
-    backlog.begin_round();
-    while backlog.adopt(Instant::now()) {}
+    adopt(&mut backlog, Instant::now());
     backlog.front();
     disk.remove_segments(false);
     disk.set_room(Some(0));
@@ -266,8 +274,7 @@ fn of_what_others_left_as_much_is_taken_as_there_is_room_for() {
     let mut siblings = [(); 4].map(|()| backlog_in(&disk, Durability::Journal, four));
     let mut found = 0;
     for sibling in &mut siblings {
-        sibling.begin_round();
-        while sibling.adopt(Instant::now()) {}
+        adopt(sibling, Instant::now());
         sibling.trim(10, Instant::now());
         assert!(sibling.held().file_bytes <= 5 << 20);
         while let Some(left) = sibling.front().map(Segment::left) {
@@ -287,8 +294,7 @@ fn memory_of_the_first_is_freed_too_unless_it_is_being_sent_or_holds_more_than_i
     push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..5, 100_000, 1);
     disk.crash(false);
     let (mut backlog, now) = (backlog_in(&disk, Durability::Journal, bounds()), Instant::now());
-    backlog.begin_round();
-    while backlog.adopt(now) {}
+    adopt(&mut backlog, now);
     backlog.front();
     backlog.set_busy(true);
     backlog.shed(0, now);
@@ -351,27 +357,20 @@ fn another_key_finds_nothing_and_leaves_all() {
     let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
     push(&mut backlog, 0..5, 100, 1);
     disk.crash(false);
-    let identity = Identity { origin: "https://h".into(), secret: Secret::new("another key") };
-    let spool = Spool::new(Arc::clone(&disk) as Arc<dyn Disk>, "/spool".into(), identity, bounds());
-    let mut other = Backlog::new(b"".as_slice().into(), Durability::Journal, MEMORY, Some(spool));
-    other.begin_round();
-    while other.adopt(Instant::now()) {}
+    let mut other = backlog_of("another key", &disk, Durability::Journal, MEMORY, bounds());
+    adopt(&mut other, Instant::now());
     assert!(other.front().is_none());
     assert_eq!(disk.segments(), 1);
     let mut same = backlog_in(&disk, Durability::Journal, bounds());
-    same.begin_round();
-    while same.adopt(Instant::now()) {}
+    adopt(&mut same, Instant::now());
     assert_eq!(same.front().map(|front| ids(front, 9)), Some(vec![0, 1, 2, 3, 4]));
 }
 
 #[test]
 fn what_is_only_to_be_spilled_is_written_before_it_is_too_much_for_memory() {
     for share in [None, Some(1 << 20)] {
-        let memory = Memory { all: 4 << 20, share };
-        let (disk, now): (Arc<dyn Disk>, _) = (Arc::<FakeDisk>::default(), Instant::now());
-        let identity = Identity { origin: "https://h".into(), secret: Secret::new("key") };
-        let spool = Spool::new(disk, "/spool".into(), identity, bounds());
-        let mut backlog = Backlog::new(b"".as_slice().into(), Durability::Spill, memory, Some(spool));
+        let (memory, now) = (Memory { all: 4 << 20, share }, Instant::now());
+        let mut backlog = backlog_of("key", &Arc::default(), Durability::Spill, memory, bounds());
         for id in 0..200 {
             push(&mut backlog, id..id + 1, 100_000, 1);
             backlog.shed(share.unwrap_or(1 << 18), now);

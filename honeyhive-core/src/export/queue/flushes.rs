@@ -59,27 +59,26 @@ impl Queue {
 
     fn wait(self: &Arc<Self>, limit: Duration, last: bool) -> Report {
         let limit = limit.min(MAX_LIMIT);
-        let answer = Arc::<Answer>::default();
-        match self.request(limit, last, Arc::clone(&answer)) {
-            // It would wait for itself.
-            true if own_thread::works_for(self) => self.report(),
-            // The worker keeps the deadline; the grace is for a worker that is blocked or was killed.
-            true => answer.wait(limit + GRACE).unwrap_or_else(|| self.report()),
-            false => self.report(),
-        }
+        // On the worker's own thread it would wait for itself.
+        let asked = self.ask(limit, last).filter(|_| !own_thread::works_for(self));
+        // The worker keeps the deadline; the grace is for a worker that is blocked or was killed.
+        asked.and_then(|answer| answer.wait(limit + GRACE)).unwrap_or_else(|| self.report())
     }
 
     /// Ends several, all at the same time.
     pub(in crate::export) fn shutdown_all(queues: &[Arc<Self>], limit: Duration) {
         let limit = limit.min(MAX_LIMIT);
         let until = Instant::now() + limit + GRACE;
-        let asked = queues.iter().filter_map(|queue| {
-            let answer = Arc::<Answer>::default();
-            queue.here().request(limit, true, Arc::clone(&answer)).then_some(answer)
-        });
-        for answer in asked.collect::<Vec<_>>() {
+        let asked: Vec<_> = queues.iter().filter_map(|queue| queue.here().ask(limit, true)).collect();
+        for answer in asked {
             let _ = answer.wait(until.saturating_duration_since(Instant::now()));
         }
+    }
+
+    /// Asks the worker for a flush; none where there is nothing to wait for.
+    fn ask(self: &Arc<Self>, limit: Duration, last: bool) -> Option<Arc<Answer>> {
+        let answer = Arc::<Answer>::default();
+        self.request(limit, last, Arc::clone(&answer)).then_some(answer)
     }
 
     /// Hands a flush to the worker; false where there is nothing to wait for.

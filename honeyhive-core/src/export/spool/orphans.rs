@@ -25,12 +25,11 @@ pub(crate) struct Adopted {
 impl Spool {
     /// Finds out which directories are to be looked into.
     pub(crate) fn begin_round(&mut self) {
-        let home = find_home(self.disk.as_ref(), &self.root, &self.identity);
-        let in_home = |home: PathBuf| {
-            let names = processes(self.disk.as_ref(), &home).into_iter().rev();
-            names.map(|name| home.join(name)).collect()
-        };
-        self.to_adopt = home.map(in_home).unwrap_or_default();
+        let disk = self.disk.as_ref();
+        let home = find_home(disk, &self.root, &self.identity);
+        self.to_adopt = home.map_or(vec![], |home| processes(disk, &home));
+        // They are taken from the end.
+        self.to_adopt.reverse();
         self.to_expire = self.all_directories();
     }
 
@@ -101,8 +100,7 @@ impl Spool {
         }
         let in_home = |home: String| {
             let home = base.join(home);
-            let dirs = processes(disk, &home).into_iter().chain([REFUSED.to_owned()]);
-            dirs.map(|dir| home.join(dir)).collect::<Vec<_>>()
+            processes(disk, &home).into_iter().chain([home.join(REFUSED)])
         };
         directories(disk, &base).unwrap_or_default().into_iter().flat_map(in_home).collect()
     }

@@ -173,18 +173,8 @@ pub(super) fn event(event: &Json, response: &mut Response) -> Progress {
         }
         Some("step.start") => merge_at(answer, "steps", event, "step"),
         Some("content.start") => merge_at(answer, "outputs", event, "content"),
-        Some("step.delta") => {
-            if let Some(step) = item_at(answer, "steps", event) {
-                merge_delta(step, &event["delta"]);
-            }
-            return Progress::Piece;
-        }
-        Some("content.delta") => {
-            if let Some(output) = item_at(answer, "outputs", event) {
-                merge_output(output, &event["delta"]);
-            }
-            return Progress::Piece;
-        }
+        Some("step.delta") => return merge_piece(answer, "steps", event, merge_delta),
+        Some("content.delta") => return merge_piece(answer, "outputs", event, merge_output),
         Some("step.stop") => parse_arguments(item_at(answer, "steps", event)),
         Some("content.stop") => parse_arguments(item_at(answer, "outputs", event)),
         _ => {}
@@ -201,6 +191,18 @@ fn merge_at(answer: &mut Map<String, Json>, list: &str, event: &Json, key: &str)
     if let Some(item) = item_at(answer, list, event) {
         merge(item, &event[key], |_, _, _| false);
     }
+}
+
+fn merge_piece(
+    answer: &mut Map<String, Json>,
+    list: &str,
+    event: &Json,
+    merge: fn(&mut Map<String, Json>, &Json),
+) -> Progress {
+    if let Some(item) = item_at(answer, list, event) {
+        merge(item, &event["delta"]);
+    }
+    Progress::Piece
 }
 
 /// Returns the step or output that an event is about.

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::super::json::{
-    append, content, count, index, indexed, items, list, merge, number, object, only, present, text, texts, whole,
-    without,
+    MAX_INDEXED, append, content, count, found_or_added, index, indexed, items, list, merge, number, object, only,
+    present, text, texts, whole, without,
 };
 use crate::model::{FunctionCall, LlmCall, Message, Output, Part, Request, Response, Tool, ToolCall, Usage};
 
@@ -251,18 +251,11 @@ fn called<'a>(calls: &'a mut Vec<Json>, piece: &Json) -> Option<&'a mut Map<Stri
         let same_number = number.is_none_or(|number| call["index"].as_u64().unwrap_or(0) == number);
         same_number && id.is_none_or(|id| call["id"].as_str().is_none_or(|known| known.is_empty() || known == id))
     };
-    if calls.len() >= MOST_CALLS {
-        return calls.last_mut().filter(|last| is_of(last))?.as_object_mut();
-    }
-    let at = calls.iter().rposition(is_of).unwrap_or_else(|| {
-        calls.push(Json::Object(Map::new()));
-        calls.len() - 1
-    });
-    calls.get_mut(at)?.as_object_mut()
+    // Of too many the last may go on.
+    let searched_from = if calls.len() < MAX_INDEXED { 0 } else { calls.len() - 1 };
+    let found = calls[searched_from..].iter().rposition(is_of).map(|at| searched_from + at);
+    found_or_added(calls, found)
 }
-
-/// Most calls of tools in one answer, against a stream that would fill the memory.
-const MOST_CALLS: usize = 1_000;
 
 /// Merges an object of which some texts grow.
 fn merge_growing(owner: &mut Map<String, Json>, key: &str, piece: &Json, growing: &[&str]) -> bool {

@@ -191,8 +191,11 @@ fn with_output(mut answer: Json, gathered: Option<Json>) -> Json {
 fn put_item(whole: &mut Map<String, Json>, event: &Json, item: Json) {
     let Some(output) = list(whole, "output") else { return };
     match count(event, "output_index").map(position) {
-        Some(Some(at)) => entry(output, at, json!({})).into_iter().for_each(|known| *known = item.clone()),
-        Some(None) => {}
+        Some(at) => {
+            if let Some(known) = at.and_then(|at| entry(output, at, json!({}))) {
+                *known = item;
+            }
+        }
         None => {
             let known = output.iter_mut().rfind(|known| known["id"].is_string() && known["id"] == item["id"]);
             match known {

@@ -139,8 +139,7 @@ impl World {
         self.model.dropped += self.backlog.lost().total() + others.total();
         self.disk.crash(power);
         self.backlog = backlog_in(&self.disk, self.durability, bounds());
-        self.backlog.begin_round();
-        while self.backlog.adopt(self.now) {}
+        adopt(&mut self.backlog, self.now);
     }
 
     /// A disk that is full cannot be told what has arrived.
