@@ -13,6 +13,7 @@ mod backlog;
 mod backoff;
 mod batch;
 pub(crate) mod buffer;
+mod calendar;
 mod check;
 mod check_directory;
 pub(crate) mod decode;
@@ -146,6 +147,18 @@ impl Sent {
     /// Returns whether another try may go better.
     fn is_passing(&self) -> bool {
         matches!(self, Self::Retry { .. } | Self::TimedOut | Self::Unsure { .. })
+    }
+
+    /// Says why not all of it was taken; none where it was.
+    fn trouble(self) -> Option<String> {
+        Some(match self {
+            Self::Done | Self::Partial { rejected: 0, .. } => return None,
+            Self::Partial { rejected, .. } => format!("{rejected} spans were rejected"),
+            Self::Retry { reason, .. } | Self::Unsure { reason } => reason,
+            Self::Blocked { reason } | Self::Refused { reason } => reason,
+            Self::TimedOut => "no answer in time".into(),
+            Self::TooLarge => "it is too large".into(),
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use honeyhive::{
-    Console, HoneyHiveTracer, enrich_session,
+    Console, HoneyHiveTracer, enrich_session, enrich_span,
     testing::{FakeBackend, Recorder, Reply},
 };
 use serde_json::Value;
@@ -141,6 +141,25 @@ fn only_a_tracer_that_sends_to_honeyhive_forwards() {
         assert!(tracer.forward(&dir.0, LIMIT).is_err());
     }
     assert_eq!(dir.lines("").len(), 3);
+}
+
+#[test]
+fn a_line_that_is_too_large_for_the_server_goes_in_pieces() {
+    let dir = Dir::new("pieces");
+    let tracer = local(&dir);
+    tracer.in_span("first", |_| {
+        tracer.in_span("second", |_| enrich_span!({ "text": "long ".repeat(20_000) }));
+    });
+    assert!(tracer.flush(LIMIT).is_complete());
+    let backend = FakeBackend::start().unwrap();
+    // Both spans, then the long one alone.
+    backend.then_answer(Reply::status(413));
+    backend.then_answer(Reply::status(413));
+    let sender = sender_to(&backend.url()).build().unwrap();
+    assert_eq!(sender.forward(&dir.0, LIMIT).unwrap().kept(), 0);
+    let received = backend.received();
+    assert!(received.event("first").is_some());
+    assert!(received.event("second").unwrap()["metadata"]["text"].as_str().unwrap().ends_with("100000 bytes]"));
 }
 
 #[test]

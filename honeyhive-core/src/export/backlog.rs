@@ -4,9 +4,9 @@
 //! is in memory. Every span that is lost here is counted by reason.
 
 mod bounds;
+mod shelf;
 
 use std::{
-    collections::VecDeque,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -19,6 +19,8 @@ use super::{
     stored::{Lost, Stored},
 };
 use crate::Durability;
+
+use self::shelf::{Opened, Shelf};
 
 /// Sizes of segments.
 const LEAST_SEGMENT: usize = 4 << 10;
@@ -57,7 +59,7 @@ pub(crate) struct Backlog {
     /// Most memory, where there are other destinations.
     share: Option<usize>,
     spool: Option<Spool>,
-    stored: VecDeque<Stored>,
+    stored: Shelf,
     /// Whether what was not sent at once is to be written, in [`Durability::Spill`].
     spilling: bool,
     /// From so much memory on [`Durability::Spill`] writes whatever the server does.
@@ -65,6 +67,7 @@ pub(crate) struct Backlog {
     /// Whether the front is being sent.
     busy: bool,
     last_sync: Option<Instant>,
+    last_trim: Option<Instant>,
     next_name: u64,
     own: Lost,
     others: Lost,
@@ -84,7 +87,8 @@ impl Backlog {
             spill_from: memory.share.unwrap_or(memory.all / 2),
             segment_bytes: (memory.all / 16).clamp(LEAST_SEGMENT, MOST_SEGMENT).min(largest),
             spool,
-            stored: VecDeque::new(),
+            stored: Shelf::default(),
+            last_trim: None,
             spilling: false,
             busy: false,
             last_sync: None,
@@ -119,12 +123,12 @@ impl Backlog {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.stored.iter().all(|stored| stored.left == 0 && stored.counted)
+        self.stored.sums().waiting == 0
     }
 
     /// Returns whether something waits that was taken over.
     pub(crate) fn has_adopted(&self) -> bool {
-        self.stored.iter().any(|stored| stored.adopted)
+        self.stored.sums().adopted > 0
     }
 
     /// Returns whether there may be more to take over.
@@ -151,21 +155,19 @@ impl Backlog {
             let segment = Segment::new(&self.resource, span.shared, now_ms, self.segment_bytes);
             self.stored.push_back(Stored::fresh(name, segment, now));
         }
-        let Some(back) = self.stored.back_mut() else { return };
-        let Some(segment) = &mut back.segment else { return };
-        segment.push(span);
-        back.left += 1;
-        back.len = segment.image().len();
+        if let Some(mut back) = self.stored.open_back() {
+            back.push(span);
+        }
     }
 
     fn seal_last(&mut self) {
-        if let Some(last) = self.stored.back_mut() {
+        if let Some(mut last) = self.stored.open_back() {
             last.sealed = true;
         }
     }
 
     fn memory(&self) -> usize {
-        self.stored.iter().map(Stored::memory).sum()
+        self.stored.sums().held.bytes
     }
 
     fn can_write(&self, now: Instant) -> bool {
@@ -185,7 +187,7 @@ impl Backlog {
     }
 
     fn file_bytes(&self) -> u64 {
-        self.stored.iter().map(|stored| stored.on_disk).sum()
+        self.stored.sums().held.file_bytes
     }
 
     fn name(&mut self, created_ms: u64) -> Name {
@@ -210,20 +212,15 @@ impl Backlog {
     pub(crate) fn write(&mut self, now: Instant) {
         let fsync = self.durability == Durability::Fsync;
         let Some(spool) = self.spool.as_mut().filter(|spool| spool.is_usable(now)) else { return };
-        for stored in &mut self.stored {
-            if stored.is_safe() || stored.left == 0 {
-                continue;
-            }
-            stored.note_what_was_sent();
-            let Some(segment) = &stored.segment else { continue };
-            let unsaved = segment.image().get(stored.on_disk as usize..).unwrap_or_default();
-            match spool.append(stored.name, stored.on_disk, unsaved, now) {
+        if self.stored.sums().unwritten > 0 {
+            let mut unwritten = self.stored.open_each(Stored::is_unwritten);
+            let wrote = unwritten.try_for_each(|mut stored| stored.write(spool, fsync, now));
+            drop(unwritten);
+            match wrote {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return self.look_for_files(),
                 Err(_) => return,
             }
-            stored.on_disk = stored.len as u64;
-            stored.unsynced = fsync;
         }
         if fsync {
             self.sync(now, SYNC_EVERY);
@@ -232,11 +229,13 @@ impl Backlog {
 
     /// Looks whether somebody removed files: what is in memory is then to be written anew, the rest is lost.
     pub(crate) fn look_for_files(&mut self) {
-        let has_files = self.stored.iter().any(Stored::has_file);
+        let has_files = self.stored.sums().held.files > 0;
         let Some(spool) = self.spool.as_ref().filter(|_| has_files) else { return };
         let Ok(there) = spool.names() else { return };
-        for stored in self.stored.iter_mut().filter(|stored| stored.has_file() && !there.contains(&stored.name)) {
-            stored.lose_file(if stored.adopted { &mut self.others } else { &mut self.own });
+        let is_gone = |stored: &Stored| stored.has_file() && !there.contains(&stored.name);
+        for mut stored in self.stored.open_each(is_gone) {
+            let lost = if stored.adopted { &mut self.others } else { &mut self.own };
+            stored.lose_file(lost);
         }
     }
 
@@ -246,7 +245,7 @@ impl Backlog {
             return;
         }
         let Some(spool) = &mut self.spool else { return };
-        for stored in self.stored.iter_mut().filter(|stored| stored.unsynced) {
+        for mut stored in self.stored.open_each(|stored| stored.unsynced) {
             stored.unsynced = spool.sync(stored.name, now).is_err();
         }
         self.last_sync = Some(now);
@@ -254,7 +253,7 @@ impl Backlog {
 
     /// Returns whether something is written and may not survive a power cut.
     pub(crate) fn wants_sync(&self) -> bool {
-        self.stored.iter().any(|stored| stored.unsynced)
+        self.stored.sums().unsynced > 0
     }
 
     /// Says whether what comes is not sent at once, so that [`Durability::Spill`] writes it.
@@ -285,18 +284,19 @@ impl Backlog {
     /// the back.
     pub(crate) fn front(&mut self) -> Option<&Segment> {
         for _ in 0..=self.stored.len() {
-            let front = self.stored.front_mut()?;
+            let mut front = self.stored.open_front()?;
             if front.segment.is_none() {
                 let lost = if front.adopted { &mut self.others } else { &mut self.own };
                 self.adopted += front.load(self.spool.as_mut()?, lost);
             }
+            drop(front);
             let front = self.stored.front()?;
             match () {
                 () if front.left == 0 && front.counted && front.sealed => self.drop_front(),
                 () if front.segment.is_none() => {
                     // The one that is being filled is no longer the last, which is where it would be filled.
                     self.seal_last();
-                    self.stored.rotate_left(1);
+                    self.stored.turn();
                 }
                 () => break,
             }
@@ -316,43 +316,33 @@ impl Backlog {
 
     /// Settles the next `count` spans: they need neither sending nor keeping.
     pub(crate) fn settle(&mut self, count: usize, now: Instant) {
-        let Some(front) = self.stored.front_mut() else { return };
-        front.left -= count.min(front.left);
-        front.settled += count;
-        if let Some(segment) = &mut front.segment {
-            segment.settle(count);
+        let Some(mut front) = self.stored.open_front() else { return };
+        front.settle(count);
+        let (left, sealed) = (front.left, front.sealed);
+        if let Some(spool) = self.spool.as_mut().filter(|_| left > 0) {
+            front.note_settled(spool, now);
         }
-        match (front.left, front.sealed, &mut self.spool) {
-            (0, true, _) => self.drop_front(),
-            (0, false, _) => self.reuse_front(now),
-            (_, _, Some(spool)) => front.note_settled(spool, now),
-            (_, _, None) => {}
+        drop(front);
+        match (left, sealed) {
+            (0, true) => self.drop_front(),
+            (0, false) => self.reuse_front(now),
+            _ => {}
         }
     }
 
     /// Empties the segment that is still being filled, so that a trickle makes no new files.
     fn reuse_front(&mut self, now: Instant) {
-        let (Some(front), spool) = (self.stored.front_mut(), &mut self.spool) else { return };
         // A file that is used for ever would be as old as that.
-        if now.duration_since(front.since) > REUSE {
-            return self.drop_front();
-        }
-        let Some(segment) = &mut front.segment else { return };
-        segment.clear();
-        (front.settled, front.noted) = (0, 0);
-        front.len = segment.image().len();
-        let keep = front.len as u64;
-        if let Some(spool) = spool.as_mut().filter(|_| front.on_disk > 0) {
-            match spool.is_usable(now) && spool.cut(front.name, keep, now).is_ok() {
-                true => front.on_disk = front.on_disk.min(keep),
-                // It cannot be emptied: a new one begins, and this one is removed.
-                false => self.drop_front(),
-            }
+        let young = |stored: &Opened<'_>| now.duration_since(stored.since) <= REUSE;
+        let front = self.stored.open_front().filter(young);
+        // One that cannot be emptied is removed, and a new one begins.
+        if !front.is_some_and(|mut front| front.clear(self.spool.as_mut(), now)) {
+            self.drop_front();
         }
     }
 
     fn drop_front(&mut self) {
-        if let Some(front) = self.stored.pop_front()
+        if let Some(front) = self.stored.remove(0)
             && front.has_file()
             && let Some(spool) = &mut self.spool
         {
@@ -371,11 +361,8 @@ impl Backlog {
 
     /// Replaces the next span by a smaller form of itself.
     pub(crate) fn replace_next(&mut self, span: Vec<u8>) {
-        if let Some(front) = self.stored.front_mut()
-            && let Some(segment) = &mut front.segment
-        {
-            segment.replace_next(span);
-            front.cut = true;
+        if let Some(mut front) = self.stored.open_front() {
+            front.replace_next(span);
         }
     }
 
@@ -391,32 +378,19 @@ impl Backlog {
     }
 
     fn drop_from_memory(&mut self, bytes: usize) {
-        let mut held = self.memory();
-        for stored in self.stored.iter_mut().skip(usize::from(self.busy)).rev() {
-            if held <= bytes {
+        for at in (usize::from(self.busy)..self.stored.len()).rev() {
+            if self.memory() <= bytes {
                 break;
             }
-            if stored.sealed && stored.is_safe() && !stored.unsynced && !stored.holds_more() {
-                held -= stored.memory();
+            let Some(mut stored) = self.stored.open(at) else { break };
+            if stored.segment.is_some() && stored.is_spare() {
                 stored.segment = None;
             }
         }
     }
 
     pub(crate) fn held(&self) -> Held {
-        let mut held = Held::default();
-        for stored in &self.stored {
-            let left = stored.left as u64;
-            match (stored.adopted, stored.is_safe()) {
-                (true, _) => held.adopted += left,
-                (false, true) => held.disk += left,
-                (false, false) => held.memory += left,
-            }
-            held.bytes += stored.memory();
-            held.files += u64::from(stored.has_file());
-            held.file_bytes += stored.on_disk;
-        }
-        held
+        self.stored.sums().held
     }
 
     /// Keeps what can be kept and lets go of the directory. What is in memory alone is lost.
@@ -433,28 +407,29 @@ impl Backlog {
             }
         }
         let Some(spool) = &mut self.spool else {
-            self.own.undelivered += self.stored.drain(..).map(|stored| stored.left as u64).sum::<u64>();
+            self.own.undelivered += self.stored.take_all().into_iter().map(|stored| stored.left as u64).sum::<u64>();
             return;
         };
-        self.stored.iter_mut().filter(|stored| stored.left > 0).for_each(|stored| stored.note_settled(spool, now));
         let (own, others) = (&mut self.own, &mut self.others);
         let mut lose = |count: u64, adopted: bool| {
             let lost = if adopted { &mut *others } else { &mut *own };
             lost.undelivered += count;
         };
-        for stored in &mut self.stored {
-            lose(stored.keep_what_is_written(), stored.adopted);
-        }
-        self.stored.retain(|stored| {
-            let keep = stored.is_safe() && (stored.left > 0 || !stored.counted);
-            if !keep {
-                lose(stored.left as u64, stored.adopted);
-                if stored.has_file() {
-                    spool.remove(stored.name);
-                }
+        for mut stored in self.stored.take_all() {
+            if stored.left > 0 {
+                stored.note_settled(spool, now);
             }
-            keep
-        });
+            lose(stored.keep_what_is_written(), stored.adopted);
+            let keep = stored.is_safe() && (stored.left > 0 || !stored.counted);
+            if keep {
+                self.stored.push_back(stored);
+                continue;
+            }
+            lose(stored.left as u64, stored.adopted);
+            if stored.has_file() {
+                spool.remove(stored.name);
+            }
+        }
         spool.close();
     }
 }

@@ -51,8 +51,17 @@ pub(crate) fn resource(request: &[u8]) -> Resource {
 
 /// Reads a request in the JSON form of OTLP; what cannot be read gives no spans.
 pub(crate) fn json_records(request: &str) -> Vec<SpanRecord> {
-    let request: ExportTraceServiceRequest = serde_json::from_str(request).unwrap_or_default();
-    records(&request.encode_to_vec())
+    json_request(request.as_bytes()).map_or(vec![], |(request, _)| records(&request))
+}
+
+/// Reads a request in the JSON form of OTLP, as protobuf; with it comes how many spans it has.
+pub(crate) fn json_request(json: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let json: serde_json::Value = serde_json::from_slice(json).ok()?;
+    json.get("resourceSpans")?;
+    let request: ExportTraceServiceRequest = serde_json::from_value(json).ok()?;
+    let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+    let count = scopes.map(|scope| scope.spans.len()).sum();
+    Some((request.encode_to_vec(), count))
 }
 
 /// Turns a request into the JSON form of OTLP, on one line.

@@ -1,9 +1,10 @@
 //! Sends to HoneyHive what was kept on this machine: by local mode, or in the spool of processes that are
 //! gone. A file of local mode is set aside as `.sending` first, so that a program that still runs goes on
-//! in a new one; any file is removed once all of it has arrived, and not before. Spans that were sent
-//! twice are the same spans, since they keep their ids.
+//! in a new one; any file is removed once all of it has arrived, and not before. What is too large for the server
+//! goes in pieces. Spans that were sent twice are the same spans, since they keep their ids.
 
 use std::{
+    cell::Cell,
     fs,
     io::{self, BufRead, BufReader, Write},
     path::{Path, PathBuf},
@@ -14,14 +15,16 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::{
-    Batch, Sent, TRACES_PATH,
+    Batch, Sent,
     apart::apart,
+    decode,
     disk::RealDisk,
     http::Link,
     local::own_file,
     plan::Calls,
     queue::MAX_LIMIT,
     rest::Rest,
+    shrink::pieces,
     spool,
     store::{self, Kind},
     tries::tries,
@@ -77,6 +80,7 @@ impl Forwarded {
 impl HoneyHiveTracer {
     /// Sends what is kept in a directory, in at most `limit`: the traces and session calls of local mode,
     /// and what processes that are gone left in a spool for this server and this key.
+    /// What the server does not take whole stays; of a span that is larger than it takes, long texts are cut.
     ///
     /// Blocks the calling thread. The tracer needs a key, and must be on.
     ///
@@ -120,7 +124,7 @@ impl HoneyHiveTracer {
             let _inside = runtime.enter();
             let link = server.connect().map_err(io::Error::other)?;
             let deadline = Instant::now() + limit.min(MAX_LIMIT);
-            Sender { link, deadline, runtime, done: Forwarded::default() }.send_all(dir, &ours)
+            Sender { link, deadline, runtime, done: Forwarded::default(), most: MAX_BYTES.into() }.send_all(dir, &ours)
         })
     }
 }
@@ -130,14 +134,15 @@ struct Sender<'a> {
     deadline: Instant,
     runtime: &'a tokio::runtime::Runtime,
     done: Forwarded,
+    /// Most bytes of a request, as the server has shown it.
+    most: Cell<usize>,
 }
 
 impl Sender<'_> {
     fn send_all(mut self, dir: &Path, ours: &dyn Fn(&Path) -> bool) -> io::Result<Forwarded> {
         for path in kept_files(dir)? {
             let Some(path) = set_aside(&path)? else { continue };
-            let rest = Rest::Linked(Box::new(self.link.clone()));
-            let arrived = self.in_time(send_lines(&rest, &path)).unwrap_or(Ok(false)).unwrap_or(false);
+            let arrived = self.in_time(self.send_lines(&path)).unwrap_or(Ok(false)).unwrap_or(false);
             if arrived {
                 fs::remove_file(&path)?;
             }
@@ -163,35 +168,91 @@ impl Sender<'_> {
     fn send_spooled(&mut self, path: &Path) {
         let dir = path.parent().unwrap_or(path);
         let Some(_lock) = spool::take(&RealDisk, dir) else { return };
-        let arrived = self.in_time(send_segment(&self.link, path)).unwrap_or(false);
+        let arrived = self.in_time(self.send_segment(path)).unwrap_or(false);
         if arrived {
             let _ = fs::remove_file(path);
             spool::remove_if_empty(&RealDisk, dir);
         }
         self.done.count(arrived);
     }
-}
 
-/// Sends a segment in pieces; true if all arrived that can be read. What is damaged is lost, as where a program takes it over.
-async fn send_segment(link: &Link, path: &Path) -> bool {
-    let Ok(mut segment) = store::segment(path) else { return false };
-    while let Some((request, count)) = segment.take_request(MAX_SPANS, MAX_BYTES) {
-        if !arrives(link, &Batch::new(request, count)).await {
-            return false;
+    /// Sends a segment in requests; true if all arrived that can be read. What is damaged is lost, as where a program takes
+    /// it over.
+    async fn send_segment(&self, path: &Path) -> bool {
+        let Ok(mut segment) = store::segment(path) else { return false };
+        while let Some((request, count)) = segment.take_request(MAX_SPANS, self.most.get()) {
+            if !self.arrives(request, count).await {
+                return false;
+            }
         }
+        if segment.lost() > 0 {
+            diag::warn(
+                "damaged spans",
+                &format!("{} spans in {} were damaged and are lost", segment.lost(), path.display()),
+            );
+        }
+        true
     }
-    if segment.lost() > 0 {
-        diag::warn(
-            "damaged spans",
-            &format!("{} spans in {} were damaged and are lost", segment.lost(), path.display()),
-        );
-    }
-    true
-}
 
-async fn arrives(link: &Link, batch: &Batch) -> bool {
-    let sent = tries(WAITS, Sent::is_passing, || link.traces(batch)).await;
-    matches!(sent, Sent::Done | Sent::Partial { .. })
+    /// Sends a request, in pieces where it is too large for the server; true if all of it was taken.
+    async fn arrives(&self, request: Vec<u8>, count: usize) -> bool {
+        let mut left = vec![(request, count)];
+        while let Some((request, count)) = left.pop() {
+            let (bytes, batch) = (request.len(), Batch::new(request, count));
+            let sent = match bytes > self.most.get() && count > 1 {
+                true => Sent::TooLarge,
+                false => tries(WAITS, Sent::is_passing, || self.link.traces(&batch)).await,
+            };
+            if matches!(sent, Sent::TooLarge)
+                && let Some(pieces) = pieces(batch.otlp())
+            {
+                if bytes <= self.most.get() {
+                    self.most.set(bytes / 2);
+                }
+                left.extend(pieces.into_iter().rev());
+            } else if let Some(trouble) = sent.trouble() {
+                diag::warn("not forwarded", &format!("the server did not take what was kept ({trouble}); it stays"));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Sends the lines one after the other; true if all arrived. Those that cannot be read, such as one that a full disk cut
+    /// off, are kept in a file of their own once the others have arrived: nobody can send them.
+    async fn send_lines(&self, path: &Path) -> io::Result<bool> {
+        let traces = starts_with(path, "traces-");
+        let (mut arrived, mut unreadable) = (true, vec![]);
+        for line in BufReader::new(fs::File::open(path)?).split(b'\n') {
+            let line = line?;
+            match if traces { self.send_traces(&line).await } else { self.send_call(&line).await } {
+                Some(taken) => arrived &= taken,
+                None if line.trim_ascii().is_empty() => {}
+                None => unreadable.extend([line, b"\n".to_vec()]),
+            }
+        }
+        if arrived && !unreadable.is_empty() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let aside = path.with_file_name(format!("{UNREADABLE}-{name}"));
+            own_file(&aside)?.write_all(&unreadable.concat())?;
+            fs::remove_file(path)?;
+            diag::warn("unreadable lines", &format!("lines that cannot be read are in {}", aside.display()));
+            return Ok(false);
+        }
+        Ok(arrived)
+    }
+
+    /// Sends an OTLP request in JSON; none where it is none.
+    async fn send_traces(&self, line: &[u8]) -> Option<bool> {
+        let (request, count) = decode::json_request(line)?;
+        Some(count == 0 || self.arrives(request, count).await)
+    }
+
+    /// Makes a call of a session or an event; none where it is none that is known.
+    async fn send_call(&self, line: &[u8]) -> Option<bool> {
+        let call = call(serde_json::from_slice(line).ok()?)?;
+        Some(Rest::Linked(Box::new(self.link.clone())).make(&call).await)
+    }
 }
 
 /// Renames a file, to a name that no other has: one that was set aside before may not have arrived yet. Gives none where
@@ -206,30 +267,6 @@ fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Sends the lines one after the other; true if all arrived. Those that cannot be read, such as one that a full disk cut
-/// off, are kept in a file of their own once the others have arrived: nobody can send them.
-async fn send_lines(rest: &Rest, path: &Path) -> io::Result<bool> {
-    let traces = starts_with(path, "traces-");
-    let (mut arrived, mut unreadable) = (true, vec![]);
-    for line in BufReader::new(fs::File::open(path)?).split(b'\n') {
-        let line = line?;
-        match serde_json::from_slice(&line).ok().and_then(|json| call(json, traces)) {
-            Some(call) => arrived &= rest.make(&call).await,
-            None if line.trim_ascii().is_empty() => {}
-            None => unreadable.extend([line, b"\n".to_vec()]),
-        }
-    }
-    if arrived && !unreadable.is_empty() {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let aside = path.with_file_name(format!("{UNREADABLE}-{name}"));
-        own_file(&aside)?.write_all(&unreadable.concat())?;
-        fs::remove_file(path)?;
-        diag::warn("unreadable lines", &format!("lines that cannot be read are in {}", aside.display()));
-        return Ok(false);
-    }
-    Ok(arrived)
 }
 
 fn kept_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
@@ -249,11 +286,8 @@ fn starts_with(path: &Path, prefix: &str) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(prefix))
 }
 
-/// Reads a line: an OTLP request, or a call with its method and path. Only known paths are called.
-fn call(mut json: Json, traces: bool) -> Option<Call> {
-    if traces {
-        return Some(Call::Plain("POST", TRACES_PATH.into(), json));
-    }
+/// Reads a call with its method and path. Only known paths are called.
+fn call(mut json: Json) -> Option<Call> {
     let body = json.get_mut("body")?.take();
     match (json["method"].as_str()?, json["path"].as_str()?) {
         ("POST", "/session/start") => Some(Call::Plain("POST", "/session/start".into(), body)),

@@ -7,7 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     task::{self, Poll},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -32,8 +32,6 @@ const UNSURE_TRIES: u32 = 3;
 const LIMIT_LASTS: Duration = Duration::from_secs(3600);
 /// Requests end once they are this large; a single span may be larger.
 const MAX_BATCH_BYTES: usize = 4 << 20;
-/// A span that is refused as too large is cut to no less than this.
-const LEAST_SPAN: usize = 4 << 10;
 
 /// How batches are made.
 #[derive(Clone, Copy, Debug)]
@@ -353,8 +351,7 @@ impl Lane {
         if count > 1 {
             return self.learn(count, false, now);
         }
-        let smaller = (bytes / 4 >= LEAST_SPAN).then(|| self.backlog.front().map(|front| front.request(1))).flatten();
-        match smaller.and_then(|request| shrink_encoded(&request, bytes / 4)) {
+        match self.backlog.front().and_then(|front| shrink_encoded(&front.request(1), bytes)) {
             Some(span) => {
                 let said = format!("{} refused a span of {bytes} bytes; its texts are cut", self.destination);
                 diag::warn("cut", &said);
@@ -406,11 +403,6 @@ impl Lane {
         self.backlog.set_busy(false);
         self.backlog.close(now);
     }
-}
-
-pub(crate) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Does work that may panic; gives none then.

@@ -45,15 +45,8 @@ impl Rest {
 
 async fn make(link: &Link, call: &Call) -> bool {
     let body = call.body();
-    let trouble = match tries(WAITS, Sent::is_passing, || link.call(call.method(), call.path(), &body)).await {
-        Sent::Done | Sent::Partial { rejected: 0, .. } => return true,
-        Sent::Partial { rejected, .. } => format!("{rejected} spans were rejected"),
-        Sent::Retry { reason, .. } | Sent::Unsure { reason } | Sent::Blocked { reason } | Sent::Refused { reason } => {
-            reason
-        }
-        Sent::TimedOut => "no answer in time".into(),
-        Sent::TooLarge => "it is too large".into(),
-    };
+    let sent = tries(WAITS, Sent::is_passing, || link.call(call.method(), call.path(), &body)).await;
+    let Some(trouble) = sent.trouble() else { return true };
     diag::warn("call failed", &format!("{} {} failed ({trouble}); spans are not affected", call.method(), call.path()));
     false
 }

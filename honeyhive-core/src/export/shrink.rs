@@ -1,14 +1,18 @@
-//! Makes a span smaller that no destination would take: long texts are cut, the longest first, and say
-//! how long they were; core fields are short and stay.
+//! Makes smaller what a destination would not take: a request becomes two, and of a single span long texts are cut, the
+//! longest first, and say how long they were; core fields are short and stay.
 
 use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
+use opentelemetry_proto::tonic::{collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span};
 use opentelemetry_sdk::trace::SpanData;
+use prost::Message;
 
 use super::{decode, encode};
 use crate::value::truncate;
 
 /// Texts are not cut below this.
 const LEAST: usize = 256;
+/// A span that is refused as too large is cut to no less than this.
+const LEAST_SPAN: usize = 4 << 10;
 
 /// Cuts texts until the span, encoded, takes at most `most` bytes; none where it cannot be made that small.
 pub(crate) fn shrink(data: &mut SpanData, most: usize) -> Option<Vec<u8>> {
@@ -31,9 +35,49 @@ fn encoded(data: &SpanData) -> Vec<u8> {
     encoded
 }
 
-/// Cuts the one span of a request.
-pub(crate) fn shrink_encoded(request: &[u8], most: usize) -> Option<Vec<u8>> {
+/// Cuts the one span of a request to a quarter of `bytes`, its size; none where it is small.
+pub(crate) fn shrink_encoded(request: &[u8], bytes: usize) -> Option<Vec<u8>> {
+    let most = Some(bytes / 4).filter(|most| *most >= LEAST_SPAN)?;
     shrink(&mut decode::records(request).pop()?.data, most)
+}
+
+/// Makes two requests of one, or one with a smaller span where there is but one; none where that is small. With each comes
+/// how many spans it has.
+pub(crate) fn pieces(request: &[u8]) -> Option<Vec<(Vec<u8>, usize)>> {
+    let mut whole = ExportTraceServiceRequest::decode(request).ok()?;
+    match spans(&mut whole).count() {
+        0 => None,
+        1 => {
+            let smaller = shrink_encoded(request, request.len())?;
+            for span in spans(&mut whole) {
+                *span = Span::decode(smaller.as_slice()).ok()?;
+            }
+            Some(vec![(whole.encode_to_vec(), 1)])
+        }
+        count => {
+            let half = count / 2;
+            let (first, second) = (part(whole.clone(), |at| at < half), part(whole, |at| at >= half));
+            Some(vec![(first, half), (second, count - half)])
+        }
+    }
+}
+
+fn spans(request: &mut ExportTraceServiceRequest) -> impl Iterator<Item = &mut Span> {
+    let scopes = request.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans);
+    scopes.flat_map(|scope| &mut scope.spans)
+}
+
+/// Keeps some spans of a request, by their number, with what they are in.
+fn part(mut request: ExportTraceServiceRequest, keep: impl Fn(usize) -> bool) -> Vec<u8> {
+    let mut numbers = 0..;
+    for resource in &mut request.resource_spans {
+        for scope in &mut resource.scope_spans {
+            scope.spans.retain(|_| numbers.next().is_some_and(&keep));
+        }
+        resource.scope_spans.retain(|scope| !scope.spans.is_empty());
+    }
+    request.resource_spans.retain(|resource| !resource.scope_spans.is_empty());
+    request.encode_to_vec()
 }
 
 fn cut_all(data: &mut SpanData, most: usize) {

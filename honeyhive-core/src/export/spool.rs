@@ -26,6 +26,7 @@ use std::{
 
 use uuid::Uuid;
 
+use self::orphans::Estate;
 use super::disk::{Disk, Free, Kind, Lock};
 use crate::config::SpoolFree;
 
@@ -117,6 +118,7 @@ pub(crate) struct Spool {
     /// Directories that are yet to be looked into: of this destination for what can be taken over, of all for what is too
     /// old.
     to_adopt: Vec<PathBuf>,
+    estate: Option<Estate>,
     to_expire: Vec<PathBuf>,
 }
 
@@ -143,8 +145,19 @@ struct Trouble {
 
 impl Spool {
     pub(crate) fn new(disk: Arc<dyn Disk>, root: PathBuf, identity: Identity, bounds: Bounds) -> Self {
-        let (to_adopt, to_expire) = (vec![], vec![]);
-        Self { disk, root, identity, bounds, place: None, next: 0, refused: 0, trouble: None, to_adopt, to_expire }
+        Self {
+            disk,
+            root,
+            identity,
+            bounds,
+            place: None,
+            next: 0,
+            refused: 0,
+            trouble: None,
+            to_adopt: vec![],
+            estate: None,
+            to_expire: vec![],
+        }
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -267,6 +280,7 @@ impl Spool {
 
     /// Gives the directory back; what is in it is there for the next process.
     pub(crate) fn close(&mut self) {
+        self.estate = None;
         let Some(place) = self.place.take() else { return };
         remove_if_empty(self.disk.as_ref(), &place.dir);
         // And the home, if nobody else is there.
@@ -279,6 +293,8 @@ impl Spool {
     /// Moves to the place of another key, which from now on sends what is here.
     pub(crate) fn change_key(&mut self, secret: crate::secret::Secret, now: Instant) {
         self.identity.secret = secret;
+        // What others left is for the key from before.
+        (self.estate, self.to_adopt) = (None, vec![]);
         let Some(mut place) = self.place.take() else { return };
         let moved = self.make_home().and_then(|home| {
             let dir = home.join(place.dir.file_name().unwrap_or_default());

@@ -4,6 +4,7 @@
 use std::{io, time::Instant};
 
 use super::{
+    parts::Parts,
     segment::{NotASegment, Segment},
     spool::{Name, Spool},
 };
@@ -65,9 +66,70 @@ impl Stored {
         self.on_disk >= self.len as u64
     }
 
+    /// Tells whether it has something to send that is in memory alone.
+    pub(super) fn is_unwritten(&self) -> bool {
+        self.left > 0 && !self.is_safe()
+    }
+
+    /// Tells whether nothing is lost with what is in memory.
+    pub(super) fn is_spare(&self) -> bool {
+        self.sealed && self.is_safe() && !self.unsynced && !self.holds_more()
+    }
+
     /// Tells whether it knows more than its file: a smaller form of a span, or what need not be sent again.
     pub(super) fn holds_more(&self) -> bool {
         self.cut || self.noted != self.settled
+    }
+
+    /// Takes a span in.
+    pub(super) fn push(&mut self, span: Parts<'_>) {
+        let Some(segment) = &mut self.segment else { return };
+        segment.push(span);
+        self.left += 1;
+        self.len = segment.image().len();
+    }
+
+    /// Settles the next `count` spans.
+    pub(super) fn settle(&mut self, count: usize) {
+        self.left -= count.min(self.left);
+        self.settled += count;
+        if let Some(segment) = &mut self.segment {
+            segment.settle(count);
+        }
+    }
+
+    /// Replaces the next span by a smaller form of itself.
+    pub(super) fn replace_next(&mut self, span: Vec<u8>) {
+        if let Some(segment) = &mut self.segment {
+            segment.replace_next(span);
+            self.cut = true;
+        }
+    }
+
+    /// Empties it, in memory and on disk; returns whether that worked.
+    pub(super) fn clear(&mut self, spool: Option<&mut Spool>, now: Instant) -> bool {
+        let Some(segment) = &mut self.segment else { return true };
+        segment.clear();
+        (self.settled, self.noted) = (0, 0);
+        self.len = segment.image().len();
+        let keep = self.len as u64;
+        let Some(spool) = spool.filter(|_| self.on_disk > 0) else { return true };
+        let cut = spool.is_usable(now) && spool.cut(self.name, keep, now).is_ok();
+        if cut {
+            self.on_disk = self.on_disk.min(keep);
+        }
+        cut
+    }
+
+    /// Writes what is in memory alone.
+    pub(super) fn write(&mut self, spool: &mut Spool, fsync: bool, now: Instant) -> io::Result<()> {
+        self.note_what_was_sent();
+        let Some(segment) = &self.segment else { return Ok(()) };
+        let unsaved = segment.image().get(self.on_disk as usize..).unwrap_or_default();
+        spool.append(self.name, self.on_disk, unsaved, now)?;
+        self.on_disk = self.len as u64;
+        self.unsynced = fsync;
+        Ok(())
     }
 
     /// Notes on disk what need not be sent again.

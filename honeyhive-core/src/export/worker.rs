@@ -27,8 +27,9 @@ use tokio::{
 use super::{
     backlog::SYNC_EVERY,
     buffer::{CHUNK_SPANS, Chunk, Ended, UsedUp},
+    calendar::{Calendar, unix_ms},
     encoded::Encoded,
-    lane::{Landing, Lane, contained, unix_ms},
+    lane::{Landing, Lane, contained},
     own_thread,
     queue::Queue,
     report::Account,
@@ -147,6 +148,7 @@ struct Line {
     busy: bool,
     quiet_looks: u32,
     housekeeping: Instant,
+    calendar: Calendar,
     /// Whether there is more of it to do.
     in_round: bool,
     done: bool,
@@ -176,6 +178,7 @@ impl Line {
             busy: false,
             quiet_looks: 0,
             housekeeping: Instant::now(),
+            calendar: Calendar::begin(),
             in_round: false,
             done: false,
             failed: false,
@@ -278,9 +281,9 @@ impl Line {
             self.lanes().for_each(|lane| lane.backlog.begin_round());
         }
         // First what can be taken over, as that is counted where it is too old.
-        let mut more = false;
+        let (mut more, now_ms) = (false, self.calendar.now_ms(now));
         for lane in self.lanes() {
-            more |= lane.backlog.adopt(now) || lane.backlog.expire(unix_ms());
+            more |= lane.backlog.adopt(now) || lane.backlog.expire(now_ms);
         }
         self.in_round = more;
         self.housekeeping = now
@@ -318,10 +321,11 @@ impl Line {
     fn store(&mut self, now: Instant) {
         let plan = self.queue.plan();
         let memory = plan.share().unwrap_or(plan.queue_bytes / 16);
+        let now_ms = self.calendar.now_ms(now);
         for lane in self.lanes() {
             lane.backlog.commit(now);
             lane.backlog.shed(memory, now);
-            lane.backlog.trim(unix_ms(), now);
+            lane.backlog.trim(now_ms, now);
         }
     }
 

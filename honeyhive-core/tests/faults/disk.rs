@@ -320,6 +320,32 @@ fn modes_differ_as_they_say() {
 }
 
 #[test]
+fn what_is_kept_is_pushed_in_pieces_that_the_server_takes() {
+    let (oracle, spool) = (closed(), Dir::new());
+    leave(&spool.0, &oracle.url(), 0..400);
+    let limit = 20_000;
+    let small = Oracle::start();
+    small.rule(move |seen| (seen.bytes > limit).then_some(Step::Status(413)));
+    let sender = builder(&small.url(), &Dir::new().0).build().unwrap();
+    let forwarded = sender.forward_all(&spool.0, LIMIT).unwrap();
+    assert_eq!((forwarded.files(), forwarded.kept()), (1, 0));
+    assert_eq!(small.numbers(), (0..400).collect::<Vec<_>>());
+    let refused = small.requests().iter().filter(|seen| seen.bytes > limit).count();
+    assert!((1..12).contains(&refused), "what it takes is remembered: {refused} refusals");
+}
+
+#[test]
+fn what_a_server_takes_in_no_form_stays_and_so_does_what_it_rejects() {
+    let (oracle, spool) = (closed(), Dir::new());
+    leave(&spool.0, &oracle.url(), 0..3);
+    oracle.always(Step::Status(413));
+    let sender = builder(&oracle.url(), &Dir::new().0).build().unwrap();
+    let forwarded = sender.forward(&spool.0, LIMIT).unwrap();
+    assert_eq!((forwarded.files(), forwarded.kept()), (0, 1));
+    assert_eq!(store::list(&spool.0).unwrap()[0].spans(), 3);
+}
+
+#[test]
 fn what_is_kept_can_be_listed_and_read() {
     let (oracle, spool) = (closed(), Dir::new());
     leave(&spool.0, &oracle.url(), 0..7);

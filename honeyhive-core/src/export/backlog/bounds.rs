@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::{Backlog, Spool};
 
+/// How often it is looked for what is too old.
+const TRIM_EVERY: Duration = Duration::from_secs(1);
+
 impl Backlog {
     /// Removes some of what is too old of everybody who is gone; returns whether there may be more.
     pub(crate) fn expire(&mut self, now_ms: u64) -> bool {
@@ -15,9 +18,14 @@ impl Backlog {
     /// tells that nobody sets, of others as their names tell.
     pub(crate) fn trim(&mut self, now_ms: u64, now: Instant) {
         let Some(bounds) = self.spool.as_ref().map(Spool::bounds) else { return };
+        let soon = self.last_trim.is_some_and(|last| now.saturating_duration_since(last) < TRIM_EVERY);
+        if soon && self.file_bytes() <= bounds.bytes {
+            return;
+        }
+        self.last_trim = Some(now);
         let oldest = oldest_ms(bounds.age, now_ms);
         while let Some(at) = self.oldest() {
-            let stored = &self.stored[at];
+            let Some(stored) = self.stored.get(at) else { return };
             let expired = match stored.adopted {
                 true => stored.name.created_ms < oldest,
                 false => now.saturating_duration_since(stored.since) > bounds.age,
@@ -38,10 +46,10 @@ impl Backlog {
 
     fn drop_at(&mut self, at: usize, expired: bool) {
         if let Some(spool) = &mut self.spool
-            && !self.stored[at].counted
+            && let Some(mut stored) = self.stored.open(at).filter(|stored| !stored.counted)
         {
             // Its spans are counted before they go.
-            self.adopted += self.stored[at].load(spool, &mut self.others);
+            self.adopted += stored.load(spool, &mut self.others);
         }
         let Some(stored) = self.stored.remove(at) else { return };
         if let Some(spool) = &mut self.spool {

@@ -8,12 +8,21 @@ use std::{
 };
 
 use super::{
-    Disk, Kind, LOCK, Name, REFUSED, Spool, base, created_ms, directories, find_home, processes, remove_if_empty, take,
+    Disk, Kind, LockBox, Name, REFUSED, Spool, base, created_ms, directories, find_home, processes, remove_if_empty,
+    take,
 };
-use crate::diag;
+use crate::{diag, export::disk::Entry};
 
 /// Longest that directories of others are looked into at one go: what has just ended is to be written.
 const TURN: Duration = Duration::from_millis(5);
+
+/// The directory of a process that is gone, and its segments that are yet to be taken over, the oldest last.
+#[derive(Debug)]
+pub(super) struct Estate {
+    dir: PathBuf,
+    segments: Vec<(Name, Entry)>,
+    _lock: LockBox,
+}
 
 /// A segment that was taken over, and the size of its file.
 #[derive(Clone, Copy, Debug)]
@@ -38,37 +47,47 @@ impl Spool {
     pub(crate) fn adopt(&mut self, mut room: u64) -> Vec<Adopted> {
         let (began, mut adopted) = (Instant::now(), vec![]);
         while began.elapsed() < TURN
-            && let Some(dir) = self.to_adopt.pop()
+            && let Some(mut estate) = self.estate.take().or_else(|| self.next_estate())
         {
-            if self.place.as_ref().is_none_or(|place| place.dir != dir) {
-                let _ = self.take_over(&dir, &mut room, &mut adopted);
+            match estate.segments.pop() {
+                None => remove_if_empty(self.disk.as_ref(), &estate.dir),
+                Some((_, entry)) if entry.len > room => self.estate = Some(estate),
+                Some((old, entry)) => {
+                    // Where it does not go, the rest would not either.
+                    let Ok(name) = self.take_over(old, &estate.dir.join(&entry.name)) else { continue };
+                    room -= entry.len;
+                    adopted.push(Adopted { name, len: entry.len });
+                    self.estate = Some(estate);
+                }
             }
         }
         adopted
     }
 
-    /// Returns whether there are directories in which there may be something to take over.
+    /// Returns whether there may be more to take over.
     pub(crate) fn has_more_to_adopt(&self) -> bool {
-        !self.to_adopt.is_empty()
+        self.estate.is_some() || !self.to_adopt.is_empty()
     }
 
-    /// Takes over one directory; nothing where its process lives, or somebody was quicker.
-    fn take_over(&mut self, dir: &Path, room: &mut u64, adopted: &mut Vec<Adopted>) -> io::Result<()> {
-        let Ok(Some(_lock)) = self.disk.lock(&dir.join(LOCK)) else { return Ok(()) };
-        let mut entries = self.disk.list(dir)?;
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        for entry in entries {
-            if let Some(old) = Name::parse(&entry.name).filter(|_| entry.kind == Kind::File) {
-                let Some(left) = room.checked_sub(entry.len) else { continue };
-                let name = self.name(old.created_ms);
-                let to = self.path(name)?;
-                self.disk.rename(&dir.join(&entry.name), &to)?;
-                *room = left;
-                adopted.push(Adopted { name, len: entry.len });
-            }
+    /// Takes the next directory whose process is gone.
+    fn next_estate(&mut self) -> Option<Estate> {
+        while let Some(dir) = self.to_adopt.pop() {
+            let own = self.place.as_ref().is_some_and(|place| place.dir == dir);
+            let Some(lock) = (!own).then(|| take(self.disk.as_ref(), &dir)).flatten() else { continue };
+            let files = self.disk.list(&dir).unwrap_or_default().into_iter().filter(|entry| entry.kind == Kind::File);
+            let mut segments: Vec<_> = files.filter_map(|entry| Some((Name::parse(&entry.name)?, entry))).collect();
+            segments.sort_by(|(_, a), (_, b)| b.name.cmp(&a.name));
+            return Some(Estate { dir, segments, _lock: LockBox(lock) });
         }
-        remove_if_empty(self.disk.as_ref(), dir);
-        Ok(())
+        None
+    }
+
+    /// Makes a segment of another's one of ours.
+    fn take_over(&mut self, old: Name, from: &Path) -> io::Result<Name> {
+        let name = self.name(old.created_ms);
+        let to = self.path(name)?;
+        self.disk.rename(from, &to)?;
+        Ok(name)
     }
 
     /// Removes some of what is too old, of whichever destination or key, where no process works on it; returns whether there

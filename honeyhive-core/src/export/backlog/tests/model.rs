@@ -101,6 +101,7 @@ impl World {
         }
         let lost = self.backlog.lost();
         assert!(lost.spool_full == 0 && lost.expired == 0);
+        assert_eq!(self.backlog.stored.sums(), self.backlog.stored.counted());
     }
 
     fn push(&mut self, count: usize, len: usize) {
