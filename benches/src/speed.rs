@@ -1,6 +1,6 @@
 //! What a span costs the thread that makes it, side by side in one run: honeyhive, opentelemetry_sdk with its
-//! batch processor, tracing with tracing-opentelemetry, logfire, fastrace, the plain function, and a floor: a
-//! thread-local record with ids and two readings of the cheapest clock.
+//! batch processor, tracing with tracing-opentelemetry, logfire, fastrace, the plain function, and a floor (`floor.rs`), by
+//! itself and in OpenTelemetry's context.
 //!
 //! The program runs itself once for each peer, scenario and round, on one core: what runs beside the thread at the same
 //! time, such as a worker, slows it where cores are halves of one, by a quarter or by a half as the neighbours are. A
@@ -12,6 +12,8 @@
 mod allocations;
 #[path = "speed/exchange.rs"]
 mod exchange;
+#[path = "speed/floor.rs"]
+mod floor;
 #[path = "speed/instructions.rs"]
 mod instructions;
 #[path = "speed/logfire.rs"]

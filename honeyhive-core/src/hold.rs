@@ -54,16 +54,17 @@ pub(crate) enum Hold {
 
 pub(crate) struct Apart {
     place: Mutex<Place>,
-    /// Whether others reach it once it has a context.
-    shown: bool,
+    visibility: Visibility,
     /// Whether what is inside is what is current where it started.
     unseen: bool,
 }
 
 /// Where a span is that was apart at first.
 enum Place {
-    /// With its holder. Beside it is what is inside, or what is to be around it if it is shown.
+    /// With its holder. Beside it is what is around it.
     Apart(LiveSpan, Context),
+    /// With its holder. Beside it is what is inside, where its ids are.
+    Named(LiveSpan, Context),
     /// In a context.
     Open(Context),
 }
@@ -71,29 +72,44 @@ enum Place {
 impl Place {
     /// Returns the context of what is inside; a span that is shown is in there from now on. What is left is to be dropped
     /// where nothing is locked, as it may hold what is a user's.
-    fn inside(&mut self, shown: bool) -> (Context, Option<Self>) {
-        let opened = match self {
-            Self::Open(context) => return (context.clone(), None),
-            Self::Apart(_, inside) if !shown => return (inside.clone(), None),
-            Self::Apart(span, around) => around.with_span(span.take()),
+    fn inside(&mut self, visibility: Visibility) -> (Context, Option<Self>) {
+        let (inside, now) = match self {
+            Self::Open(inside) | Self::Named(_, inside) => return (inside.clone(), None),
+            Self::Apart(span, around) => match visibility {
+                Visibility::Hidden => return (around.clone(), None),
+                Visibility::Ids => {
+                    let inside = with_ids(around, span);
+                    (inside.clone(), Self::Named(span.take(), inside))
+                }
+                Visibility::Full => {
+                    let inside = around.with_span(span.take());
+                    (inside.clone(), Self::Open(inside))
+                }
+            },
         };
-        let left = std::mem::replace(self, Self::Open(opened.clone()));
-        (opened, Some(left))
+        (inside, Some(std::mem::replace(self, now)))
     }
+}
+
+/// Puts the ids of a span into what is around it.
+fn with_ids(around: &Context, span: &LiveSpan) -> Context {
+    around.with_remote_span_context(span.span_context().clone())
 }
 
 impl Apart {
     /// Keeps nobody else's span open: one of OpenTelemetry's may end as the last context with it goes.
     fn new(span: LiveSpan, visibility: Visibility, parent: &Context) -> Self {
-        let context = match visibility {
+        let place = match visibility {
             Visibility::Full if parent.span().is_recording() => {
-                parent.with_remote_span_context(parent.span().span_context().clone())
+                Place::Apart(span, parent.with_remote_span_context(parent.span().span_context().clone()))
             }
-            Visibility::Full | Visibility::Hidden => parent.clone(),
-            Visibility::Ids => parent.with_remote_span_context(span.span_context().clone()),
+            Visibility::Ids if parent.span().is_recording() => {
+                let inside = with_ids(parent, &span);
+                Place::Named(span, inside)
+            }
+            _ => Place::Apart(span, parent.clone()),
         };
-        let (shown, unseen) = (visibility == Visibility::Full, visibility == Visibility::Hidden);
-        Self { place: Place::Apart(span, context).into(), shown, unseen }
+        Self { place: place.into(), visibility, unseen: visibility == Visibility::Hidden }
     }
 
     #[inline]
@@ -108,10 +124,16 @@ impl Apart {
 
     fn inside(&self) -> Context {
         let mut place = self.lock();
-        let (inside, left) = place.inside(self.shown);
+        let (inside, left) = place.inside(self.visibility);
         drop(place);
         drop(left);
         inside
+    }
+
+    /// The same for a holder that nobody shares: there is nothing to lock.
+    fn own_inside(&mut self) -> Context {
+        let visibility = self.visibility;
+        self.own().inside(visibility).0
     }
 }
 
@@ -141,7 +163,7 @@ impl Hold {
             Self::LeftOut(inside) | Self::Open(inside) => *inside = more(inside),
             Self::Apart(apart) => {
                 apart.unseen = false;
-                let (Place::Apart(_, context) | Place::Open(context)) = apart.own();
+                let (Place::Apart(_, context) | Place::Named(_, context) | Place::Open(context)) = apart.own();
                 *context = more(context);
             }
         }
@@ -164,12 +186,25 @@ impl Hold {
         }
     }
 
-    /// Returns what is to be made current where the span started just now; none where that is so already.
+    /// The same for a holder that nobody shares.
     #[inline]
-    pub(crate) fn new_inside(&self) -> Option<Context> {
+    pub(crate) fn own_inside(&mut self) -> Option<Context> {
+        match self {
+            Self::Apart(apart) => Some(apart.own_inside()),
+            other => other.inside(),
+        }
+    }
+
+    /// Returns what is to be made current where the span started just now, and only once; none where that is so already.
+    #[inline]
+    pub(crate) fn new_inside(&mut self) -> Option<Context> {
         match self {
             Self::Apart(apart) if apart.unseen => None,
-            other => other.inside(),
+            Self::Apart(apart) if apart.visibility == Visibility::Ids => match apart.own() {
+                Place::Apart(span, around) => Some(with_ids(around, span)),
+                Place::Named(_, inside) | Place::Open(inside) => Some(inside.clone()),
+            },
+            other => other.own_inside(),
         }
     }
 
@@ -186,7 +221,7 @@ impl Hold {
             Self::Off | Self::LeftOut(_) => return None,
             Self::Open(context) => return Some(open(&context.span(), with)),
             Self::Apart(held) => match &mut *held.lock() {
-                Place::Apart(span, _) => return Some(apart(span, with)),
+                Place::Apart(span, _) | Place::Named(span, _) => return Some(apart(span, with)),
                 Place::Open(context) => context.clone(),
             },
         };
@@ -211,8 +246,23 @@ impl Hold {
     }
 
     /// Takes attributes in.
-    pub(crate) fn write(&self, attributes: &mut Attributes) {
-        self.reach(attributes, LiveSpan::write, door::write);
+    pub(crate) fn write(&mut self, attributes: &mut Attributes) {
+        match self.apart() {
+            Some(span) => span.write(attributes),
+            None => drop(self.reach(attributes, LiveSpan::write, door::write)),
+        }
+    }
+
+    /// Goes to the span of a holder that nobody shares, if it is apart: there is nothing to lock then.
+    #[inline]
+    fn apart(&mut self) -> Option<&mut LiveSpan> {
+        match self {
+            Self::Apart(apart) => match apart.own() {
+                Place::Apart(span, _) | Place::Named(span, _) => Some(span),
+                Place::Open(_) => None,
+            },
+            _ => None,
+        }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
@@ -231,7 +281,7 @@ impl Hold {
             Self::Off | Self::LeftOut(_) => return,
             Self::Open(context) => context,
             Self::Apart(apart) => match apart.own() {
-                Place::Apart(span, _) => return span.end_at(time.into()),
+                Place::Apart(span, _) | Place::Named(span, _) => return span.end_at(time.into()),
                 Place::Open(context) => context,
             },
         };

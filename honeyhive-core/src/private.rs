@@ -204,7 +204,7 @@ impl Begun for Span {
 
 impl Begun for Open {
     #[inline]
-    fn span(self) -> Span {
+    fn span(mut self) -> Span {
         if let Some(attributes) = self.attributes {
             self.span.put(attributes);
         }
@@ -275,7 +275,7 @@ pub fn run<T>(begun: impl Begun, body: impl FnOnce() -> T, outcome: impl FnOnce(
 }
 
 /// Few pieces, for each is compiled anew for each traced function.
-fn run_in<T>(span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
+fn run_in<T>(mut span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
     match span.run(body) {
         Ok(out) => {
             if span.is_live() {

@@ -343,15 +343,15 @@ impl Span {
 
     /// Runs `work` with the span current, where that started just now, and catches a panic.
     #[inline]
-    pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
+    pub(crate) fn run<R>(&mut self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
         let _attached = self.hold.new_inside().map(ContextGuard::attach);
         panic::catch_unwind(AssertUnwindSafe(work))
     }
 
     /// Runs `work` with the span current, and catches a panic.
     #[inline]
-    pub(crate) fn try_in_scope<R>(&self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
-        let _attached = self.attach();
+    pub(crate) fn try_in_scope<R>(&mut self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
+        let _attached = self.hold.own_inside().map(ContextGuard::attach);
         panic::catch_unwind(AssertUnwindSafe(work))
     }
 
@@ -384,7 +384,7 @@ impl Span {
     }
 
     /// Takes attributes that were written before.
-    pub(crate) fn put(&self, mut attributes: Attributes) {
+    pub(crate) fn put(&mut self, mut attributes: Attributes) {
         self.hold.write(&mut attributes);
         door::keep(&mut attributes);
     }

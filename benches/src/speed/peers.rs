@@ -1,7 +1,6 @@
 //! The same work in each SDK. Exporters throw away what they get; queues and batches are real.
 
 use std::{
-    cell::RefCell,
     future::Future,
     hint::black_box,
     pin::Pin,
@@ -9,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use fastant::Instant as Ticks;
 use fastrace::prelude::{LocalSpan, Span as FastSpan, SpanContext as FastContext};
 use honeyhive::{
     Batch, Exporter, Exporting, HoneyHiveTracer, Sent, Visibility, enrich_span, instrument::openinference,
@@ -25,7 +23,7 @@ use opentelemetry_sdk::{
 };
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::{exchange, logfire::Logfire};
+use super::{exchange, floor::Floor, logfire::Logfire};
 
 /// A way to trace.
 pub(crate) trait Peer: Sync {
@@ -49,7 +47,9 @@ pub(crate) fn calls(scenario: &str) -> usize {
 pub(crate) fn find(name: &str) -> Option<Box<dyn Peer>> {
     Some(match name {
         "plain" => Box::new(Plain),
-        "floor" => Box::new(Floor),
+        "floor" => Box::new(Floor::Nothing),
+        "floor+ids" => Box::new(Floor::Ids),
+        "floor+span" => Box::new(Floor::Span),
         "honeyhive" => Box::new(Ours::new(false, Visibility::Full)),
         "honeyhive-ids" => Box::new(Ours::new(false, Visibility::Ids)),
         "honeyhive-hidden" => Box::new(Ours::new(false, Visibility::Hidden)),
@@ -119,58 +119,6 @@ impl Peer for Plain {
             }
             _ => None,
         }
-    }
-}
-
-/// The least that a span can be: ids, a parent, two readings of the cheapest clock, in a record of the thread.
-struct Floor;
-
-#[derive(Clone, Copy)]
-struct Record {
-    _id: u64,
-    _parent: u64,
-    _start: Ticks,
-    _end: Ticks,
-    _attributes: [u64; 4],
-}
-
-thread_local! {
-    static RECORDS: RefCell<(u64, u64, Vec<Record>)> = const { RefCell::new((0x9e37_79b9_7f4a_7c15, 0, Vec::new())) };
-}
-
-fn floor<R>(attributes: [u64; 4], call: impl FnOnce() -> R) -> R {
-    let start = Ticks::now();
-    let (id, parent) = RECORDS.with_borrow_mut(|(seed, current, _)| {
-        *seed ^= *seed << 13;
-        *seed ^= *seed >> 7;
-        *seed ^= *seed << 17;
-        (*seed, std::mem::replace(current, *seed))
-    });
-    let result = call();
-    let end = Ticks::now();
-    RECORDS.with_borrow_mut(|(_, current, records)| {
-        *current = parent;
-        records.push(Record { _id: id, _parent: parent, _start: start, _end: end, _attributes: attributes });
-    });
-    result
-}
-
-fn nested_floor(depth: u32, n: u64) -> u64 {
-    floor([0; 4], || if depth > 1 { nested_floor(depth - 1, work(n)) } else { work(n) })
-}
-
-impl Peer for Floor {
-    fn run(&self, scenario: &str, calls: usize) -> Option<u64> {
-        match scenario {
-            "sync" => each(calls, |n| floor([0; 4], || work(n))),
-            "attributes" => each(calls, |n| floor([n, 1, 2, 3], || work(n))),
-            "nested" => each(calls, |n| nested_floor(10, n)),
-            _ => None,
-        }
-    }
-
-    fn flush(&self) {
-        RECORDS.with_borrow_mut(|(_, _, records)| records.clear());
     }
 }
 

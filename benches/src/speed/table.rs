@@ -7,9 +7,11 @@ use honeyhive_benches::{middle, verdict};
 use super::Cost;
 
 const ROUNDS: usize = 7;
-const PEERS: [&str; 11] = [
+const PEERS: [&str; 13] = [
     "plain",
     "floor",
+    "floor+ids",
+    "floor+span",
     "honeyhive-off",
     "honeyhive",
     "honeyhive-ids",
