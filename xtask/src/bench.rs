@@ -27,8 +27,9 @@ fn compare() -> Outcome {
         "# What a span costs\n\nWritten by `cargo xtask bench --compare`, in one run on {}. CPU time of the thread that makes the \
          span, the\nmedian of seven processes of forty bursts each, and of the ratios in each round of them; allocations of that thread. A process keeps to one\ncore, \
          where nothing else is said: two cores may be halves of one, and then what runs beside the thread slows it. `plain` is the function without a \
-         span,\n`floor` a thread-local record with ids and two readings of the cheapest clock. `honeyhive-ids` and `honeyhive-hidden` show less of\n\
-         themselves (`Visibility`). `fastrace` makes bare local spans, without an\n\
+         span,\n`floor` a thread-local record with ids and two readings of the cheapest clock, written by hand; `floor+ids` puts its ids into\n\
+         OpenTelemetry's context, `floor+span` a span that records: less than that no span costs which others see. `honeyhive-ids` and\n\
+         `honeyhive-hidden` show less of themselves (`Visibility`). `fastrace` makes bare local spans, without an\n\
          OpenTelemetry context; `fastrace+context` and the others make the span current for foreign instrumentation. A model\n\
          call and a piece of a stream are read as the hooks of the clients read them. Compare within the table only.\n\n\
          The targets are those of the project; what is missed is told, not failed. Instructions are callgrind's, without the\n\

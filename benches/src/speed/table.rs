@@ -117,7 +117,27 @@ pub(crate) fn print() {
     SCENARIOS.iter().for_each(|scenario| verdicts(&costs, scenario));
     own_verdicts(&costs);
     println!();
+    floors(&costs);
+    println!();
     super::instructions::check();
+}
+
+/// How far each of ours is from a hand-written span of which others see as much, and how far that is from the SDK.
+fn floors(costs: &Costs) {
+    const PAIRS: [(&str, &str); 4] = [
+        ("honeyhive", "floor+span"),
+        ("honeyhive-ids", "floor+ids"),
+        ("honeyhive-hidden", "floor"),
+        ("floor+span", "opentelemetry"),
+    ];
+    println!("| scenario | {} |", PAIRS.map(|(one, other)| format!("`{one}` ÷ `{other}`")).join(" | "));
+    println!("|---|{}", "---:|".repeat(PAIRS.len()));
+    for Scenario { name, what, .. } in SCENARIOS.iter().filter(|scenario| costs.contains_key(&("floor", scenario.name)))
+    {
+        let shown =
+            |(one, other)| ratio(costs, (one, name), (other, name)).map_or("–".into(), |it| format!("{it:.2}"));
+        println!("| {what} | {} |", PAIRS.map(shown).join(" | "));
+    }
 }
 
 /// Verdicts on figures that have no peer.
