@@ -1,5 +1,5 @@
 //! What waits for one destination: segments in memory, on disk, or both.
-//! Spans leave in order, from the front; each is settled once. What is on disk is dropped from memory
+//! Spans leave from the front, those of this process in order; each is settled once. What is on disk is dropped from memory
 //! when memory is short, and read again when its turn comes. An error of the disk costs nothing that
 //! is in memory. Every span that is lost here is counted by reason.
 
@@ -66,6 +66,8 @@ pub(crate) struct Backlog {
     spill_from: usize,
     /// Whether the front is being sent.
     busy: bool,
+    /// Whether what was settled last had been taken over.
+    sent_adopted: bool,
     last_sync: Option<Instant>,
     last_trim: Option<Instant>,
     next_name: u64,
@@ -91,6 +93,7 @@ impl Backlog {
             last_trim: None,
             spilling: false,
             busy: false,
+            sent_adopted: false,
             last_sync: None,
             next_name: 0,
             own: Lost::default(),
@@ -280,6 +283,23 @@ impl Backlog {
         self.is_adopting()
     }
 
+    /// Lets what is of this process and what was taken over leave by turns, so that much of one holds up the other by no
+    /// more than a request.
+    pub(crate) fn take_turns(&mut self) {
+        let wanted = !self.sent_adopted;
+        let sums = self.stored.sums();
+        // Without both there are no turns.
+        let both = sums.adopted > 0 && sums.adopted < self.stored.len();
+        let waits = |stored: &Stored| stored.adopted == wanted && (stored.left > 0 || !stored.counted);
+        if let Some(at) = both.then(|| self.stored.iter().position(waits)).flatten().filter(|at| *at > 0) {
+            if at + 1 == self.stored.len() {
+                // The one that is being filled is no longer the last, which is where it would be filled.
+                self.seal_last();
+            }
+            self.stored.bring_forward(at);
+        }
+    }
+
     /// Returns the segment whose spans are next, reading it if need be. Those that cannot be read now go to
     /// the back.
     pub(crate) fn front(&mut self) -> Option<&Segment> {
@@ -318,6 +338,7 @@ impl Backlog {
     pub(crate) fn settle(&mut self, count: usize, now: Instant) {
         let Some(mut front) = self.stored.open_front() else { return };
         front.settle(count);
+        self.sent_adopted = front.adopted;
         let (left, sealed) = (front.left, front.sealed);
         if let Some(spool) = self.spool.as_mut().filter(|_| left > 0) {
             front.note_settled(spool, now);

@@ -39,9 +39,9 @@ impl Backoff {
         self.last = None;
     }
 
-    /// Returns the earliest time for a try that somebody waits for.
-    pub(crate) fn soonest(&self) -> Option<Instant> {
-        self.last.map(|last| last + self.waits.first)
+    /// Returns when it failed last, since it succeeded.
+    pub(crate) fn last(&self) -> Option<Instant> {
+        self.last
     }
 
     /// Returns the next wait before it is spread.

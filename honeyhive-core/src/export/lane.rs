@@ -20,18 +20,20 @@ use super::{
 };
 use crate::diag;
 
-/// How long a destination is left alone whose settings seem wrong.
-const PROBE: Duration = Duration::from_secs(300);
+/// How long a destination is left alone whose settings seem wrong: at first, and at most.
+const PROBES: Waits = Waits { first: Duration::from_secs(10), most: Duration::from_secs(300) };
 /// Longest wait that a destination may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(600);
 /// How long the end of a program is held up for one more try.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often something is tried that may pass or not.
 const UNSURE_TRIES: u32 = 3;
-/// How long a limit is remembered that a destination has shown.
-const LIMIT_LASTS: Duration = Duration::from_secs(3600);
+/// How long a limit is kept that a destination has shown; then twice as much is tried.
+const LIMIT_LASTS: Duration = Duration::from_secs(60);
 /// Requests end once they are this large; a single span may be larger.
 const MAX_BATCH_BYTES: usize = 4 << 20;
+/// Requests are made no smaller than this for a limit. Who refuses what is not larger as too large is not set up to take any.
+const LEAST_BATCH_BYTES: usize = 4 << 10;
 
 /// How batches are made.
 #[derive(Clone, Copy, Debug)]
@@ -69,8 +71,10 @@ enum State {
         hurried: bool,
         asked: bool,
     },
+    /// Its settings seem wrong; whether somebody hurries it.
     Blocked {
         until: Instant,
+        hurried: bool,
     },
 }
 
@@ -86,6 +90,7 @@ pub(crate) struct Lane {
     left_behind: bool,
     state: State,
     backoff: Backoff,
+    probes: Backoff,
     limit: Option<Limit>,
     /// Most spans of the next request, while it is looked for who is at fault.
     narrow: Option<usize>,
@@ -110,6 +115,7 @@ impl Lane {
             left_behind: false,
             state: State::Open,
             backoff: Backoff::new(rules.waits),
+            probes: Backoff::new(PROBES),
             limit: None,
             narrow: None,
             unsure: 0,
@@ -171,7 +177,7 @@ impl Lane {
         }
         match self.state {
             State::Open => false,
-            State::Blocked { .. } => true,
+            State::Blocked { hurried, .. } => !hurried,
             State::Retrying { hurried, asked, .. } => ending && (asked || !hurried) && self.backlog.is_durable(),
         }
     }
@@ -179,8 +185,12 @@ impl Lane {
     /// Somebody waits: what is to be tried again is tried now, unless the destination asked for time or
     /// it was just tried.
     pub(crate) fn hurry(&mut self, now: Instant) {
-        let soonest = self.backoff.soonest().unwrap_or(now);
-        if let State::Retrying { until, hurried, asked: false } = &mut self.state {
+        let last = match self.state {
+            State::Blocked { .. } => self.probes.last(),
+            _ => self.backoff.last(),
+        };
+        let soonest = last.map_or(now, |last| last + self.rules.waits.first);
+        if let State::Retrying { until, hurried, asked: false } | State::Blocked { until, hurried } = &mut self.state {
             *until = (*until).min(soonest.max(now));
             *hurried = *until <= now + PATIENCE;
         }
@@ -197,7 +207,7 @@ impl Lane {
     pub(crate) fn next_time(&self) -> Option<Instant> {
         match self.state {
             _ if self.flight.is_some() || self.backlog.is_empty() => None,
-            State::Retrying { until, .. } | State::Blocked { until } => Some(until),
+            State::Retrying { until, .. } | State::Blocked { until, .. } => Some(until),
             State::Open => self.oldest.map(|oldest| oldest + self.rules.interval),
         }
     }
@@ -208,10 +218,13 @@ impl Lane {
             return;
         }
         let most = self.narrow.unwrap_or(self.rules.batch_size);
-        let bytes = self.limit.filter(|limit| limit.until > now).map_or(MAX_BATCH_BYTES, |limit| limit.bytes);
+        let bytes = self.limit.map_or(MAX_BATCH_BYTES, |limit| limit.bytes);
         let waited = self.oldest.is_none_or(|oldest| oldest + self.rules.interval <= now);
         // What is tried again has waited.
         let again = !matches!(self.state, State::Open);
+        if !again {
+            self.backlog.take_turns();
+        }
         let sealed = self.backlog.has_sealed();
         let Some(front) = self.backlog.front() else { return self.try_later(now) };
         if !(urgent || waited || again || sealed || front.left() >= self.rules.batch_size) {
@@ -241,7 +254,7 @@ impl Lane {
     fn is_due(&self, now: Instant) -> bool {
         match self.state {
             State::Open => true,
-            State::Retrying { until, .. } | State::Blocked { until } => until <= now,
+            State::Retrying { until, .. } | State::Blocked { until, .. } => until <= now,
         }
     }
 
@@ -302,13 +315,14 @@ impl Lane {
         self.narrow = self.narrow.filter(|most| *most < self.rules.batch_size);
         self.settle(count, now);
         self.gave_up = false;
-        self.relax();
+        self.relax(now);
         self.backlog.set_spilling(false, now);
     }
 
     fn settle(&mut self, count: usize, now: Instant) {
         self.state = State::Open;
         self.backoff.reset();
+        self.probes.reset();
         self.unsure = 0;
         self.backlog.settle(count, now);
         // What was left behind has waited; what came meanwhile begins to wait.
@@ -342,12 +356,16 @@ impl Lane {
         let kept = if self.backlog.is_durable() { "on disk" } else { "in memory" };
         diag::warn("blocked", &format!("{reason}; spans are kept {kept} until then"));
         self.account.trouble = Some(reason);
-        self.state = State::Blocked { until: now + PROBE };
+        self.state = State::Blocked { until: self.probes.fail(now), hurried: false };
         self.backlog.set_spilling(true, now);
     }
 
     fn too_large(&mut self, count: usize, now: Instant) {
         let bytes = self.backlog_bytes(count);
+        if bytes <= LEAST_BATCH_BYTES {
+            self.limit = None;
+            return self.block(format!("{} takes not even {bytes} bytes (HTTP 413)", self.destination), now);
+        }
         if count > 1 {
             return self.learn(count, false, now);
         }
@@ -364,14 +382,15 @@ impl Lane {
 
     /// Remembers that a destination takes less at once than that many spans.
     fn learn(&mut self, count: usize, slow: bool, now: Instant) {
-        let bytes = (self.backlog_bytes(count) / 2).max(1);
+        let bytes = (self.backlog_bytes(count) / 2).max(LEAST_BATCH_BYTES);
         self.limit = Some(Limit { bytes, until: now + LIMIT_LASTS, slow });
     }
 
-    /// What was slow may be asked for more again.
-    fn relax(&mut self) {
-        if let Some(limit) = self.limit.as_mut().filter(|limit| limit.slow) {
+    /// What was slow may be asked for more again, and what was too large may pass after a while.
+    fn relax(&mut self, now: Instant) {
+        if let Some(limit) = self.limit.as_mut().filter(|limit| limit.slow || limit.until <= now) {
             limit.bytes = limit.bytes.saturating_mul(2);
+            limit.until = now + LIMIT_LASTS;
         }
         self.limit = self.limit.filter(|limit| limit.bytes < MAX_BATCH_BYTES);
     }

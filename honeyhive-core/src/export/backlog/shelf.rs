@@ -163,6 +163,13 @@ impl Shelf {
         self.stored.rotate_left(1);
     }
 
+    /// Puts one before the first.
+    pub(super) fn bring_forward(&mut self, at: usize) {
+        if let Some(stored) = self.stored.remove(at) {
+            self.stored.push_front(stored);
+        }
+    }
+
     /// Takes all out.
     pub(super) fn take_all(&mut self) -> VecDeque<Stored> {
         std::mem::take(self).stored

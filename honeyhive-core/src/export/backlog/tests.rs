@@ -112,6 +112,33 @@ fn what_is_written_stays_at_the_end_though_its_tail_is_not() {
 }
 
 #[test]
+fn what_is_ours_and_what_was_taken_over_leave_by_turns() {
+    let disk = Arc::<FakeDisk>::default();
+    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..30, 100, 1);
+    disk.crash(false);
+    let mut next = backlog_in(&disk, Durability::Journal, bounds());
+    let now = Instant::now();
+    adopt(&mut next, now);
+    push(&mut next, 100..130, 100, 1);
+    let mut sent = vec![];
+    for turn in 0..6 {
+        next.take_turns();
+        sent.push(ids(next.front().unwrap(), 10)[0]);
+        next.settle(10, now);
+        // What comes meanwhile is in the next turns.
+        push(&mut next, 130 + turn..131 + turn, 100, 1);
+    }
+    assert_eq!(sent, [0, 100, 10, 110, 20, 120]);
+    while let Some(front) = next.front() {
+        sent.extend(ids(front, 99));
+        next.settle(99, now);
+    }
+    assert_eq!(sent[6..], [130, 131, 132, 133, 134, 135]);
+    next.close(now);
+    assert_eq!(disk.segments(), 0);
+}
+
+#[test]
 fn everybody_finds_the_same_salt_however_many_wrote_it() {
     let disk = Arc::<FakeDisk>::default();
     disk.make_dir(Path::new("/spool/v1")).unwrap();

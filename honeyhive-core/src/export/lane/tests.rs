@@ -99,6 +99,55 @@ fn an_answer_to_the_old_key_does_not_stop_the_new_one() {
 }
 
 #[test]
+fn what_is_blocked_is_tried_once_by_who_waits_and_after_a_while() {
+    let blocked = || Sent::Blocked { reason: "404".into() };
+    let (mut lane, start) = (lane(vec![blocked(), blocked(), blocked()]), Instant::now());
+    lane.push(Parts::whole(b"s", b"span"), 1, start);
+    assert!(send(&mut lane, start, true) && lane.is_hopeless(true));
+    let first = lane.next_time().unwrap() - start;
+    assert!((5..=15).contains(&first.as_secs()), "{first:?}");
+    let later = start + Duration::from_secs(2);
+    lane.hurry(later);
+    assert!(!lane.is_hopeless(true));
+    assert!(send(&mut lane, later, true) && lane.is_hopeless(true));
+    lane.hurry(later);
+    assert!(!send(&mut lane, later, true), "it was just tried");
+    let after = lane.next_time().unwrap();
+    assert!(send(&mut lane, after, true));
+    let last = lane.next_time().unwrap();
+    assert!(send(&mut lane, last, false));
+    assert_eq!(lane.account().delivered, 1);
+}
+
+#[test]
+fn who_takes_not_even_a_small_span_keeps_all_and_gets_whole_requests_afterwards() {
+    let (mut lane, mut now) = (lane(vec![Sent::TooLarge; 20]), Instant::now());
+    for _ in 0..400 {
+        lane.push(Parts::whole(b"s", &[7; 300]), 1, now);
+    }
+    while send(&mut lane, now, true) {
+        now = lane.next_time().unwrap_or(now);
+    }
+    let account = lane.account();
+    assert_eq!((account.refused, account.delivered, account.requests), (0, 400, 20 + 4));
+}
+
+#[test]
+fn a_limit_that_a_destination_has_shown_is_tried_again_after_a_while() {
+    let (mut lane, start) = (lane(vec![Sent::TooLarge]), Instant::now());
+    let requests_of = |lane: &mut Lane, now: Instant| {
+        (0..100).for_each(|_| lane.push(Parts::whole(b"s", &[7; 300]), 1, now));
+        let before = lane.account().requests;
+        while send(lane, now, true) {}
+        lane.account().requests - before
+    };
+    assert_eq!(requests_of(&mut lane, start), 1 + 2);
+    assert_eq!(requests_of(&mut lane, start + Duration::from_secs(1)), 2);
+    let later = start + Duration::from_secs(61);
+    assert_eq!([(); 2].map(|()| requests_of(&mut lane, later)), [2, 1]);
+}
+
+#[test]
 fn of_an_outage_with_500_one_batch_is_the_price() {
     let unsure = Sent::Unsure { reason: "HTTP 500".into() };
     let (mut lane, mut now) = (lane(vec![unsure; 30]), Instant::now());
@@ -115,7 +164,7 @@ fn of_an_outage_with_500_one_batch_is_the_price() {
 #[test]
 fn pieces_of_what_is_too_large_at_once_do_not_wait_for_each_other() {
     let (mut lane, start) = (lane(vec![Sent::TooLarge, Sent::TooLarge]), Instant::now());
-    (0..64).for_each(|_| lane.push(Parts::whole(b"s", b"span"), 1, start));
+    (0..64).for_each(|_| lane.push(Parts::whole(b"s", &[7; 1_000]), 1, start));
     let due = start + INTERVAL;
     let mut requests = 0;
     while send(&mut lane, due, false) {
