@@ -199,6 +199,9 @@ impl Attributes {
 
     /// Writes an attribute of OpenTelemetry's.
     pub(crate) fn put_otel(&mut self, kv: &KeyValue) {
+        if let opentelemetry::Value::String(text) = &kv.value {
+            return self.put(Key::whole(kv.key.as_str()), &Scalar::Text(text.as_str()));
+        }
         let written = self.written();
         wire::pairs(&mut written.bytes, ATTRIBUTES, std::slice::from_ref(kv));
         written.count += 1;

@@ -122,7 +122,7 @@ pub(crate) fn with_current<R>(look: impl FnOnce(&Context) -> R) -> R {
 /// Not `Send`: a guard must not be held across an `.await`.
 #[must_use = "what was entered is left again when the guard is dropped"]
 pub struct ContextGuard {
-    _attached: Option<opentelemetry::ContextGuard>,
+    attached: Option<opentelemetry::ContextGuard>,
     _thread: PhantomData<*const ()>,
 }
 
@@ -130,7 +130,17 @@ impl ContextGuard {
     #[doc(hidden)]
     #[inline]
     pub fn attach(context: Context) -> Self {
-        Self { _attached: is_alive().then(|| context.attach()), _thread: PhantomData }
+        Self { attached: is_alive().then(|| context.attach()), _thread: PhantomData }
+    }
+}
+
+impl Drop for ContextGuard {
+    /// At the end of a thread what is current is gone before guards that a thread-local keeps.
+    #[inline]
+    fn drop(&mut self) {
+        if !is_alive() {
+            std::mem::forget(self.attached.take());
+        }
     }
 }
 

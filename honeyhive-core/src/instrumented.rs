@@ -23,9 +23,18 @@ pin_project! {
     #[must_use = "futures and streams do nothing unless polled"]
     pub struct InContext<F> {
         #[pin]
-        inner: F,
+        inner: Option<F>,
         context: Context,
         change: Option<Change>,
+    }
+
+    impl<F> PinnedDrop for InContext<F> {
+        /// What it holds is dropped inside its context.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _guard = ContextGuard::attach(this.context.clone());
+            this.inner.set(None);
+        }
     }
 }
 
@@ -69,7 +78,7 @@ impl Drop for Polling {
 impl<F> InContext<F> {
     /// Runs in this context.
     pub(crate) fn new(inner: F, context: Context) -> Self {
-        Self { inner, context, change: None }
+        Self { inner: Some(inner), context, change: None }
     }
 
     /// Runs in the context around it, with something added.
@@ -77,7 +86,7 @@ impl<F> InContext<F> {
     pub fn adding(inner: F, change: impl FnOnce(&Context) -> Context + Clone + Send + Sync + 'static) -> Self {
         let made_in = with_current(Context::clone);
         let context = change.clone()(&made_in);
-        Self { inner, context, change: Some(Change { made_in, add: Box::new(change) }) }
+        Self { inner: Some(inner), context, change: Some(Change { made_in, add: Box::new(change) }) }
     }
 }
 
@@ -104,7 +113,7 @@ impl<F: Future> Future for InContext<F> {
         settle(this.context, this.change);
         let _guard = ContextGuard::attach(this.context.clone());
         let _polling = Polling::begin();
-        this.inner.poll(cx)
+        this.inner.as_pin_mut().map_or(Poll::Pending, |inner| inner.poll(cx))
     }
 }
 
@@ -116,10 +125,10 @@ impl<S: Stream> Stream for InContext<S> {
         settle(this.context, this.change);
         let _guard = ContextGuard::attach(this.context.clone());
         let _polling = Polling::begin();
-        this.inner.poll_next(cx)
+        this.inner.as_pin_mut().map_or(Poll::Ready(None), |inner| inner.poll_next(cx))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or((0, Some(0)), S::size_hint)
     }
 }

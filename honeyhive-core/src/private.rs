@@ -20,6 +20,8 @@ pub use crate::{
     enrich::{Enricher, SessionEnricher},
 };
 
+use std::pin::Pin;
+
 use futures_core::Stream;
 
 use crate::{
@@ -304,7 +306,7 @@ where
 {
     let mut ending = Ending::new(begun.span());
     let body = ending.step(make);
-    Traced { inner: body, ending, outcome: Some(outcome) }
+    Traced { inner: Some(body), ending, outcome: Some(outcome) }
 }
 
 /// Runs a function that returns a stream; the span ends with the stream.
@@ -322,15 +324,23 @@ pin_project_lite::pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct Traced<F, O> {
         #[pin]
-        inner: F,
+        inner: Option<F>,
         ending: Ending,
         outcome: Option<O>,
+    }
+
+    impl<F, O> PinnedDrop for Traced<F, O> {
+        /// What it holds where it was given up is dropped inside its span.
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.ending.last_step(this.inner);
+        }
     }
 }
 
 impl<F, O> Traced<F, O> {
     fn new(span: Span, inner: F, outcome: O) -> Self {
-        Self { inner, ending: Ending::new(span), outcome: Some(outcome) }
+        Self { inner: Some(inner), ending: Ending::new(span), outcome: Some(outcome) }
     }
 }
 
@@ -341,9 +351,10 @@ where
 {
     type Output = F::Output;
 
-    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<F::Output> {
         let this = self.project();
-        let out = std::task::ready!(this.ending.step(|| this.inner.poll(cx)));
+        let Some(inner) = this.inner.as_pin_mut() else { return std::task::Poll::Pending };
+        let out = std::task::ready!(this.ending.step(|| inner.poll(cx)));
         if let Some(outcome) = this.outcome.take()
             && this.ending.span().is_live()
         {

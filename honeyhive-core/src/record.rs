@@ -305,6 +305,25 @@ mod tests {
     use crate::{testing::Recorder, tracer::local};
 
     #[test]
+    fn a_span_that_starts_as_its_tracer_goes_arrives() {
+        let recorder = Recorder::new();
+        let tracer = crate::HoneyHiveTracer::init().exporter(recorder.clone()).build().unwrap();
+        tracer.start_span("before").end();
+        assert!(tracer.flush(Duration::from_secs(5)).is_complete());
+        // Found, and not begun yet.
+        let mut record = local::record(tracer.core(), &SpanContext::NONE);
+        drop(tracer);
+        assert!(record.buffer().enter());
+        record.end(Stamp::now());
+        local::recycle(record);
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        while recorder.spans().len() < 2 && std::time::Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert_eq!(recorder.spans().len(), 2);
+    }
+
+    #[test]
     fn of_a_span_that_is_refused_nothing_is_in_the_next_one() {
         let tracer = Recorder::new().tracer();
         let _ = tracer.shutdown(Duration::from_secs(5));

@@ -296,7 +296,7 @@ impl Span {
     /// A panic is recorded as the error and goes on; dropping the future early marks the span as
     /// cancelled.
     pub fn instrument<F: Future>(self, future: F) -> Instrumented<F> {
-        Instrumented { inner: future, span: Ending::new(self) }
+        Instrumented { inner: Some(future), span: Ending::new(self) }
     }
 
     /// Wraps a future so that the span is current while it runs. The span stays with its holder, who may set
@@ -453,6 +453,13 @@ impl Ending {
         self.span = Span::off();
     }
 
+    /// Drops what is left of a future or stream with the span current.
+    pub(crate) fn last_step<T>(&mut self, mut left: Pin<&mut Option<T>>) {
+        if left.is_some() && self.span.is_live() {
+            self.step(|| left.set(None));
+        }
+    }
+
     /// Runs a step with the span current; a panic is recorded, ends the span and goes on.
     #[inline]
     pub(crate) fn step<R>(&mut self, step: impl FnOnce() -> R) -> R {
@@ -477,8 +484,16 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct Instrumented<F> {
         #[pin]
-        inner: F,
+        inner: Option<F>,
         span: Ending,
+    }
+
+    impl<F> PinnedDrop for Instrumented<F> {
+        /// What it holds where it was given up is dropped inside its span.
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.span.last_step(this.inner);
+        }
     }
 }
 
@@ -487,7 +502,8 @@ impl<F: Future> Future for Instrumented<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let polled = this.span.step(|| this.inner.poll(cx));
+        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Pending };
+        let polled = this.span.step(|| inner.poll(cx));
         if polled.is_ready() {
             this.span.finish();
         }

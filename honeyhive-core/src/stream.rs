@@ -35,9 +35,17 @@ pin_project_lite::pin_project! {
     #[must_use = "streams do nothing unless polled"]
     pub struct TraceStream<S: Stream> {
         #[pin]
-        inner: S,
+        inner: Option<S>,
         read: Read<S::Item>,
         tally: Tally,
+    }
+
+    impl<S: Stream> PinnedDrop for TraceStream<S> {
+        /// What it holds where it was given up is dropped inside its span.
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.tally.ending.last_step(this.inner);
+        }
     }
 }
 
@@ -62,7 +70,7 @@ impl<S: Stream> TraceStream<S> {
         let mut tally =
             Tally { ending: Ending::new(span), started: Instant::now(), items: 0, said: Said::Nothing, done: false };
         let inner = tally.ending.step(make);
-        Self { inner, read, tally }
+        Self { inner: Some(inner), read, tally }
     }
 }
 
@@ -104,7 +112,8 @@ impl<S: Stream> Stream for TraceStream<S> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let polled = this.tally.ending.step(|| this.inner.poll_next(cx));
+        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
+        let polled = this.tally.ending.step(|| inner.poll_next(cx));
         match &polled {
             Poll::Ready(Some(item)) => this.tally.count(this.read.of(item)),
             Poll::Ready(None) => this.tally.finish(),
@@ -114,7 +123,7 @@ impl<S: Stream> Stream for TraceStream<S> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or((0, Some(0)), S::size_hint)
     }
 }
 

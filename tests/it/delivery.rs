@@ -166,11 +166,12 @@ fn a_request_that_is_too_large_is_sent_in_halves() {
     let (backend, tracer) = backend(|builder| builder);
     backend.then_answer(Reply::status(413));
     backend.then_answer(Reply::status(413));
-    end(&tracer, 4);
+    let end = |count| (0..count).for_each(|_| tracer.start_span("long").set_attribute("text", "x".repeat(6_000)));
+    end(4);
     assert!(tracer.flush(LIMIT).is_complete());
     assert_eq!(otlp_requests(&backend).len(), 6, "4, 2, then 1 + 1 + 1 + 1: what it takes is remembered");
     backend.then_answer(Reply::status(413));
-    end(&tracer, 1);
+    end(1);
     let report = tracer.flush(LIMIT);
     check_accounts(&report);
     assert_eq!(report.dropped(), 1);

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use honeyhive::{Batch, Exporter, Exporting, HoneyHiveTracer, Sent, enrich_span, testing::Recorder, trace};
 use opentelemetry::{
     Context, KeyValue,
@@ -88,6 +88,57 @@ fn what_was_written_when_a_future_is_dropped_is_on_its_own_span() {
     });
     assert_eq!(recorder.span("waits_for_a_value").unwrap().attribute("honeyhive_metadata.first"), Some(1.into()));
     assert_eq!(recorder.span("around").unwrap().attribute("honeyhive_metadata.first"), None);
+}
+
+/// Says so as it goes.
+struct Lock(HoneyHiveTracer);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        enrich_span!({ "released": true });
+        drop(self.0.start_span("release"));
+    }
+}
+
+#[trace]
+async fn works_under_a_lock(_lock: Lock) {
+    std::future::pending::<()>().await;
+}
+
+#[test]
+fn what_a_future_holds_is_dropped_inside_its_span() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    let lock = || Lock(tracer.clone());
+    let wait = |lock| async move {
+        let _lock: Lock = lock;
+        std::future::pending::<()>().await;
+    };
+    let give_up = |mut future: futures::future::BoxFuture<'_, ()>| assert!(future.as_mut().now_or_never().is_none());
+    tracer.in_span("around", |_| give_up(works_under_a_lock(lock()).boxed()));
+    give_up(tracer.start_span("held").instrument(wait(lock())).boxed());
+    give_up(tracer.new_session("theirs").scope(wait(lock())).boxed());
+    let items = futures::stream::once(wait(lock()));
+    give_up(
+        tracer.start_span("stream").trace_stream(items, |()| honeyhive::Value::Null).for_each(async |()| ()).boxed(),
+    );
+    expect_test::expect![[r#"
+        tool around
+          tool works_under_a_lock
+            tool release
+        tool held
+          tool release
+        tool release
+        tool stream
+          tool release
+    "#]]
+    .assert_eq(&recorder.tree());
+    for name in ["works_under_a_lock", "held", "stream"] {
+        assert_eq!(recorder.span(name).unwrap().attribute("honeyhive_metadata.released"), Some(true.into()), "{name}");
+    }
+    let alone = recorder.spans().into_iter().filter(|span| span.name() == "release" && span.parent_span_id().is_none());
+    let sessions: Vec<_> = alone.map(|span| span.attribute("honeyhive.session_name")).collect();
+    assert_eq!(sessions, [Some("theirs".into())]);
 }
 
 #[test]
@@ -211,6 +262,25 @@ fn a_span_at_the_end_of_a_thread_hurts_nobody() {
     .unwrap();
     assert_eq!(recorder.spans().len(), 3);
     assert_eq!(recorder.span("last words").unwrap().attribute("said"), Some(json!(true)));
+}
+
+thread_local! {
+    static GUARDS: RefCell<Vec<honeyhive::SpanGuard>> = const { RefCell::new(vec![]) };
+}
+
+#[test]
+fn a_guard_that_a_thread_keeps_to_its_end_hurts_nobody() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer();
+    std::thread::spawn(move || {
+        // Begun before anything of OpenTelemetry's on this thread, so it goes after all of it.
+        GUARDS.with_borrow_mut(Vec::clear);
+        let guard = tracer.start_span("kept").enter();
+        GUARDS.with_borrow_mut(|guards| guards.push(guard));
+    })
+    .join()
+    .unwrap();
+    assert_eq!(recorder.tree(), "tool kept\n");
 }
 
 #[derive(Debug)]

@@ -22,6 +22,8 @@ use crate::diag;
 
 /// How long a destination is left alone whose settings seem wrong: at first, and at most.
 const PROBES: Waits = Waits { first: Duration::from_secs(10), most: Duration::from_secs(300) };
+/// Shortest time between two looks at it, whoever waits.
+const PROBE_PAUSE: Duration = Duration::from_secs(2);
 /// Longest wait that a destination may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(600);
 /// How long the end of a program is held up for one more try.
@@ -185,11 +187,11 @@ impl Lane {
     /// Somebody waits: what is to be tried again is tried now, unless the destination asked for time or
     /// it was just tried.
     pub(crate) fn hurry(&mut self, now: Instant) {
-        let last = match self.state {
-            State::Blocked { .. } => self.probes.last(),
-            _ => self.backoff.last(),
+        let (last, pause) = match self.state {
+            State::Blocked { .. } => (self.probes.last(), PROBE_PAUSE),
+            _ => (self.backoff.last(), self.rules.waits.first),
         };
-        let soonest = last.map_or(now, |last| last + self.rules.waits.first);
+        let soonest = last.map_or(now, |last| last + pause);
         if let State::Retrying { until, hurried, asked: false } | State::Blocked { until, hurried } = &mut self.state {
             *until = (*until).min(soonest.max(now));
             *hurried = *until <= now + PATIENCE;

@@ -45,6 +45,8 @@ const GRANTS: usize = 512;
 /// Each time that so much more waits the worker is woken: it looks by itself every now and then, and what comes faster
 /// must not fill the memory meanwhile. A small queue wakes it earlier.
 const MUCH: usize = 128 << 10;
+/// How long a tracer that is gone has no open span before it ends.
+const PARTING: Duration = Duration::from_millis(100);
 /// Longest that the end of a span waits for the disk in [`Durability::Sync`].
 const MAX_SYNC_WAIT: Duration = Duration::from_secs(1);
 
@@ -72,8 +74,8 @@ struct State {
     call_bytes: usize,
     flushes: Vec<Flush>,
     new_key: Option<Secret>,
-    /// Whether the tracer is gone, and only its open spans are waited for.
-    abandoned: bool,
+    /// Where the tracer is gone, and only its open spans are waited for: since when none was seen.
+    abandoned: Option<Instant>,
     /// Whether the worker has answered its last flush.
     finished: bool,
     entrance: Entrance,
@@ -280,7 +282,7 @@ impl Queue {
 
     /// Takes everything that waits. Chunks that are used up go back to the threads.
     pub(super) fn take(&self, used_up: &mut UsedUp, now: Instant) -> Taken {
-        let mut taken = self.take_requests();
+        let mut taken = self.take_requests(now);
         self.rounds.fetch_add(1, Ordering::Relaxed);
         let (mut size, mut credit) = (0, 0);
         used_up.begin_round();
@@ -307,10 +309,8 @@ impl Queue {
     }
 
     /// Takes what is asked for. Comes before the baskets: what ended before a flush is part of it.
-    fn take_requests(&self) -> Taken {
-        // One after the other: the state is locked after the list of baskets, never before.
-        let abandoned = self.lock().abandoned;
-        let over = abandoned && self.open() == 0;
+    fn take_requests(&self, now: Instant) -> Taken {
+        let over = self.is_left(now);
         let mut state = self.lock();
         if over && !self.closed.swap(true, Ordering::AcqRel) {
             state.flushes.push(Flush { deadline: Instant::now() + LAST_FLUSH, reply: Arc::default(), last: true });
@@ -323,6 +323,17 @@ impl Queue {
         }
     }
 
+    /// Returns whether the tracer is gone, and all of its spans. A thread that found it a moment ago may be about to start one.
+    fn is_left(&self, now: Instant) -> bool {
+        let Some(since) = self.lock().abandoned else { return false };
+        // One after the other: the state is locked after the list of baskets, never before.
+        if self.open() > 0 {
+            self.lock().abandoned = Some(now);
+            return false;
+        }
+        now.saturating_duration_since(since) >= PARTING
+    }
+
     /// Returns whether the worker may sleep until it is woken: nothing waits.
     pub(super) fn fall_asleep(&self) -> bool {
         self.asleep.store(true, Ordering::Relaxed);
@@ -330,8 +341,9 @@ impl Queue {
             let baskets = self.baskets();
             let state = self.lock();
             let requests = state.calls.is_empty() && state.flushes.is_empty() && state.new_key.is_none();
+            let stays = state.abandoned.is_none();
             drop(state);
-            requests && baskets.list.iter().all(|basket| basket.is_empty())
+            requests && stays && baskets.list.iter().all(|basket| basket.is_empty())
         };
         self.asleep.store(nothing, Ordering::Relaxed);
         nothing

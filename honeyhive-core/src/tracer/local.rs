@@ -26,8 +26,8 @@ thread_local! {
 
 struct Known {
     entrances: Vec<Arc<Buffer>>,
-    /// Where the default tracer's is, and which default that was.
-    default: Option<(u64, usize)>,
+    /// Where the default tracer's is, if there is one, and which default that was.
+    default: Option<(u64, Option<usize>)>,
     /// Of all tracers; each goes to its own.
     #[expect(clippy::vec_box, reason = "the boxes are what is used again")]
     spare: Vec<Box<Record>>,
@@ -51,7 +51,10 @@ impl Known {
     #[inline]
     fn of_default(&mut self) -> Option<usize> {
         match self.default {
-            Some((generation, at)) if generation == default::generation() && self.entrances[at].is_here() => Some(at),
+            Some((generation, Some(at))) if generation == default::generation() && self.entrances[at].is_here() => {
+                Some(at)
+            }
+            Some((generation, None)) if generation == default::generation() => None,
             _ => self.look_again(),
         }
     }
@@ -60,9 +63,9 @@ impl Known {
     fn look_again(&mut self) -> Option<usize> {
         self.default = None;
         let generation = default::generation();
-        let at = self.of(crate::default_tracer()?.core());
+        let at = crate::default_tracer().map(|tracer| self.of(tracer.core()));
         self.default = Some((generation, at));
-        Some(at)
+        at
     }
 
     /// Returns a record for a span that goes in there.

@@ -35,11 +35,8 @@ impl Queue {
     /// Lets the worker finish by itself, once the spans that are open have ended; nobody waits.
     pub(crate) fn close(self: &Arc<Self>) {
         let this = self.here();
-        let open = this.open() > 0;
-        this.lock().abandoned = open;
-        if !open {
-            this.request(LAST_FLUSH, true, Arc::default());
-        }
+        this.lock().abandoned = Some(Instant::now());
+        this.wake.notify_one();
     }
 
     /// Waits on a thread of its own, so that the limit holds on any runtime and whatever the exporter does.
