@@ -46,6 +46,8 @@ pub(crate) enum Hold {
     Off,
     /// A trace that sampling left out: what is inside is left out too.
     LeftOut(Context),
+    /// A place in such a trace: what is inside is what is around it.
+    Below(Context),
     /// A span that is in a context.
     Open(Context),
     /// A span that only its holder reaches, at least at first.
@@ -160,6 +162,7 @@ impl Hold {
     pub(crate) fn map_inside(mut self, more: impl FnOnce(&Context) -> Context) -> Self {
         match &mut self {
             Self::Off => {}
+            Self::Below(around) => self = Self::LeftOut(more(around)),
             Self::LeftOut(inside) | Self::Open(inside) => *inside = more(inside),
             Self::Apart(apart) => {
                 apart.unseen = false;
@@ -181,7 +184,7 @@ impl Hold {
     pub(crate) fn inside(&self) -> Option<Context> {
         match self {
             Self::Off => None,
-            Self::LeftOut(context) | Self::Open(context) => Some(context.clone()),
+            Self::LeftOut(context) | Self::Below(context) | Self::Open(context) => Some(context.clone()),
             Self::Apart(apart) => Some(apart.inside()),
         }
     }
@@ -199,6 +202,7 @@ impl Hold {
     #[inline]
     pub(crate) fn new_inside(&mut self) -> Option<Context> {
         match self {
+            Self::Below(_) => None,
             Self::Apart(apart) if apart.unseen => None,
             Self::Apart(apart) if apart.visibility == Visibility::Ids => match apart.own() {
                 Place::Apart(span, around) => Some(with_ids(around, span)),
@@ -218,7 +222,7 @@ impl Hold {
         open: impl FnOnce(&SpanRef<'_>, A) -> R,
     ) -> Option<R> {
         let context = match self {
-            Self::Off | Self::LeftOut(_) => return None,
+            Self::Off | Self::LeftOut(_) | Self::Below(_) => return None,
             Self::Open(context) => return Some(open(&context.span(), with)),
             Self::Apart(held) => match &mut *held.lock() {
                 Place::Apart(span, _) | Place::Named(span, _) => return Some(apart(span, with)),
@@ -234,7 +238,7 @@ impl Hold {
 
     pub(crate) fn span_context(&self) -> Option<SpanContext> {
         match self {
-            Self::LeftOut(context) => Some(context.span().span_context().clone()),
+            Self::LeftOut(context) | Self::Below(context) => Some(context.span().span_context().clone()),
             other => other.reach((), |span, ()| span.span_context().clone(), |span, ()| span.span_context().clone()),
         }
     }
@@ -278,7 +282,7 @@ impl Hold {
     /// Ends the span with a time that is past.
     pub(crate) fn end_at(&mut self, time: SystemTime) {
         let context = match self {
-            Self::Off | Self::LeftOut(_) => return,
+            Self::Off | Self::LeftOut(_) | Self::Below(_) => return,
             Self::Open(context) => context,
             Self::Apart(apart) => match apart.own() {
                 Place::Apart(span, _) | Place::Named(span, _) => return span.end_at(time.into()),
@@ -292,7 +296,7 @@ impl Hold {
     #[inline]
     pub(crate) fn end(&mut self) {
         match self {
-            Self::Off | Self::LeftOut(_) => {}
+            Self::Off | Self::LeftOut(_) | Self::Below(_) => {}
             Self::Open(context) => door::end(&context.span()),
             Self::Apart(apart) => {
                 if let Place::Open(context) = apart.own() {

@@ -8,6 +8,7 @@ use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use opentelemetry::{
     Context,
+    baggage::BaggageExt,
     trace::{SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceState},
 };
 
@@ -19,6 +20,7 @@ use crate::{
     export::buffer::Buffer,
     hold::Hold,
     private::CallSite,
+    propagation::SESSION,
     record::{Head, Outcome, Record},
     session::SessionTag,
     tracer::local,
@@ -62,6 +64,7 @@ impl Start {
 #[inline(always)]
 pub(crate) fn discovered(start: &mut Start) -> Span {
     with_current(|parent| match parent.get::<Scope>() {
+        None if start.session.is_none() && is_below_left_out(parent) => Span::of(Hold::Below(parent.clone()), false),
         Some(scope) => under(scope.tracer(), Some(scope), start, parent),
         None => match enclosing(parent) {
             Some(record) => plain(record, start, parent),
@@ -141,6 +144,12 @@ fn under(tracer: &HoneyHiveTracer, scope: Option<&Scope>, start: &mut Start, par
     Span::of(hold, tracer.core().content)
 }
 
+/// Returns whether nothing in a context is recorded, and no session came with it.
+#[inline]
+fn is_below_left_out(context: &Context) -> bool {
+    is_left_out(context.span().span_context()) && context.baggage().get(SESSION).is_none()
+}
+
 /// Returns whether who called decided that this trace is not recorded.
 fn is_left_out(above: &SpanContext) -> bool {
     above.is_valid() && !above.is_sampled()
@@ -178,7 +187,7 @@ fn turned_away(
         return Some(Hold::Off);
     }
     if is_left_out(above) {
-        return Some(Hold::LeftOut(parent.clone()));
+        return Some(Hold::Below(parent.clone()));
     }
     if !above.is_valid() && !always && core.leaves_out(record.context.trace_id()) {
         return Some(left_out(&record.context, visibility, parent));
