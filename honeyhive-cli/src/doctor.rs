@@ -74,8 +74,16 @@ fn kept(tracer: &HoneyHiveTracer) -> bool {
         let (spans, bytes) = files.iter().fold((0, 0), |(spans, bytes), it| (spans + it.spans(), bytes + it.bytes()));
         let mark = if refused == 0 { "✓" } else { "✗" };
         line!("  {mark} {}: {} files, {spans} spans, {bytes} bytes", dir.display(), files.len());
+        let mut strange = 0;
         for file in files.iter().filter(|file| file.kind() != Kind::Local) {
             line!("      {} {} spans for {}", state(file), file.spans(), plain(file.destination()));
+            let waits = file.kind() == Kind::Waiting && !file.is_in_use();
+            strange += if waits && !tracer.is_for(file, &dir) { file.spans() } else { 0 };
+        }
+        if strange > 0 {
+            line!(
+                "  ! {strange} spans wait for another address or key; `honeyhive spool push --all` sends them to this one"
+            );
         }
         good &= refused == 0;
     }

@@ -106,6 +106,7 @@ fn the_doctor_shows_what_is_so_and_no_key() {
     let bad = place.honeyhive(&["doctor"], &[("HH_API_KEY", "canary-key"), ("HH_API_URL", &refusing.url())]);
     let said = shown(&bad);
     assert!(!bad.status.success() && said.contains("check HH_API_KEY") && said.contains("waiting 2 spans"), "{said}");
+    assert!(said.contains("2 spans wait for another address or key") && said.contains("push --all"), "{said}");
     let local = shown(&place.honeyhive(&["doctor"], &[]));
     assert!(local.contains("spans stay here"), "{local}");
     let wrong = place.honeyhive(&["doctor"], &[("HH_BATCH_SIZE", "many")]);

@@ -36,8 +36,10 @@ const FLUSH_INTERVAL: Bounded<Duration> =
 const BATCH_SIZE: Bounded<usize> = bounded("batch_size", "HH_BATCH_SIZE", 512, 1, 10_000);
 const QUEUE_BYTES: Bounded<usize> = bounded("queue_bytes", "HH_QUEUE_BYTES", 32 << 20, 64 << 10, 1 << 30);
 const SPOOL_BYTES: Bounded<u64> = bounded("spool_bytes", "HH_SPOOL_BYTES", 256 << 20, 1 << 20, 1 << 40);
+/// How long spans wait on disk where nothing else is said.
+pub(crate) const DEFAULT_SPOOL_AGE: Duration = secs(7 * 24 * 3600);
 const SPOOL_AGE: Bounded<Duration> =
-    bounded("spool_age", "HH_SPOOL_AGE", secs(7 * 24 * 3600), secs(1), secs(366 * 24 * 3600));
+    bounded("spool_age", "HH_SPOOL_AGE", DEFAULT_SPOOL_AGE, secs(1), secs(366 * 24 * 3600));
 const SPOOL_FREE: Bounded<u64> = bounded("spool_free_percent", "HH_SPOOL_FREE_PERCENT", 10, 0, 90);
 /// Free bytes that are enough for a spool, where no share was set.
 const ENOUGH_FREE: u64 = 1 << 30;

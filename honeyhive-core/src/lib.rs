@@ -17,6 +17,7 @@ mod context;
 mod default;
 mod diag;
 mod door;
+mod ending;
 mod enrich;
 mod error;
 mod event;

@@ -29,7 +29,7 @@ use crate::{
     attributes::Attributes,
     context::with_current,
     diag, door,
-    span::Ending,
+    ending::Ending,
     start::{self, Start},
     stream::{Read, TraceStream},
     tracer::any_records,

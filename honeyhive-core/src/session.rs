@@ -12,6 +12,7 @@ use crate::{
     api::{Call, SessionStart, Update},
     context::{ContextGuard, Scope, with_current},
     instrumented::InContext,
+    value::cut,
 };
 
 /// Makes a session id.
@@ -25,6 +26,9 @@ pub(crate) fn id_of(text: &str) -> Uuid {
     Uuid::try_parse(text.trim()).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()))
 }
 
+/// Most bytes of a session's name.
+const MAX_NAME: usize = 1024;
+
 /// The part of a session that every span of it carries; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionTag(Arc<Tag>);
@@ -36,8 +40,10 @@ struct Tag {
 }
 
 impl SessionTag {
+    /// Each span carries the name, so a long one is cut.
     pub(crate) fn new(id: Uuid, name: Option<&str>) -> Self {
-        Self(Arc::new(Tag { id: id.to_string().into(), name: name.map(Arc::from) }))
+        let name = name.map(|name| if name.len() > MAX_NAME { cut(name, MAX_NAME).into() } else { name.into() });
+        Self(Arc::new(Tag { id: id.to_string().into(), name }))
     }
 
     pub(crate) fn id(&self) -> Arc<str> {

@@ -12,8 +12,8 @@ use futures_core::Stream;
 
 use crate::{
     Bucket, MAX_TEXT_BYTES, MAX_WIDTH, Span, Value,
+    ending::Ending,
     private::{Outcome, good},
-    span::Ending,
 };
 
 pin_project_lite::pin_project! {

@@ -163,6 +163,23 @@ fn a_line_that_is_too_large_for_the_server_goes_in_pieces() {
 }
 
 #[test]
+fn a_disk_that_is_nearly_full_is_not_filled() {
+    let dir = Dir::new("nearly-full");
+    // Whatever is free here is too little.
+    let tracer = HoneyHiveTracer::init().api_key("").local_dir(&dir.0).console(Console::Off).spool_free_percent(90);
+    let tracer = tracer.build().unwrap();
+    tracer.in_span("waits", |_| ());
+    let report = tracer.flush(std::time::Duration::from_millis(200));
+    match report.pending() {
+        0 => eprintln!("skipped: nine tenths of the disk are free"),
+        pending => {
+            assert_eq!((pending, report.dropped()), (1, 0), "{report}");
+            assert!(report.trouble().unwrap().contains("nearly full"), "{report}");
+        }
+    }
+}
+
+#[test]
 fn a_file_whose_spans_were_rejected_stays() {
     let dir = Dir::new("rejected");
     work(&local(&dir));

@@ -1,5 +1,13 @@
 //! Sessions: told to the server in the background, on every span, and really over when they are over.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
 use futures::StreamExt;
 use honeyhive::{
     Bucket, enrich_session, enrich_span,
@@ -8,11 +16,11 @@ use honeyhive::{
         model::{LlmCall, Operation},
         openinference,
     },
-    testing::Recorder,
+    testing::{LoopbackServer, Recorder, Reply},
 };
 use serde_json::json;
 
-use crate::{LIMIT, backend};
+use crate::{LIMIT, backend, sender_to};
 
 fn session_of(received: &honeyhive::testing::Received, name: &str) -> serde_json::Value {
     received.event(name).unwrap()["session_id"].clone()
@@ -129,14 +137,44 @@ fn foreign_spans_belong_to_the_session_in_scope() {
 fn calls_that_fail_are_counted_and_lose_no_span() {
     // The fake server knows no such path: every call is a 404 but spans are refused too; so use a session
     // update on a server that is gone after the spans have arrived.
+    let started = Instant::now();
     let (backend, tracer) = backend(|builder| builder);
     drop(tracer.start_span("work"));
     assert!(tracer.flush(LIMIT).is_complete());
     drop(backend);
-    tracer.session().enrich(Bucket::Metadata, "late", true);
+    for n in 0..100 {
+        tracer.session().enrich(Bucket::Metadata, "late", n);
+    }
+    let report = tracer.flush(Duration::from_secs(60));
+    assert!(report.is_complete() && report.calls_failed() == 0, "they are tried again: {report}");
+    assert_eq!(tracer.shutdown(Duration::from_secs(60)).calls_failed(), 100);
+    assert!(started.elapsed() < Duration::from_secs(30), "nobody waits for what is down");
+}
+
+#[test]
+fn calls_are_made_once_the_server_is_back() {
+    let told = Arc::new(AtomicUsize::new(0));
+    let tells = Arc::clone(&told);
+    let down = move |request: honeyhive::testing::Request| {
+        let starts = request.path() == "/session/start";
+        let down = starts && tells.fetch_add(1, Ordering::Relaxed) < 3;
+        Reply::status(if down { 503 } else { 200 })
+    };
+    let server = LoopbackServer::start(down).unwrap();
+    let tracer = sender_to(&server.url()).build().unwrap();
+    drop(tracer.start_span("work"));
     let report = tracer.flush(LIMIT);
-    assert!(report.is_complete());
-    assert_eq!(report.calls_failed(), 1);
+    assert!(
+        report.is_complete() && told.load(Ordering::Relaxed) == 3,
+        "spans arrive, the session is told again: {report}"
+    );
+    let until = Instant::now() + LIMIT;
+    while told.load(Ordering::Relaxed) < 4 && Instant::now() < until {
+        std::thread::yield_now();
+    }
+    // Its answer is on the way.
+    std::thread::park_timeout(Duration::from_millis(300));
+    assert_eq!((tracer.shutdown(LIMIT).calls_failed(), told.load(Ordering::Relaxed)), (0, 4));
 }
 
 #[test]

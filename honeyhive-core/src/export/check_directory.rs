@@ -80,7 +80,7 @@ fn keep_in(disk: &dyn Disk, dir: &Path, bounds: Option<Bounds>) -> io::Result<()
 fn write_in(disk: &dyn Disk, dir: &Path, bounds: Option<Bounds>) -> io::Result<()> {
     if let Some(bounds) = bounds {
         disk.vet(dir)?;
-        bounds.allow(disk.free(dir)?)?;
+        bounds.free.allow(disk.free(dir)?)?;
     }
     let file = dir.join(format!(".trial-{}", Uuid::new_v4().simple()));
     let wrote = disk.append(&file, b"?").and_then(|()| disk.sync(&file));

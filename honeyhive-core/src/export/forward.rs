@@ -21,12 +21,12 @@ use super::{
     disk::RealDisk,
     http::Link,
     local::own_file,
-    plan::Calls,
+    plan::{Calls, Destination},
     queue::MAX_LIMIT,
-    rest::Rest,
+    rest::{Outage, Rest},
     shrink::pieces,
     spool,
-    store::{self, Kind},
+    store::{self, Kept, Kind},
     tries::tries,
 };
 use crate::{
@@ -110,6 +110,14 @@ impl HoneyHiveTracer {
         self.forward_some(dir.as_ref(), limit, true)
     }
 
+    /// Tells whether a file in a spool is for this tracer's server and key.
+    #[doc(hidden)]
+    pub fn is_for(&self, kept: &Kept, dir: &Path) -> bool {
+        let homes = self.queue().plan().destinations.iter().filter_map(Destination::identity);
+        let mut homes = homes.filter_map(|identity| spool::find_home(&RealDisk, dir, &identity));
+        homes.any(|home| is_in(kept.path(), Some(&home)))
+    }
+
     fn forward_some(&self, dir: &Path, limit: Duration, all: bool) -> io::Result<Forwarded> {
         let server = match &self.queue().plan().calls {
             Calls::Server(server) if self.is_enabled() => server,
@@ -119,7 +127,7 @@ impl HoneyHiveTracer {
             }
         };
         let home = spool::find_home(&RealDisk, dir, &server.identity());
-        let ours = |path: &Path| all || (home.is_some() && path.parent().and_then(Path::parent) == home.as_deref());
+        let ours = |path: &Path| all || is_in(path, home.as_deref());
         apart("sending panicked; no file that had not arrived was removed", |runtime| {
             let _inside = runtime.enter();
             let link = server.connect().map_err(io::Error::other)?;
@@ -127,6 +135,11 @@ impl HoneyHiveTracer {
             Sender { link, deadline, runtime, done: Forwarded::default(), most: MAX_BYTES.into() }.send_all(dir, &ours)
         })
     }
+}
+
+/// Tells whether a segment lies below the directory of a destination.
+fn is_in(path: &Path, home: Option<&Path>) -> bool {
+    home.is_some() && path.parent().and_then(Path::parent) == home
 }
 
 struct Sender<'a> {
@@ -251,7 +264,7 @@ impl Sender<'_> {
     /// Makes a call of a session or an event; none where it is none that is known.
     async fn send_call(&self, line: &[u8]) -> Option<bool> {
         let call = call(serde_json::from_slice(line).ok()?)?;
-        Some(Rest::Linked(Box::new(self.link.clone())).make(&call).await)
+        Some(Rest::Linked(Box::new(self.link.clone())).make(&call, &Outage::bear(Duration::ZERO)).await)
     }
 }
 

@@ -57,7 +57,19 @@ fn describe(report: &Report, reasons: &mut Vec<String>) {
         Condition::Retrying => reasons.push(format!("{} takes no spans now: {why}", report.destination)),
         Condition::Blocked => reasons.push(format!("{} takes no spans: {why}", report.destination)),
     }
-    if let Some(trouble) = &report.account.spool_trouble {
+    let account = &report.account;
+    let lost = [
+        (account.rejected, "were rejected"),
+        (account.refused, "were refused"),
+        (account.lost.spool_full, "were dropped, the spool was full (raise HH_SPOOL_BYTES)"),
+        (account.lost.memory_full, "were dropped, there was no room"),
+        (account.lost.expired, "were too old (HH_SPOOL_AGE)"),
+        (account.lost.damaged + account.adopted_lost, "were lost on disk"),
+    ];
+    for (count, what) in lost.into_iter().filter(|(count, _)| *count > 0) {
+        reasons.push(format!("{count} spans for {} {what}", report.destination));
+    }
+    if let Some(trouble) = &account.spool_trouble {
         reasons.push(format!("spans are kept in memory only: {trouble}"));
     }
 }

@@ -6,8 +6,8 @@
 
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// Most files that are known; a process has one for each server that it sends to.
-const MOST: usize = 64;
+/// Most files that are known; a process has one for each destination of each tracer.
+const MOST: usize = 1024;
 const FREE: i32 = -1;
 
 static FILES: [AtomicI32; MOST] = [const { AtomicI32::new(FREE) }; MOST];

@@ -43,6 +43,8 @@ const JSON: &str = "application/json";
 const GZIP_FROM: usize = 1024;
 /// Most of a response that is read.
 const MAX_RESPONSE: usize = 4 << 20;
+/// Longest that the body of an answer is waited for once its head is there.
+const BODY_WAIT: Duration = Duration::from_secs(2);
 /// Most of an answer that a program asked for.
 const MAX_ANSWER: usize = 256 << 20;
 /// Largest request that OTLP allows, before and after compression.
@@ -344,9 +346,15 @@ impl Link {
         self.send(request, "OTLP endpoint").await
     }
 
-    /// Sends a request to what there is at the server.
+    /// Sends a request to what there is at the server. A connection that was kept may have died meanwhile, as where this
+    /// process was stopped or the server began anew: then it is sent once more, on another one.
     async fn send(&self, request: RequestBuilder, what: &str) -> Sent {
-        match request.send().await {
+        let again = request.try_clone();
+        let sent = match (request.send().await, again) {
+            (Err(error), Some(again)) if broke(&error) => again.send().await,
+            (sent, _) => sent,
+        };
+        match sent {
             Ok(response) => read(response, &self.server.advice, what).await,
             Err(error) if error.is_timeout() && !error.is_connect() => Sent::TimedOut,
             Err(error) => Sent::Retry { after: None, reason: plain(&error) },
@@ -369,15 +377,24 @@ fn gzip(body: &[u8]) -> Option<Vec<u8>> {
     encoder.finish().ok()
 }
 
-/// Reads an answer. Once its head is there the verdict stands, whatever becomes of the body.
+/// Tells whether a connection broke that there was.
+fn broke(error: &reqwest::Error) -> bool {
+    error.is_request() && !error.is_connect() && !error.is_timeout()
+}
+
+/// Reads an answer. Once its head is there the verdict stands, whatever becomes of the body, which is not waited for long.
 async fn read(mut response: reqwest::Response, advice: &Advice, what: &str) -> Sent {
     let status = response.status().as_u16();
     let headers = response.headers();
     let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let after = after.and_then(|value| verdict::retry_after(value, SystemTime::now()));
-    let json = headers.get(CONTENT_TYPE).is_some_and(|ct| ct.as_bytes().starts_with(b"application/json"));
+    let is = |kind: &[u8]| headers.get(CONTENT_TYPE).is_some_and(|told| told.as_bytes().starts_with(kind));
+    let (json, page) = (is(b"application/json"), is(b"text/html"));
+    if page && response.status().is_success() {
+        return verdict::a_page(advice);
+    }
     let mut body = Vec::new();
-    let _ = take_in(&mut response, &mut body, MAX_RESPONSE).await;
+    let _ = tokio::time::timeout(BODY_WAIT, take_in(&mut response, &mut body, MAX_RESPONSE)).await;
     verdict::decide(status, after, Taken::read(&body, json), advice, what)
 }
 

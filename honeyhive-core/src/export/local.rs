@@ -4,8 +4,8 @@
 //! form that the OpenTelemetry Collector's `otlpjsonfile` receiver reads and that can be posted line
 //! by line to any OTLP endpoint. `<dir>/calls-<unix ms>-<pid>.jsonl` holds session and event calls as
 //! `{"method", "path", "body"}`. A line is written in one `write`; files are readable by the owner
-//! only. A file is opened anew for each line, so it can be moved away while the program runs. A full
-//! or read-only disk costs the batch, which is counted, never more.
+//! only. A file is opened anew for each line, so it can be moved away while the program runs. On a disk that is
+//! nearly full spans wait in memory; one that cannot be written to costs the batch, which is counted, never more.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -17,20 +17,25 @@ use std::{
 
 use serde_json::json;
 
-use super::{Batch, Exporter, Exporting, Sent};
-use crate::api::Call;
+use super::{
+    Batch, Exporter, Exporting, Sent,
+    disk::{Disk, RealDisk},
+};
+use crate::{api::Call, config::SpoolFree};
 
 /// A directory: as it was named, and where that is, wherever the program goes to afterwards.
 #[derive(Clone, Debug)]
 pub(crate) struct Dir {
     pub(super) named: PathBuf,
     pub(super) path: PathBuf,
+    /// What is left free of its disk.
+    free: SpoolFree,
 }
 
 impl Dir {
-    pub(crate) fn of(named: PathBuf) -> Self {
+    pub(crate) fn of(named: PathBuf, free: SpoolFree) -> Self {
         let path = std::path::absolute(&named).unwrap_or_else(|_| named.clone());
-        Self { named, path }
+        Self { named, path, free }
     }
 }
 
@@ -48,6 +53,10 @@ impl LocalDir {
     fn keep(&self, batch: &Batch) -> Sent {
         match self.lines.append(batch.otlp_json()) {
             Ok(()) => Sent::Done,
+            // They wait until there is room.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                Sent::Retry { after: None, reason: error.to_string() }
+            }
             Err(error) => Sent::Refused { reason: format!("cannot write to {}: {}", self.destination(), error.kind()) },
         }
     }
@@ -122,6 +131,7 @@ impl Lines {
             // It may be made in a repository, and holds prompts.
             let _ = fs::write(dir.join(".gitignore"), "*\n");
         }
+        self.dir.free.allow(RealDisk.free(dir)?)?;
         let mut file = own_file(&dir.join(&self.name))?;
         // A line that was cut off ends here, so that it costs itself only.
         let start: &[u8] = if self.torn.swap(true, Ordering::Relaxed) { b"\n" } else { b"" };

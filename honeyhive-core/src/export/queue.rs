@@ -8,6 +8,7 @@
 //! Locks are taken in this order: the list of baskets, a basket, the state.
 
 mod flushes;
+mod grace;
 
 use std::{
     collections::VecDeque,
@@ -33,8 +34,8 @@ use super::{
 };
 use crate::{Durability, api::Call, diag, secret::Secret};
 
-use self::flushes::LAST_FLUSH;
 pub(super) use self::flushes::MAX_LIMIT;
+use self::{flushes::LAST_FLUSH, grace::Grace};
 
 /// Most session and event calls that wait.
 const MAX_CALLS: usize = 10_000;
@@ -49,6 +50,8 @@ const MUCH: usize = 128 << 10;
 const PARTING: Duration = Duration::from_millis(100);
 /// Longest that the end of a span waits for the disk in [`Durability::Sync`].
 const MAX_SYNC_WAIT: Duration = Duration::from_secs(1);
+/// How long no span waits for a disk that took longer.
+const SLOW_DISK: Duration = Duration::from_secs(30);
 
 /// What the worker takes out in one go.
 #[derive(Debug, Default)]
@@ -96,6 +99,9 @@ pub(crate) struct Queue {
     rounds: AtomicU64,
     wake: Notify,
     committed: Condvar,
+    /// Until when spans do not wait for the disk.
+    slow_until: Mutex<Option<Instant>>,
+    grace: Grace,
     plan: Arc<Plan>,
     /// Whether somebody watches: then the end of a trace wakes the worker.
     watched: bool,
@@ -119,6 +125,8 @@ impl Queue {
             rounds: AtomicU64::new(0),
             wake: Notify::new(),
             committed: Condvar::new(),
+            slow_until: Mutex::default(),
+            grace: Grace::default(),
             watched: plan.printer().is_some(),
             plan,
             destination,
@@ -243,6 +251,9 @@ impl Queue {
     /// Waits until the spans of this thread are on disk. The round that is under way may have begun without
     /// them; the next one has them.
     fn wait_for_commit(&self) {
+        if self.slow_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until) {
+            return;
+        }
         let round = self.rounds.load(Ordering::Relaxed) + 1;
         let state = self.lock();
         let waited = self.committed.wait_timeout_while(state, MAX_SYNC_WAIT, |state| {
@@ -250,7 +261,8 @@ impl Queue {
             state.round < round && !state.finished
         });
         if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
-            diag::warn("slow disk", "the disk took too long for a span; the program goes on");
+            *self.slow_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + SLOW_DISK);
+            diag::warn("slow disk", "the disk took too long for a span; spans do not wait for it for a while");
         }
     }
 

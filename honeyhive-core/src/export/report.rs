@@ -124,6 +124,11 @@ impl Report {
         self.account.adopted_delivered
     }
 
+    /// Returns how many of the spans of earlier processes were lost: damaged on disk, too old, or refused.
+    pub fn adopted_lost(&self) -> u64 {
+        self.account.adopted_lost
+    }
+
     /// Returns how many files wait on disk.
     pub fn spool_files(&self) -> u64 {
         self.account.held.files
@@ -185,6 +190,8 @@ impl Report {
         let Self { entrance, account, .. } = self;
         let lines = [
             (account.adopted_delivered, "sent from earlier runs"),
+            (account.adopted_lost, "from earlier runs lost"),
+            (account.held.adopted, "from earlier runs still waiting"),
             (account.rejected, "rejected by the server"),
             (entrance.queue_full, "dropped, queue full"),
             (entrance.after_shutdown, "dropped, ended after shutdown"),
@@ -196,7 +203,7 @@ impl Report {
             (account.lost.damaged, "lost, damaged on disk"),
             (account.lost.undelivered, "dropped, not delivered in time"),
             (entrance.too_many_open, "not recorded, too many open"),
-            (account.held.disk, "kept on disk, to be sent by the next run"),
+            (account.held.disk, "kept on disk, to be sent by the next run with this key and address"),
             (entrance.waiting + account.held.memory, "still waiting"),
             (entrance.calls_failed, "session calls failed"),
         ];

@@ -1,7 +1,8 @@
 //! What is asked of the worker: a flush that somebody waits for, and calls beside the spans.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -19,20 +20,45 @@ pub(crate) struct Flush {
 /// Where the answer to a flush is put. Waiting for it needs no thread-local, so it works at exit.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
-    report: Mutex<Option<Report>>,
+    given: Mutex<Given>,
     there: Condvar,
 }
 
+#[derive(Debug, Default)]
+struct Given {
+    report: Option<Report>,
+    waker: Option<Waker>,
+}
+
 impl Answer {
+    fn lock(&self) -> MutexGuard<'_, Given> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn give(&self, report: Report) {
-        *self.report.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+        let mut given = self.lock();
+        given.report = Some(report);
+        let waker = given.waker.take();
+        drop(given);
         self.there.notify_all();
+        waker.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn wait(&self, limit: Duration) -> Option<Report> {
-        let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.there.wait_timeout_while(report, limit, |report| report.is_none());
-        waited.unwrap_or_else(PoisonError::into_inner).0.take()
+        let waited = self.there.wait_timeout_while(self.lock(), limit, |given| given.report.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.report.take()
+    }
+
+    /// Looks for it; who asked last is woken.
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Report> {
+        let mut given = self.lock();
+        match given.report.take() {
+            Some(report) => Poll::Ready(report),
+            None => {
+                given.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 }
 

@@ -1,20 +1,59 @@
-//! Session and event calls: to HoneyHive, into the local directory, or nowhere. Tried three times;
-//! a call that fails is counted and costs no span.
+//! Session and event calls: to HoneyHive, into the local directory, or nowhere. They are in memory only. While a server is
+//! down they are tried again, for minutes; one that fails for good is counted and costs no span.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 use super::{
-    Sent,
     http::{Link, Server},
     local::CallLog,
-    tries::tries,
 };
 use crate::{api::Call, diag};
 
-/// How long is waited before a call is tried again.
-const WAITS: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
+/// How long is waited before a call is tried again: at first, and at most.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// After so many tries a server is down.
+const TRIES: u32 = 3;
+
+/// Whether calls get through, and for how long those are tried again that do not.
+#[derive(Debug)]
+pub(crate) struct Outage {
+    patience: Duration,
+    down: AtomicBool,
+    began: Notify,
+}
+
+impl Outage {
+    /// Lets each call be tried three times, and again for so long.
+    pub(crate) fn bear(patience: Duration) -> Self {
+        Self { patience, down: AtomicBool::new(false), began: Notify::new() }
+    }
+
+    /// Notes that a server is down.
+    fn begin(&self) {
+        if !self.down.swap(true, Ordering::Relaxed) {
+            self.began.notify_one();
+        }
+    }
+
+    /// Waits for the beginning of the next one.
+    pub(crate) async fn began(&self) {
+        self.began.notified().await;
+    }
+
+    /// Returns whether to wait for calls is no use now.
+    pub(crate) fn is_on(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+}
 
 /// Where session and event calls go.
 #[derive(Clone, Debug)]
@@ -27,26 +66,39 @@ pub(crate) enum Rest {
 
 impl Rest {
     /// Makes a call; returns whether it arrived.
-    pub(crate) async fn make(&self, call: &Call) -> bool {
+    pub(crate) async fn make(&self, call: &Call, outage: &Outage) -> bool {
         match self {
             Self::Server(server, link) => {
                 let made = link.get_or_try_init(|| async { server.connect_aside().await.map_err(drop)?.map_err(drop) });
                 match made.await {
-                    Ok(link) => make(link, call).await,
+                    Ok(link) => make(link, call, outage).await,
                     Err(()) => false,
                 }
             }
-            Self::Linked(link) => make(link, call).await,
+            Self::Linked(link) => make(link, call, outage).await,
             Self::Local(log) => log.keep(call).is_ok(),
             Self::Nowhere => true,
         }
     }
 }
 
-async fn make(link: &Link, call: &Call) -> bool {
-    let body = call.body();
-    let sent = tries(WAITS, Sent::is_passing, || link.call(call.method(), call.path(), &body)).await;
-    let Some(trouble) = sent.trouble() else { return true };
-    diag::warn("call failed", &format!("{} {} failed ({trouble}); spans are not affected", call.method(), call.path()));
-    false
+async fn make(link: &Link, call: &Call, outage: &Outage) -> bool {
+    let (body, began, mut wait) = (call.body(), Instant::now(), FIRST_WAIT);
+    for tries in 1.. {
+        let sent = link.call(call.method(), call.path(), &body).await;
+        let passing = sent.is_passing();
+        let Some(trouble) = sent.trouble() else { break };
+        if passing && tries >= TRIES {
+            outage.begin();
+        }
+        if !passing || (tries >= TRIES && began.elapsed() >= outage.patience) {
+            let what = format!("{} {} failed ({trouble}); spans are not affected", call.method(), call.path());
+            diag::warn("call failed", &what);
+            return false;
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(MAX_WAIT);
+    }
+    outage.down.store(false, Ordering::Relaxed);
+    true
 }

@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use self::orphans::Estate;
 use super::disk::{Disk, Free, Kind, Lock};
-use crate::config::SpoolFree;
+use crate::{config::SpoolFree, diag};
 
 /// How long writing is off after an error.
 const COOL_DOWN: Duration = Duration::from_secs(30);
@@ -68,13 +68,13 @@ pub(crate) struct Bounds {
     pub(crate) free: SpoolFree,
 }
 
-impl Bounds {
-    fn leaves_room(&self, free: Free) -> bool {
-        free.percent >= self.free.percent || free.bytes >= self.free.enough
+impl SpoolFree {
+    fn leaves_room(self, free: Free) -> bool {
+        free.percent >= self.percent || free.bytes >= self.enough
     }
 
-    /// Refuses to begin a file on a disk that is nearly full.
-    pub(crate) fn allow(&self, free: Free) -> io::Result<()> {
+    /// Refuses to write to a disk that is nearly full.
+    pub(crate) fn allow(self, free: Free) -> io::Result<()> {
         match self.leaves_room(free) {
             true => Ok(()),
             false => Err(io::Error::new(
@@ -207,7 +207,7 @@ impl Spool {
     /// Refuses to begin a file on a disk that is nearly full.
     fn room(&self, len: u64) -> io::Result<()> {
         match &self.place {
-            Some(place) if len == 0 => self.bounds.allow(self.disk.free(&place.home)?),
+            Some(place) if len == 0 => self.bounds.free.allow(self.disk.free(&place.home)?),
             _ => Ok(()),
         }
     }
@@ -283,10 +283,14 @@ impl Spool {
         self.estate = None;
         let Some(place) = self.place.take() else { return };
         remove_if_empty(self.disk.as_ref(), &place.dir);
-        // And the home, if nobody else is there.
-        if self.disk.list(&place.home).is_ok_and(|entries| entries.iter().all(|entry| entry.name == DESTINATION)) {
-            let _ = self.disk.remove(&place.home.join(DESTINATION));
-            let _ = self.disk.remove_dir(&place.home);
+        self.leave(&place.home);
+    }
+
+    /// Removes the directory of a destination, if nobody is there.
+    fn leave(&self, home: &Path) {
+        if self.disk.list(home).is_ok_and(|entries| entries.iter().all(|entry| entry.name == DESTINATION)) {
+            let _ = self.disk.remove(&home.join(DESTINATION));
+            let _ = self.disk.remove_dir(home);
         }
     }
 
@@ -299,7 +303,8 @@ impl Spool {
         let moved = self.make_home().and_then(|home| {
             let dir = home.join(place.dir.file_name().unwrap_or_default());
             self.disk.rename(&place.dir, &dir)?;
-            (place.dir, place.home) = (dir, home);
+            place.dir = dir;
+            self.leave(&std::mem::replace(&mut place.home, home));
             Ok(())
         });
         self.place = Some(place);
@@ -373,6 +378,7 @@ impl Spool {
                     self.place = None;
                 }
                 let what = format!("cannot write to {}: {error}", self.root.display());
+                diag::warn("spool trouble", &format!("{what}; spans stay in memory meanwhile"));
                 self.trouble = Some(Trouble { until: now + COOL_DOWN, what });
             }
         }
@@ -462,8 +468,7 @@ mod tests {
 
     #[test]
     fn a_large_disk_has_room_with_a_small_share_of_it_free_unless_a_share_was_set() {
-        let bounds = |set: Option<u64>| Bounds { bytes: 0, age: Duration::ZERO, free: set.into() };
-        let (default, set) = (bounds(None), bounds(Some(30)));
+        let (default, set) = (SpoolFree::from(None), SpoolFree::from(Some(30)));
         for (percent, bytes, by_default, as_set) in [
             (50, 1 << 20, true, true),
             (6, 16 << 30, true, false),

@@ -1,10 +1,10 @@
 //! From an answer of an OTLP server to what is left to do, by one pure function.
 //!
 //! The rules are those of the OTLP specification (opentelemetry-proto, `docs/specification.md`, "OTLP/HTTP
-//! Response"), with two deliberate differences: what smells of a wrong setting (401, 403, 404, 405, 407,
+//! Response"), with two deliberate differences: what smells of a wrong setting (401 to 405, 407, 451,
 //! 511 and redirects) keeps the data instead of dropping it, and 408 and 500 are tried three times, since
 //! HoneyHive answers so for passing troubles. Of the codes that proxies made up, those that tell of a server
-//! behind them that is away (520 to 526, 530) are tried again, as is one that has no room (507).
+//! behind them that is away (520 to 526, 530, 598) are tried again, as is one that is too busy (425, 509, 529) or has no room (507).
 
 use std::time::{Duration, SystemTime};
 
@@ -41,6 +41,7 @@ pub(crate) fn decide(status: u16, after: Option<Duration>, taken: Taken, advice:
         300..=399 => Sent::Blocked {
             reason: format!("{host} redirects (HTTP {status}), which is not followed; set {url} to the final address"),
         },
+        402 | 451 => Sent::Blocked { reason: format!("{host} takes nothing for this account (HTTP {status})") },
         404 | 405 => Sent::Blocked { reason: format!("{host} has no {what} (HTTP {status}); check {url}") },
         407 => Sent::Blocked { reason: "the proxy asks for a login (HTTP 407); check HTTPS_PROXY".into() },
         511 => Sent::Blocked { reason: "the network asks for a login (HTTP 511)".into() },
@@ -49,9 +50,16 @@ pub(crate) fn decide(status: u16, after: Option<Duration>, taken: Taken, advice:
     }
 }
 
+/// What a web page in the place of an answer means: a login of the network, or an address of something else.
+pub(super) fn a_page(Advice { host, url, .. }: &Advice) -> Sent {
+    Sent::Blocked {
+        reason: format!("{host} answers with a web page; check {url}, and whether the network asks for a login"),
+    }
+}
+
 /// Returns whether what a server says may be otherwise when it is asked again.
 pub(super) fn is_passing(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500 | 502..=504 | 507 | 520..=526 | 530)
+    matches!(status, 408 | 425 | 429 | 500 | 502..=504 | 507 | 509 | 520..=526 | 529 | 530 | 598)
 }
 
 /// What a server says it took.
@@ -115,11 +123,11 @@ mod tests {
         let advice = Advice { host: "h".into(), key: "HH_API_KEY", url: "HH_API_URL" };
         for (expected, statuses) in [
             ("done", &[200, 202, 204][..]),
-            ("retry", &[429, 502, 503, 504, 507, 520, 522, 524, 526, 530]),
+            ("retry", &[425, 429, 502, 503, 504, 507, 509, 520, 522, 524, 526, 529, 530, 598]),
             ("unsure", &[408, 500]),
-            ("blocked", &[301, 302, 303, 307, 308, 401, 403, 404, 405, 407, 511]),
+            ("blocked", &[301, 302, 303, 307, 308, 401, 402, 403, 404, 405, 407, 451, 511]),
             ("too large", &[413]),
-            ("refused", &[400, 402, 406, 409, 415, 422, 501, 505, 599, 100, 999]),
+            ("refused", &[400, 406, 409, 415, 422, 501, 505, 599, 100, 999]),
         ] {
             for status in statuses {
                 let got = match decide(*status, None, Taken::default(), &advice, "x") {

@@ -4,8 +4,10 @@
 //! reason, or waiting. A flush whose time is up is answered and leaves what is under way alone. A panic
 //! costs what was being done; after the third nothing is sent any more, and spans go to disk.
 
+mod calls;
+
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -14,33 +16,23 @@ use std::{
 };
 
 use opentelemetry::Context;
-use tokio::{
-    runtime::Runtime,
-    sync::{
-        Semaphore,
-        oneshot::{self, error::TryRecvError},
-    },
-    task::JoinSet,
-    time,
-};
+use tokio::{runtime::Runtime, time};
 
+use self::calls::Calls;
 use super::{
     backlog::SYNC_EVERY,
     buffer::{CHUNK_SPANS, Chunk, Ended, UsedUp},
     calendar::{Calendar, unix_ms},
     encoded::Encoded,
-    lane::{Landing, Lane, contained},
+    lane::{Landing, Lane},
     own_thread,
     queue::Queue,
     report::Account,
-    request::{Flush, Made, WaitingCall},
-    rest::Rest,
+    request::Flush,
     rush::Rush,
 };
 use crate::{SpanRecord, clock, console::Printer, diag, secret::Secret};
 
-/// Most session and event calls under way at once.
-const MAX_CALLS_AT_ONCE: usize = 4;
 /// After so many spans, or a few more, they are stored and sent before the next ones are encoded.
 const SPANS_AT_ONCE: usize = 1024;
 /// How often dead processes are looked for, and old files.
@@ -128,17 +120,13 @@ impl Way {
 struct Line {
     queue: Arc<Queue>,
     console: Option<Printer>,
-    rest: Rest,
     ways: Vec<Way>,
     /// Spans that were taken from the queue, and given to the destinations.
     taken: u64,
     given: u64,
     unfit: u64,
     flushes: Vec<Waiter>,
-    calls: JoinSet<Made>,
-    /// The last call about each thing that calls under way are about.
-    subjects: HashMap<String, oneshot::Receiver<()>>,
-    slots: Arc<Semaphore>,
+    calls: Calls,
     encoded: Encoded,
     /// What was taken from the queue and is not encoded.
     waiting: VecDeque<Chunk>,
@@ -162,15 +150,12 @@ impl Line {
         Self {
             queue: Arc::clone(queue),
             console: plan.printer(),
-            rest: plan.calls.rest(),
             ways: lanes.map(|lane| lane.map_or(Way::Gone(Box::default()), |it| Way::Lane(Box::new(it)))).collect(),
             taken: 0,
             given: 0,
             unfit: 0,
             flushes: vec![],
-            calls: JoinSet::new(),
-            subjects: HashMap::new(),
-            slots: Arc::new(Semaphore::new(MAX_CALLS_AT_ONCE)),
+            calls: Calls::new(plan.calls.rest()),
             encoded: Encoded::new(&plan.origin),
             waiting: VecDeque::new(),
             rush: Rush::new(plan.queue_bytes),
@@ -194,7 +179,7 @@ impl Line {
             if !self.failed {
                 self.send(now);
             }
-            self.reap_calls();
+            self.calls.reap(&self.queue);
             self.post();
             self.answer();
             if !self.done {
@@ -243,7 +228,7 @@ impl Line {
         let ways = &mut self.ways;
         tokio::select! {
             biased;
-            Some(done) = self.calls.join_next() => self.queue.call_done(done.ok()),
+            () = self.calls.changed(&self.queue) => {}
             (at, landing) = poll_fn(|cx| poll_ways(ways, cx)) => {
                 if let Way::Lane(lane) = &mut self.ways[at] {
                     lane.landed(landing, Instant::now());
@@ -308,7 +293,7 @@ impl Line {
         self.waiting.extend(taken.chunks);
         // Before anything that may panic: who waits is answered, and what was asked for is done.
         taken.new_key.into_iter().for_each(|key| self.change_key(&key, now));
-        taken.calls.into_iter().for_each(|call| self.spawn_call(call));
+        taken.calls.into_iter().for_each(|call| self.calls.spawn(call));
         for flush in taken.flushes {
             self.lanes().for_each(|lane| lane.hurry(now));
             self.flushes.push(Waiter { flush, mark: self.taken });
@@ -408,7 +393,7 @@ impl Line {
     /// Answers the flushes that have nothing left to wait for, and those whose time is up.
     fn answer(&mut self) {
         let now = Instant::now();
-        let idle = self.calls.is_empty();
+        let idle = self.calls.are_idle();
         let waiters = std::mem::take(&mut self.flushes);
         let (ready, waiting): (Vec<_>, Vec<_>) =
             waiters.into_iter().partition(|waiter| waiter.flush.deadline <= now || (idle && self.is_answered(waiter)));
@@ -452,37 +437,9 @@ impl Line {
             self.store(now);
         }
         self.lanes().for_each(|lane| lane.close(now));
-        for _ in 0..self.calls.len() {
-            self.queue.call_done(None);
-        }
+        self.calls.give_up(&self.queue);
         self.post();
         answer_all(&self.queue, std::mem::take(&mut self.flushes));
-    }
-
-    /// Makes a call once those before it that are about the same have been made.
-    fn spawn_call(&mut self, call: WaitingCall) {
-        let (rest, slots) = (self.rest.clone(), Arc::clone(&self.slots));
-        let (over, is_over) = oneshot::channel::<()>();
-        let before = call.call.subject().and_then(|subject| self.subjects.insert(subject.to_owned(), is_over));
-        self.calls.spawn(async move {
-            if let Some(before) = before {
-                // It is over as it is dropped.
-                let _ = before.await;
-            }
-            let _over = over;
-            let _slot = slots.acquire().await;
-            Made { arrived: contained(rest.make(&call.call)).await == Some(true), bytes: call.bytes }
-        });
-    }
-
-    fn reap_calls(&mut self) {
-        let before = self.calls.len();
-        while let Some(done) = self.calls.try_join_next() {
-            self.queue.call_done(done.ok());
-        }
-        if self.calls.len() < before {
-            self.subjects.retain(|_, over| over.try_recv() == Err(TryRecvError::Empty));
-        }
     }
 }
 

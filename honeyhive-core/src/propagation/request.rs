@@ -16,8 +16,8 @@ use tower_service::Service;
 use super::{Inbound, SESSION, extract};
 use crate::{
     ContextGuard, EventType, HoneyHiveTracer, Session, Span, SpanKind, Status, current_tracer,
+    ending::Ending,
     session::{SessionTag, new_id},
-    span::Ending,
 };
 
 /// Traces the requests that a server serves.
@@ -209,7 +209,7 @@ where
             let _around = around.clone().map(ContextGuard::attach);
             ending.step(|| self.inner.call(request))
         };
-        RequestFuture { inner, ending, around }
+        RequestFuture { inner: Some(inner), ending, around }
     }
 }
 
@@ -218,9 +218,19 @@ pin_project_lite::pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct RequestFuture<F> {
         #[pin]
-        inner: F,
+        inner: Option<F>,
         ending: Ending,
         around: Option<Context>,
+    }
+
+    impl<F> PinnedDrop for RequestFuture<F> {
+        /// What a request holds whose client went away is dropped inside its span.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _around = this.around.clone().map(ContextGuard::attach);
+            this.ending.last_step(this.inner.as_mut());
+            this.inner.set(None);
+        }
     }
 }
 
@@ -233,7 +243,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let _around = this.around.clone().map(ContextGuard::attach);
-        let answer = task::ready!(this.ending.step(|| this.inner.poll(cx)));
+        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Pending };
+        let answer = task::ready!(this.ending.step(|| inner.poll(cx)));
         let span = this.ending.span();
         match &answer {
             Ok(response) => {

@@ -31,7 +31,7 @@ pub(super) struct Destinations {
 
 impl Destinations {
     pub(super) fn of(config: &Config, exporter: Option<Box<dyn Exporter>>, also: Vec<Destination>) -> Self {
-        let dir = Dir::of(config.local_dir.clone());
+        let dir = Dir::of(config.local_dir.clone(), config.spool_free);
         let local = || Destination::Local(dir.clone());
         let sent = config.key.clone().filter(|_| exporter.is_none());
         let key = sent.map(|sent| KeySlot::new(sent, config.project_key.clone()));

@@ -180,6 +180,24 @@ fn f27_a_bit_flipped_anywhere() {
 }
 
 #[test]
+fn what_is_damaged_of_another_run_is_told() {
+    let (oracle, spool) = (closed(), Dir::new());
+    leave(&spool.0, &oracle.url(), 0..60);
+    let path = only_file(&spool);
+    let mut damaged = fs::read(&path).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    fs::write(&path, &damaged).unwrap();
+    oracle.heal();
+    let tracer = builder(&oracle.url(), &spool.0).build().unwrap();
+    end(&tracer, 60);
+    let report = tracer.flush(LIMIT);
+    assert_eq!((report.adopted(), report.adopted_delivered(), report.adopted_lost()), (60, 59, 1), "{report}");
+    assert!(report.to_string().contains("1 from earlier runs lost"), "{report}");
+    assert!(!tracer.health().is_ok());
+}
+
+#[test]
 fn f28_things_that_are_no_segments() {
     let (oracle, spool) = (closed(), Dir::new());
     leave(&spool.0, &oracle.url(), 0..10);

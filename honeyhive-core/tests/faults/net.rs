@@ -312,6 +312,38 @@ fn f17_reset_after_the_request() {
 }
 
 #[test]
+fn a_kept_connection_that_died_costs_no_wait() {
+    let mut world = World::with(|builder| builder.flush_interval(Duration::from_secs(60)));
+    world.oracle.script([Step::Accept, Step::Close { reset: true }]);
+    for _ in 0..2 {
+        world.produce(10);
+        let report = world.tracer.flush(LIMIT);
+        assert!(report.is_complete() && report.retries() == 0, "{report}");
+    }
+    assert_eq!(world.oracle.requests().len(), 3);
+}
+
+#[test]
+fn the_body_of_an_answer_is_not_waited_for_long() {
+    let mut world = World::with(|builder| builder.flush_interval(Duration::from_secs(60)));
+    world.oracle.script([Step::Endless]);
+    world.produce(10);
+    let started = Instant::now();
+    assert!(world.tracer.flush(LIMIT).is_complete());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_web_page_is_no_answer() {
+    let mut world = World::with(|builder| builder.flush_interval(Duration::from_secs(60)));
+    world.oracle.script([Step::With(200, vec![("content-type", "text/html; charset=utf-8".to_owned())])]);
+    world.produce(10);
+    let report = world.tracer.flush(LIMIT);
+    assert_eq!((report.delivered(), report.pending()), (0, 10), "{report}");
+    assert!(report.trouble().unwrap().contains("web page"), "{report}");
+}
+
+#[test]
 fn f18_broken_answers() {
     let mut world = World::with(|builder| builder.flush_interval(Duration::from_secs(60)));
     world.oracle.script([Step::HalfHead, Step::HalfHead, Step::HalfBody]);

@@ -3,15 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::{Backlog, Spool};
+use crate::config::DEFAULT_SPOOL_AGE;
 
 /// How often it is looked for what is too old.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
 
 impl Backlog {
-    /// Removes some of what is too old of everybody who is gone; returns whether there may be more.
+    /// Removes some of what is too old of everybody who is gone; returns whether there may be more. A program that keeps its own
+    /// for a short time has no say in what others keep.
     pub(crate) fn expire(&mut self, now_ms: u64) -> bool {
         let Some(spool) = &mut self.spool else { return false };
-        spool.expire(oldest_ms(spool.bounds().age, now_ms))
+        spool.expire(oldest_ms(spool.bounds().age.max(DEFAULT_SPOOL_AGE), now_ms))
     }
 
     /// Drops the oldest segments that the spool has no room for, and those that are too old: of this process as a clock

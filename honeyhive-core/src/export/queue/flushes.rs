@@ -1,12 +1,10 @@
-//! Who waits for spans to arrive: for so long, on its own thread or on one apart, for one tracer or for all.
+//! Who waits for spans to arrive: for so long, on its own thread or as a future, for one tracer or for all.
 
 use std::{
+    future::poll_fn,
     sync::{Arc, atomic::Ordering},
-    thread,
     time::{Duration, Instant},
 };
-
-use tokio::sync::oneshot;
 
 use super::{
     super::{
@@ -39,19 +37,16 @@ impl Queue {
         this.wake.notify_one();
     }
 
-    /// Waits on a thread of its own, so that the limit holds on any runtime and whatever the exporter does.
+    /// Waits without a runtime: the limit holds on any, and whatever the exporter does.
     pub(crate) async fn flush_async(self: &Arc<Self>, limit: Duration, last: bool) -> Report {
         let here = self.here();
         if own_thread::works_for(here) {
             return here.wait(limit, last);
         }
-        let (reply, answer) = oneshot::channel();
-        let queue = Arc::clone(self);
-        let waiter = thread::Builder::new().name("honeyhive-flush".into());
-        match waiter.spawn(move || drop(reply.send(queue.here().wait(limit, last)))) {
-            Ok(_) => answer.await.unwrap_or_else(|_| self.report()),
-            Err(_) => self.report(),
-        }
+        let limit = limit.min(MAX_LIMIT);
+        let Some(answer) = here.ask(limit, last) else { return self.report() };
+        let _watched = here.watch(Instant::now() + limit + GRACE, &answer);
+        poll_fn(|cx| answer.poll(cx)).await
     }
 
     fn wait(self: &Arc<Self>, limit: Duration, last: bool) -> Report {

@@ -1,0 +1,88 @@
+//! Session and event calls under way: a few at once, those about one thing in order.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{
+        Semaphore,
+        oneshot::{self, error::TryRecvError},
+    },
+    task::JoinSet,
+};
+
+use super::super::{
+    lane::contained,
+    queue::Queue,
+    request::{Made, WaitingCall},
+    rest::{Outage, Rest},
+};
+
+/// Most calls at once, and how long each is tried again while the server is down.
+const MAX_AT_ONCE: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(600);
+
+pub(super) struct Calls {
+    rest: Rest,
+    outage: Arc<Outage>,
+    tasks: JoinSet<Made>,
+    /// The last call about each thing that calls under way are about.
+    subjects: HashMap<String, oneshot::Receiver<()>>,
+    slots: Arc<Semaphore>,
+}
+
+impl Calls {
+    pub(super) fn new(rest: Rest) -> Self {
+        Self {
+            rest,
+            outage: Arc::new(Outage::bear(PATIENCE)),
+            tasks: JoinSet::new(),
+            subjects: HashMap::new(),
+            slots: Arc::new(Semaphore::new(MAX_AT_ONCE)),
+        }
+    }
+
+    /// Makes a call once those before it that are about the same have been made.
+    pub(super) fn spawn(&mut self, call: WaitingCall) {
+        let (rest, outage, slots) = (self.rest.clone(), Arc::clone(&self.outage), Arc::clone(&self.slots));
+        let (over, is_over) = oneshot::channel::<()>();
+        let before = call.call.subject().and_then(|subject| self.subjects.insert(subject.to_owned(), is_over));
+        self.tasks.spawn(async move {
+            if let Some(before) = before {
+                // It is over as it is dropped.
+                let _ = before.await;
+            }
+            let _over = over;
+            let _slot = slots.acquire().await;
+            Made { arrived: contained(rest.make(&call.call, &outage)).await == Some(true), bytes: call.bytes }
+        });
+    }
+
+    /// Waits until a call has been made, or waiting for calls has become no use; for ever where there are none.
+    pub(super) async fn changed(&mut self, queue: &Queue) {
+        tokio::select! {
+            Some(done) = self.tasks.join_next() => queue.call_done(done.ok()),
+            () = self.outage.began() => {}
+        }
+    }
+
+    /// Books the calls that have been made.
+    pub(super) fn reap(&mut self, queue: &Queue) {
+        let before = self.tasks.len();
+        while let Some(done) = self.tasks.try_join_next() {
+            queue.call_done(done.ok());
+        }
+        if self.tasks.len() < before {
+            self.subjects.retain(|_, over| over.try_recv() == Err(TryRecvError::Empty));
+        }
+    }
+
+    /// Returns whether there is nothing to wait for: no calls, or none that get through.
+    pub(super) fn are_idle(&self) -> bool {
+        self.tasks.is_empty() || self.outage.is_on()
+    }
+
+    /// Books the calls that are under way as failed.
+    pub(super) fn give_up(&self, queue: &Queue) {
+        (0..self.tasks.len()).for_each(|_| queue.call_done(None));
+    }
+}
