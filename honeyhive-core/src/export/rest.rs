@@ -29,18 +29,33 @@ pub(crate) struct Outage {
     patience: Duration,
     down: AtomicBool,
     began: Notify,
+    over: Notify,
 }
 
 impl Outage {
     /// Lets each call be tried three times, and again for so long.
     pub(crate) fn bear(patience: Duration) -> Self {
-        Self { patience, down: AtomicBool::new(false), began: Notify::new() }
+        Self { patience, down: AtomicBool::new(false), began: Notify::new(), over: Notify::new() }
     }
 
     /// Notes that a server is down.
     fn begin(&self) {
         if !self.down.swap(true, Ordering::Relaxed) {
             self.began.notify_one();
+        }
+    }
+
+    /// Notes that calls get through, or that there are none of which that is known: those that wait are made now.
+    pub(crate) fn end(&self) {
+        self.down.store(false, Ordering::Relaxed);
+        self.over.notify_waiters();
+    }
+
+    /// Waits before a call is made again.
+    async fn wait(&self, most: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(most) => {}
+            () = self.over.notified() => {}
         }
     }
 
@@ -96,9 +111,9 @@ async fn make(link: &Link, call: &Call, outage: &Outage) -> bool {
             diag::warn("call failed", &what);
             return false;
         }
-        tokio::time::sleep(wait).await;
+        outage.wait(wait).await;
         wait = (wait * 2).min(MAX_WAIT);
     }
-    outage.down.store(false, Ordering::Relaxed);
+    outage.end();
     true
 }

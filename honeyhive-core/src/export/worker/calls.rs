@@ -43,6 +43,10 @@ impl Calls {
 
     /// Makes a call once those before it that are about the same have been made.
     pub(super) fn spawn(&mut self, call: WaitingCall) {
+        if self.tasks.is_empty() {
+            // What is known of the server is of another time.
+            self.outage.end();
+        }
         let (rest, outage, slots) = (self.rest.clone(), Arc::clone(&self.outage), Arc::clone(&self.slots));
         let (over, is_over) = oneshot::channel::<()>();
         let before = call.call.subject().and_then(|subject| self.subjects.insert(subject.to_owned(), is_over));
