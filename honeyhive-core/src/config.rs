@@ -117,7 +117,8 @@ pub enum Durability {
     /// Also the loss of power, but for the last 200 ms.
     Fsync,
     /// As [`Journal`](Self::Journal), and the end of a span waits until it is written: for tests, evaluations and
-    /// functions that are frozen between calls.
+    /// functions that are frozen between calls. It waits for a second at most; where the disk took longer, not at all
+    /// for half a minute.
     Sync,
 }
 

@@ -28,7 +28,7 @@ impl Ending {
 
     /// Drops what is left of a future or stream with the span current.
     pub(crate) fn last_step<T>(&mut self, mut left: Pin<&mut Option<T>>) {
-        if left.is_some() && self.span.is_live() {
+        if left.is_some() && !self.span.is_off() {
             self.step(|| left.set(None));
         }
     }

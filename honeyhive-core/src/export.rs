@@ -129,7 +129,8 @@ pub enum Sent {
         /// What went wrong, without secrets.
         reason: String,
     },
-    /// A setting is wrong: keep the spans, and try one batch again every five minutes.
+    /// A setting is wrong: keep the spans, and try one batch again after ten seconds, then less and less often, down to every
+    /// five minutes, and when somebody flushes.
     Blocked {
         /// What to mend, without secrets.
         reason: String,

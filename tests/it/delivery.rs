@@ -186,7 +186,14 @@ fn who_waits_as_a_future_takes_no_thread_of_its_own() {
     let server = LoopbackServer::start(|_| Reply::status(200).chunk(Duration::from_secs(60), "")).unwrap();
     let tracer = sender_to(&server.url()).export_timeout(Duration::from_secs(30)).build().unwrap();
     end(&tracer, 1);
-    let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    let is_ours = |task: &std::path::Path| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "honeyhive-flush\n")
+    };
+    let Ok(_) = std::fs::read_dir("/proc/self/task") else {
+        return eprintln!("skipped: threads cannot be counted here");
+    };
+    let tasks = || std::fs::read_dir("/proc/self/task").unwrap().filter_map(|task| Some(task.ok()?.path()));
+    let threads = || tasks().filter(|task| is_ours(task)).count();
     let flushes: Vec<_> = (0..100).map(|_| tracer.flush_async(Duration::from_millis(500))).collect();
     let started = Instant::now();
     let most = futures::executor::block_on(async {
@@ -197,7 +204,7 @@ fn who_waits_as_a_future_takes_no_thread_of_its_own() {
         most
     });
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    assert!(most < 20, "{most} threads");
+    assert!((1..4).contains(&most), "{most} threads");
 }
 
 #[test]

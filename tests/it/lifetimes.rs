@@ -142,6 +142,61 @@ fn what_a_future_holds_is_dropped_inside_its_span() {
 }
 
 #[test]
+fn what_a_future_of_a_trace_that_is_left_out_holds_is_left_out_too() {
+    let recorder = Recorder::new();
+    let tracer = recorder.tracer_with(|builder| builder.sample_rate(0.0));
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Context::new()));
+    struct Looks(std::sync::Arc<std::sync::Mutex<Context>>);
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() = Context::current();
+        }
+    }
+    let looks = Looks(std::sync::Arc::clone(&seen));
+    let future = async move {
+        let _looks = looks;
+        std::future::pending::<()>().await;
+    };
+    assert!(Box::pin(tracer.start_span("left out").instrument(future)).now_or_never().is_none());
+    let seen = seen.lock().unwrap();
+    let ids = seen.span().span_context().clone();
+    assert!(ids.is_valid() && !ids.is_sampled(), "{ids:?}");
+}
+
+#[test]
+fn tracers_that_record_nothing_leave_nothing_behind() {
+    let known = Recorder::new().tracer();
+    let gone: Vec<_> = (0..20)
+        .map(|_| {
+            let exporter = std::sync::Arc::new(());
+            let tracer = HoneyHiveTracer::init().exporter(Held(std::sync::Arc::clone(&exporter))).disabled(true);
+            let tracer = tracer.build().unwrap();
+            drop(tracer.start_span("off"));
+            exporter
+        })
+        .collect();
+    std::thread::park_timeout(Duration::from_millis(300));
+    // A thread lets go of what is over as it meets another tracer.
+    drop(Recorder::new().tracer().start_span("next"));
+    drop(known.start_span("known"));
+    assert!(gone.iter().all(|exporter| std::sync::Arc::strong_count(exporter) == 1));
+}
+
+/// Is there as long as its tracer is.
+#[derive(Debug)]
+struct Held(#[expect(dead_code, reason = "held for its count")] std::sync::Arc<()>);
+
+impl Exporter for Held {
+    fn destination(&self) -> String {
+        "held".into()
+    }
+
+    fn export<'a>(&'a mut self, _: &'a Batch) -> Exporting<'a> {
+        Box::pin(std::future::ready(Sent::Done))
+    }
+}
+
+#[test]
 fn what_is_written_while_a_span_gets_its_context_is_all_kept() {
     let recorder = Recorder::new();
     let tracer = recorder.tracer();

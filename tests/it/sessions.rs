@@ -152,6 +152,27 @@ fn calls_that_fail_are_counted_and_lose_no_span() {
 }
 
 #[test]
+fn a_call_that_the_server_cannot_take_holds_up_no_others() {
+    let told = Arc::new(AtomicUsize::new(0));
+    let tells = Arc::clone(&told);
+    let poisoned = move |request: honeyhive::testing::Request| {
+        let bad = request.path() == "/events";
+        tells.fetch_add(usize::from(request.path() == "/session/start"), Ordering::Relaxed);
+        Reply::status(if bad { 500 } else { 200 })
+    };
+    let server = LoopbackServer::start(poisoned).unwrap();
+    let tracer = sender_to(&server.url()).build().unwrap();
+    for n in 0..8 {
+        tracer.new_session("poisoned").enrich(Bucket::Metadata, "n", n);
+    }
+    let started = Instant::now();
+    tracer.new_session("next");
+    let report = tracer.flush(LIMIT);
+    assert_eq!((report.calls_failed(), told.load(Ordering::Relaxed)), (8, 10), "{report}");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[test]
 fn calls_are_made_once_the_server_is_back() {
     let told = Arc::new(AtomicUsize::new(0));
     let tells = Arc::clone(&told);

@@ -403,8 +403,8 @@ impl Backlog {
             if self.memory() <= bytes {
                 break;
             }
-            let Some(mut stored) = self.stored.open(at) else { break };
-            if stored.segment.is_some() && stored.is_spare() {
+            let spare = self.stored.get(at).is_some_and(|stored| stored.segment.is_some() && stored.is_spare());
+            if let Some(mut stored) = spare.then(|| self.stored.open(at)).flatten() {
                 stored.segment = None;
             }
         }

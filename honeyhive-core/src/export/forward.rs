@@ -12,6 +12,7 @@ use std::{
 };
 
 use serde_json::Value as Json;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
@@ -42,6 +43,8 @@ const UNREADABLE: &str = "unreadable";
 /// Most spans and bytes of a request.
 const MAX_SPANS: usize = 512;
 const MAX_BYTES: usize = 4 << 20;
+/// Requests are made no smaller than this, if they have more than one span.
+const LEAST_BYTES: usize = 4 << 10;
 /// How long is waited before a request is tried again.
 const WAITS: [Duration; 2] = [Duration::from_millis(200); 2];
 
@@ -220,7 +223,7 @@ impl Sender<'_> {
                 && let Some(pieces) = pieces(batch.otlp())
             {
                 if bytes <= self.most.get() {
-                    self.most.set(bytes / 2);
+                    self.most.set((bytes / 2).max(LEAST_BYTES));
                 }
                 left.extend(pieces.into_iter().rev());
             } else if let Some(trouble) = sent.trouble() {
@@ -264,7 +267,8 @@ impl Sender<'_> {
     /// Makes a call of a session or an event; none where it is none that is known.
     async fn send_call(&self, line: &[u8]) -> Option<bool> {
         let call = call(serde_json::from_slice(line).ok()?)?;
-        Some(Rest::Linked(Box::new(self.link.clone())).make(&call, &Outage::bear(Duration::ZERO)).await)
+        let rest = Rest::Linked(Box::new(self.link.clone()));
+        Some(rest.make(&call, &Outage::bear(Duration::ZERO), &Semaphore::new(1)).await)
     }
 }
 

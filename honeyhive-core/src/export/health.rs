@@ -8,7 +8,8 @@ use super::report::{Condition, Report};
 pub enum Health {
     /// Spans leave as they should.
     Ok,
-    /// Spans wait, or are lost in part; each entry says why and, where there is something to do, what.
+    /// Spans wait, or some were lost, which stays so until the program ends; each entry says why and, where there is
+    /// something to do, what.
     Degraded(Vec<String>),
     /// Nothing leaves any more until the program starts again; spans go to disk where that is possible.
     Failed(Vec<String>),
@@ -64,7 +65,8 @@ fn describe(report: &Report, reasons: &mut Vec<String>) {
         (account.lost.spool_full, "were dropped, the spool was full (raise HH_SPOOL_BYTES)"),
         (account.lost.memory_full, "were dropped, there was no room"),
         (account.lost.expired, "were too old (HH_SPOOL_AGE)"),
-        (account.lost.damaged + account.adopted_lost, "were lost on disk"),
+        (account.lost.damaged, "were damaged on disk"),
+        (account.adopted_lost, "of earlier runs were lost"),
     ];
     for (count, what) in lost.into_iter().filter(|(count, _)| *count > 0) {
         reasons.push(format!("{count} spans for {} {what}", report.destination));

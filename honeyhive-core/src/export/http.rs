@@ -5,7 +5,7 @@
 use std::{
     io::{self, Write},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -43,6 +43,8 @@ const JSON: &str = "application/json";
 const GZIP_FROM: usize = 1024;
 /// Most of a response that is read.
 const MAX_RESPONSE: usize = 4 << 20;
+/// How soon a kept connection shows that it is dead.
+const SOON: Duration = Duration::from_secs(1);
 /// Longest that the body of an answer is waited for once its head is there.
 const BODY_WAIT: Duration = Duration::from_secs(2);
 /// Most of an answer that a program asked for.
@@ -349,9 +351,9 @@ impl Link {
     /// Sends a request to what there is at the server. A connection that was kept may have died meanwhile, as where this
     /// process was stopped or the server began anew: then it is sent once more, on another one.
     async fn send(&self, request: RequestBuilder, what: &str) -> Sent {
-        let again = request.try_clone();
+        let (again, began) = (request.try_clone(), Instant::now());
         let sent = match (request.send().await, again) {
-            (Err(error), Some(again)) if broke(&error) => again.send().await,
+            (Err(error), Some(again)) if broke(&error) && began.elapsed() < SOON => again.send().await,
             (sent, _) => sent,
         };
         match sent {
@@ -388,13 +390,13 @@ async fn read(mut response: reqwest::Response, advice: &Advice, what: &str) -> S
     let headers = response.headers();
     let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let after = after.and_then(|value| verdict::retry_after(value, SystemTime::now()));
-    let is = |kind: &[u8]| headers.get(CONTENT_TYPE).is_some_and(|told| told.as_bytes().starts_with(kind));
-    let (json, page) = (is(b"application/json"), is(b"text/html"));
-    if page && response.status().is_success() {
-        return verdict::a_page(advice);
-    }
+    let kind = headers.get(CONTENT_TYPE).map(|told| told.as_bytes().to_ascii_lowercase()).unwrap_or_default();
+    let (json, html) = (kind.starts_with(b"application/json"), kind.starts_with(b"text/html"));
     let mut body = Vec::new();
     let _ = tokio::time::timeout(BODY_WAIT, take_in(&mut response, &mut body, MAX_RESPONSE)).await;
+    if html && (200..300).contains(&status) && body.trim_ascii_start().starts_with(b"<") {
+        return verdict::a_page(advice);
+    }
     verdict::decide(status, after, Taken::read(&body, json), advice, what)
 }
 

@@ -201,6 +201,7 @@ impl Lane {
     /// A setting changed: tries at once.
     pub(crate) fn unblock(&mut self, now: Instant) {
         self.state = State::Open;
+        self.probes.reset();
         self.stale = self.flight.is_some();
         self.oldest.get_or_insert(now);
     }
@@ -224,7 +225,7 @@ impl Lane {
         let waited = self.oldest.is_none_or(|oldest| oldest + self.rules.interval <= now);
         // What is tried again has waited.
         let again = !matches!(self.state, State::Open);
-        if !again {
+        if !again && self.narrow.is_none() {
             self.backlog.take_turns();
         }
         let sealed = self.backlog.has_sealed();

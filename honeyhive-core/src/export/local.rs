@@ -54,7 +54,7 @@ impl LocalDir {
         match self.lines.append(batch.otlp_json()) {
             Ok(()) => Sent::Done,
             // They wait until there is room.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                 Sent::Retry { after: None, reason: error.to_string() }
             }
             Err(error) => Sent::Refused { reason: format!("cannot write to {}: {}", self.destination(), error.kind()) },
@@ -131,7 +131,8 @@ impl Lines {
             // It may be made in a repository, and holds prompts.
             let _ = fs::write(dir.join(".gitignore"), "*\n");
         }
-        self.dir.free.allow(RealDisk.free(dir)?)?;
+        // Where it cannot be told there is room.
+        RealDisk.free(dir).map_or(Ok(()), |free| self.dir.free.allow(free))?;
         let mut file = own_file(&dir.join(&self.name))?;
         // A line that was cut off ends here, so that it costs itself only.
         let start: &[u8] = if self.torn.swap(true, Ordering::Relaxed) { b"\n" } else { b"" };

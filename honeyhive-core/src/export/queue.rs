@@ -210,6 +210,7 @@ impl Queue {
         state.entrance.ended += 1;
         state.entrance.queue_full += 1;
         drop(state);
+        self.rouse();
         diag::warn("queue full", "the queue is full; spans are being dropped (raise HH_QUEUE_BYTES)");
     }
 
@@ -221,6 +222,14 @@ impl Queue {
         state.entrance.after_shutdown += 1;
     }
 
+    /// Wakes the worker where it sleeps until then.
+    #[inline]
+    fn rouse(&self) {
+        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+            self.wake.notify_one();
+        }
+    }
+
     #[inline]
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
@@ -228,7 +237,15 @@ impl Queue {
 
     /// Returns whether nothing will be sent any more.
     pub(super) fn is_over(&self) -> bool {
-        self.is_closed() && (self.started.get().is_none() || self.lock().finished)
+        match self.started.get() {
+            Some(()) => self.is_closed() && self.lock().finished,
+            None => self.is_ending(),
+        }
+    }
+
+    /// Returns whether no span comes any more.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_closed() || self.is_left(Instant::now())
     }
 
     /// Lets the worker know, if it has to, that a span came, and whether `much` waits.
@@ -239,8 +256,8 @@ impl Queue {
         }
         let sync = self.plan.durability == Durability::Sync;
         // The worker says that it sleeps before it looks into the baskets for the last time.
-        let asleep = self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed);
-        if asleep || much || sync || (root && self.watched) {
+        self.rouse();
+        if much || sync || (root && self.watched) {
             self.wake.notify_one();
         }
         if sync && self.started.get().is_some() {
@@ -349,13 +366,14 @@ impl Queue {
     /// Returns whether the worker may sleep until it is woken: nothing waits.
     pub(super) fn fall_asleep(&self) -> bool {
         self.asleep.store(true, Ordering::Relaxed);
+        // The end of the last span wakes it.
+        let parting = self.lock().abandoned.is_some() && self.open() == 0;
         let nothing = {
             let baskets = self.baskets();
             let state = self.lock();
             let requests = state.calls.is_empty() && state.flushes.is_empty() && state.new_key.is_none();
-            let stays = state.abandoned.is_none();
             drop(state);
-            requests && stays && baskets.list.iter().all(|basket| basket.is_empty())
+            requests && !parting && baskets.list.iter().all(|basket| basket.is_empty())
         };
         self.asleep.store(nothing, Ordering::Relaxed);
         nothing

@@ -9,9 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::{Notify, OnceCell, Semaphore};
 
 use super::{
+    Sent,
     http::{Link, Server},
     local::CallLog,
 };
@@ -70,7 +71,7 @@ impl Outage {
     }
 }
 
-/// Where session and event calls go.
+/// Where session and event calls go. Of those to a server as many are under way at once as there are slots.
 #[derive(Clone, Debug)]
 pub(crate) enum Rest {
     Server(Box<Server>, Arc<OnceCell<Link>>),
@@ -81,32 +82,36 @@ pub(crate) enum Rest {
 
 impl Rest {
     /// Makes a call; returns whether it arrived.
-    pub(crate) async fn make(&self, call: &Call, outage: &Outage) -> bool {
+    pub(crate) async fn make(&self, call: &Call, outage: &Outage, slots: &Semaphore) -> bool {
         match self {
             Self::Server(server, link) => {
                 let made = link.get_or_try_init(|| async { server.connect_aside().await.map_err(drop)?.map_err(drop) });
                 match made.await {
-                    Ok(link) => make(link, call, outage).await,
+                    Ok(link) => make(link, call, outage, slots).await,
                     Err(()) => false,
                 }
             }
-            Self::Linked(link) => make(link, call, outage).await,
+            Self::Linked(link) => make(link, call, outage, slots).await,
             Self::Local(log) => log.keep(call).is_ok(),
             Self::Nowhere => true,
         }
     }
 }
 
-async fn make(link: &Link, call: &Call, outage: &Outage) -> bool {
+async fn make(link: &Link, call: &Call, outage: &Outage, slots: &Semaphore) -> bool {
     let (body, began, mut wait) = (call.body(), Instant::now(), FIRST_WAIT);
     for tries in 1.. {
+        let slot = slots.acquire().await;
         let sent = link.call(call.method(), call.path(), &body).await;
+        drop(slot);
+        // What may pass or not may be the fault of this one call: it holds up no others.
+        let outlives = matches!(sent, Sent::Retry { .. } | Sent::TimedOut);
         let passing = sent.is_passing();
         let Some(trouble) = sent.trouble() else { break };
-        if passing && tries >= TRIES {
+        if outlives && tries >= TRIES {
             outage.begin();
         }
-        if !passing || (tries >= TRIES && began.elapsed() >= outage.patience) {
+        if !passing || (tries >= TRIES && (!outlives || began.elapsed() >= outage.patience)) {
             let what = format!("{} {} failed ({trouble}); spans are not affected", call.method(), call.path());
             diag::warn("call failed", &what);
             return false;

@@ -77,7 +77,7 @@ fn runtime(queue: &Arc<Queue>) -> Option<Runtime> {
         }
         diag::warn("no runtime", "no runtime can be started for sending; spans wait in the queue");
         queue.set_failed(true);
-        if queue.is_closing() {
+        if queue.is_ending() {
             return None;
         }
         std::thread::sleep(Duration::from_secs(1));
@@ -394,7 +394,9 @@ impl Line {
     fn answer(&mut self) {
         let now = Instant::now();
         let idle = self.calls.are_idle();
-        let waiters = std::mem::take(&mut self.flushes);
+        let mut waiters = std::mem::take(&mut self.flushes);
+        // Of a future that was given up nobody waits for the answer.
+        waiters.retain(|waiter| waiter.flush.last || Arc::strong_count(&waiter.flush.reply) > 1);
         let (ready, waiting): (Vec<_>, Vec<_>) =
             waiters.into_iter().partition(|waiter| waiter.flush.deadline <= now || (idle && self.is_answered(waiter)));
         self.flushes = waiting;

@@ -336,11 +336,21 @@ fn the_body_of_an_answer_is_not_waited_for_long() {
 #[test]
 fn a_web_page_is_no_answer() {
     let mut world = World::with(|builder| builder.flush_interval(Duration::from_secs(60)));
-    world.oracle.script([Step::With(200, vec![("content-type", "text/html; charset=utf-8".to_owned())])]);
+    world.oracle.script([Step::Html { body: "\n<!doctype html>", takes: false }]);
     world.produce(10);
     let report = world.tracer.flush(LIMIT);
     assert_eq!((report.delivered(), report.pending()), (0, 10), "{report}");
     assert!(report.trouble().unwrap().contains("web page"), "{report}");
+}
+
+#[test]
+fn an_empty_answer_is_no_web_page() {
+    let mut world = World::with(|builder| builder.flush_interval(Duration::from_secs(60)));
+    for body in ["", "OK"] {
+        world.oracle.script([Step::Html { body, takes: true }]);
+        world.produce(10);
+        assert!(world.tracer.flush(LIMIT).is_complete());
+    }
 }
 
 #[test]

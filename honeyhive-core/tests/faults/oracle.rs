@@ -24,6 +24,11 @@ pub(crate) enum Step {
     Accept,
     /// Takes it, and sends this in the place of an OTLP answer.
     AcceptWith(u16, Vec<u8>),
+    /// Sends HTML with status 200, and takes the spans or not.
+    Html {
+        body: &'static str,
+        takes: bool,
+    },
     /// Takes all but so many, with a message.
     Partial(i64, String),
     Status(u16),
@@ -262,6 +267,10 @@ impl Oracle {
             Step::AcceptWith(status, body) => {
                 self.take(spans);
                 respond(stream, *status, &[], body)?;
+            }
+            Step::Html { body, takes } => {
+                self.take(if *takes { spans } else { &[] });
+                respond(stream, 200, &[("Content-Type", "Text/HTML; charset=utf-8".to_owned())], body.as_bytes())?;
             }
             Step::Partial(rejected, message) => {
                 let rest = spans.get(usize::try_from(*rejected).unwrap_or(0)..).unwrap_or_default();

@@ -25,7 +25,7 @@ impl Backlog {
             return;
         }
         self.last_trim = Some(now);
-        let oldest = oldest_ms(bounds.age, now_ms);
+        let oldest = oldest_ms(bounds.age.max(DEFAULT_SPOOL_AGE), now_ms);
         while let Some(at) = self.oldest() {
             let Some(stored) = self.stored.get(at) else { return };
             let expired = match stored.adopted {

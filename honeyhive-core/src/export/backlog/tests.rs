@@ -168,6 +168,20 @@ fn what_is_too_old_goes_whoever_it_was_for() {
 }
 
 #[test]
+fn what_others_left_waits_for_a_week_however_short_ones_own_does() {
+    let disk = Arc::<FakeDisk>::default();
+    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1_000);
+    disk.crash(false);
+    let short = Bounds { age: Duration::from_secs(60), ..bounds() };
+    let (mut next, now) = (backlog_in(&disk, Durability::Journal, short), Instant::now());
+    adopt(&mut next, now);
+    next.trim(1_000 + 3_600_000, now);
+    assert_eq!(next.adopted().1.total(), 0);
+    next.trim(1_001 + 7 * DAY.as_millis() as u64, now + Duration::from_secs(2));
+    assert_eq!(next.adopted(), (3, Lost { expired: 3, ..Lost::default() }));
+}
+
+#[test]
 fn the_oldest_are_dropped_when_the_spool_is_full_and_counted() {
     let disk = Arc::<FakeDisk>::default();
     let mut backlog = backlog_in(&disk, Durability::Journal, Bounds { bytes: 5 << 20, ..bounds() });

@@ -2,12 +2,16 @@
 //! or a disk. One thread for all of a queue, as long as somebody waits.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{super::request::Answer, Queue};
+
+/// How long the thread stays where nobody waits: somebody may soon.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Who waits, and until when.
 #[derive(Debug, Default)]
@@ -21,6 +25,13 @@ struct Waiting {
     answers: Vec<(Instant, Arc<Answer>)>,
     /// Whether there is a thread.
     watched: bool,
+}
+
+impl Waiting {
+    /// Returns when somebody will have waited for long enough.
+    fn next(&self) -> Option<Instant> {
+        self.answers.iter().map(|(until, _)| *until).min()
+    }
 }
 
 impl Grace {
@@ -58,20 +69,33 @@ impl Queue {
         Watched { grace, answer: Arc::clone(answer) }
     }
 
+    /// Gives answers that are late, until nobody waits any more.
     fn keep_watch(self: &Arc<Self>) {
         let mut waiting = self.grace.lock();
-        while let Some(next) = waiting.answers.iter().map(|(until, _)| *until).min() {
+        let mut alone = None;
+        loop {
             let now = Instant::now();
+            let next = match waiting.next() {
+                Some(next) => next,
+                None => *alone.get_or_insert(now + LINGER),
+            };
             if next > now {
                 let waited = self.grace.changed.wait_timeout(waiting, next - now);
                 waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+                alone = alone.filter(|_| waiting.answers.is_empty());
                 continue;
             }
             let late = waiting.answers.extract_if(.., |(until, _)| *until <= now).collect::<Vec<_>>();
+            if late.is_empty() {
+                waiting.watched = false;
+                return;
+            }
             drop(waiting);
-            late.into_iter().for_each(|(_, answer)| answer.give(self.report()));
+            for (_, answer) in late {
+                // What is woken is the program's.
+                let _ = catch_unwind(AssertUnwindSafe(|| answer.give(self.report())));
+            }
             waiting = self.grace.lock();
         }
-        waiting.watched = false;
     }
 }

@@ -46,9 +46,12 @@ impl Spool {
     /// cannot be taken over now is left for another time.
     pub(crate) fn adopt(&mut self, mut room: u64) -> Vec<Adopted> {
         let (began, mut adopted) = (Instant::now(), vec![]);
-        while began.elapsed() < TURN
-            && let Some(mut estate) = self.estate.take().or_else(|| self.next_estate())
-        {
+        while began.elapsed() < TURN {
+            let Some(mut estate) = self.estate.take() else {
+                let Some(dir) = self.to_adopt.pop() else { break };
+                self.estate = self.enter(dir);
+                continue;
+            };
             match estate.segments.pop() {
                 None => remove_if_empty(self.disk.as_ref(), &estate.dir),
                 Some((_, entry)) if entry.len > room => self.estate = Some(estate),
@@ -69,17 +72,14 @@ impl Spool {
         self.estate.is_some() || !self.to_adopt.is_empty()
     }
 
-    /// Takes the next directory whose process is gone.
-    fn next_estate(&mut self) -> Option<Estate> {
-        while let Some(dir) = self.to_adopt.pop() {
-            let own = self.place.as_ref().is_some_and(|place| place.dir == dir);
-            let Some(lock) = (!own).then(|| take(self.disk.as_ref(), &dir)).flatten() else { continue };
-            let files = self.disk.list(&dir).unwrap_or_default().into_iter().filter(|entry| entry.kind == Kind::File);
-            let mut segments: Vec<_> = files.filter_map(|entry| Some((Name::parse(&entry.name)?, entry))).collect();
-            segments.sort_by(|(_, a), (_, b)| b.name.cmp(&a.name));
-            return Some(Estate { dir, segments, _lock: LockBox(lock) });
-        }
-        None
+    /// Takes a directory, if its process is gone.
+    fn enter(&self, dir: PathBuf) -> Option<Estate> {
+        let own = self.place.as_ref().is_some_and(|place| place.dir == dir);
+        let lock = (!own).then(|| take(self.disk.as_ref(), &dir)).flatten()?;
+        let files = self.disk.list(&dir).unwrap_or_default().into_iter().filter(|entry| entry.kind == Kind::File);
+        let mut segments: Vec<_> = files.filter_map(|entry| Some((Name::parse(&entry.name)?, entry))).collect();
+        segments.sort_by(|(_, a), (_, b)| b.name.cmp(&a.name));
+        Some(Estate { dir, segments, _lock: LockBox(lock) })
     }
 
     /// Makes a segment of another's one of ours.

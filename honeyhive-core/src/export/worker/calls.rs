@@ -56,8 +56,8 @@ impl Calls {
                 let _ = before.await;
             }
             let _over = over;
-            let _slot = slots.acquire().await;
-            Made { arrived: contained(rest.make(&call.call, &outage)).await == Some(true), bytes: call.bytes }
+            let arrived = contained(rest.make(&call.call, &outage, &slots)).await == Some(true);
+            Made { arrived, bytes: call.bytes }
         });
     }
 
