@@ -98,7 +98,9 @@ impl Reading {
 }
 
 /// Turns stamps into time: each by the comparison that is nearest to it, so what starts a span long before its end, and
-/// what is inside and ended long ago, are told by the same.
+/// what is inside and ended long ago, are told by the same as long as the clocks agree on how fast time goes. Where the
+/// system's is slewed by more than some 10 ppm, a span that starts within microseconds of its parent may be told before it,
+/// by as much as the two differ within 100 ms; a long one ends off by what they differ in its time.
 #[derive(Debug)]
 pub(crate) struct Dial {
     /// Where the counter is watched from.
