@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use honeyhive::{
-    Compression, HoneyHiveTracer, Protocol, Report,
+    Batch, Compression, Exporter, Exporting, HoneyHiveTracer, Protocol, Report, Sent,
     testing::{LoopbackServer, Recorder, Reply},
 };
 
@@ -205,6 +205,35 @@ fn who_waits_as_a_future_takes_no_thread_of_its_own() {
     });
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert!((1..4).contains(&most), "{most} threads");
+}
+
+/// Holds up the thread that sends.
+#[derive(Debug)]
+struct Blocks;
+
+impl Exporter for Blocks {
+    fn destination(&self) -> String {
+        "nowhere".into()
+    }
+
+    fn export<'a>(&'a mut self, _: &'a Batch) -> Exporting<'a> {
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            std::thread::park_timeout(until - Instant::now());
+        }
+        Box::pin(std::future::ready(Sent::Done))
+    }
+}
+
+#[test]
+fn who_waits_as_a_future_is_answered_in_time_whatever_an_exporter_does() {
+    let tracer = HoneyHiveTracer::init().exporter(Blocks).build().unwrap();
+    end(&tracer, 1);
+    let started = Instant::now();
+    let limits = [100, 300, 200].map(|limit| tracer.flush_async(Duration::from_millis(limit)));
+    let reports = futures::executor::block_on(futures::future::join_all(limits));
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(reports.iter().all(|report| (report.ended(), report.delivered()) == (1, 0)), "{reports:?}");
 }
 
 #[test]

@@ -122,6 +122,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_request_becomes_two_with_what_its_spans_are_in() {
+        use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
+        let scope = |names: &[&str]| ScopeSpans {
+            spans: names.iter().map(|name| Span { name: (*name).into(), ..Span::default() }).collect(),
+            schema_url: names.concat(),
+            ..ScopeSpans::default()
+        };
+        let resource = |scopes: Vec<ScopeSpans>, url: &str| ResourceSpans {
+            scope_spans: scopes,
+            schema_url: url.into(),
+            ..ResourceSpans::default()
+        };
+        let whole = ExportTraceServiceRequest {
+            resource_spans: vec![
+                resource(vec![scope(&["a"]), scope(&["b", "c"])], "first"),
+                resource(vec![scope(&["d", "e"])], "second"),
+            ],
+        };
+        let shown = |request: &[u8]| {
+            let request = ExportTraceServiceRequest::decode(request).unwrap();
+            let scopes =
+                request.resource_spans.iter().flat_map(|it| it.scope_spans.iter().map(move |scope| (it, scope)));
+            let named = scopes.map(|(it, scope)| {
+                let names: String = scope.spans.iter().map(|span| span.name.as_str()).collect();
+                format!("{}/{}/{names}", it.schema_url, scope.schema_url)
+            });
+            named.collect::<Vec<_>>().join(" ")
+        };
+        let halves = pieces(&whole.encode_to_vec()).unwrap();
+        let halves: Vec<_> = halves.iter().map(|(request, count)| (shown(request), *count)).collect();
+        assert_eq!(halves, [("first/a/a first/bc/b".into(), 2), ("first/bc/c second/de/de".to_owned(), 3)]);
+        assert!(pieces(&ExportTraceServiceRequest::default().encode_to_vec()).is_none());
+    }
+
+    #[test]
     fn the_longest_texts_are_cut_and_say_so_and_the_rest_stays() {
         let recorder = crate::testing::Recorder::new();
         let tracer = recorder.tracer();
