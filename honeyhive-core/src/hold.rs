@@ -281,15 +281,10 @@ impl Hold {
 
     /// Ends the span with a time that is past.
     pub(crate) fn end_at(&mut self, time: SystemTime) {
-        let context = match self {
-            Self::Off | Self::LeftOut(_) | Self::Below(_) => return,
-            Self::Open(context) => context,
-            Self::Apart(apart) => match apart.own() {
-                Place::Apart(span, _) | Place::Named(span, _) => return span.end_at(time.into()),
-                Place::Open(context) => context,
-            },
-        };
-        context.span().end_with_timestamp(time);
+        match self.apart() {
+            Some(span) => span.end_at(time.into()),
+            None => drop(self.reach(time, LiveSpan::end_with_timestamp, |span, time| span.end_with_timestamp(time))),
+        }
     }
 
     /// Ends the span; one that is apart ends as it goes.

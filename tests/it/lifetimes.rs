@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    sync::Barrier,
+    sync::{Arc, Barrier, Mutex},
     time::{Duration, Instant},
 };
 
@@ -145,14 +145,14 @@ fn what_a_future_holds_is_dropped_inside_its_span() {
 fn what_a_future_of_a_trace_that_is_left_out_holds_is_left_out_too() {
     let recorder = Recorder::new();
     let tracer = recorder.tracer_with(|builder| builder.sample_rate(0.0));
-    let seen = std::sync::Arc::new(std::sync::Mutex::new(Context::new()));
-    struct Looks(std::sync::Arc<std::sync::Mutex<Context>>);
+    let seen = Arc::new(Mutex::new(Context::new()));
+    struct Looks(Arc<Mutex<Context>>);
     impl Drop for Looks {
         fn drop(&mut self) {
             *self.0.lock().unwrap() = Context::current();
         }
     }
-    let looks = Looks(std::sync::Arc::clone(&seen));
+    let looks = Looks(Arc::clone(&seen));
     let future = async move {
         let _looks = looks;
         std::future::pending::<()>().await;
@@ -168,8 +168,8 @@ fn tracers_that_record_nothing_leave_nothing_behind() {
     let known = Recorder::new().tracer();
     let gone: Vec<_> = (0..20)
         .map(|_| {
-            let exporter = std::sync::Arc::new(());
-            let tracer = HoneyHiveTracer::init().exporter(Held(std::sync::Arc::clone(&exporter))).disabled(true);
+            let exporter = Arc::new(());
+            let tracer = HoneyHiveTracer::init().exporter(Held(Arc::clone(&exporter))).disabled(true);
             let tracer = tracer.build().unwrap();
             drop(tracer.start_span("off"));
             exporter
@@ -179,12 +179,12 @@ fn tracers_that_record_nothing_leave_nothing_behind() {
     // A thread lets go of what is over as it meets another tracer.
     drop(Recorder::new().tracer().start_span("next"));
     drop(known.start_span("known"));
-    assert!(gone.iter().all(|exporter| std::sync::Arc::strong_count(exporter) == 1));
+    assert!(gone.iter().all(|exporter| Arc::strong_count(exporter) == 1));
 }
 
 /// Is there as long as its tracer is.
 #[derive(Debug)]
-struct Held(#[expect(dead_code, reason = "held for its count")] std::sync::Arc<()>);
+struct Held(#[expect(dead_code, reason = "held for its count")] Arc<()>);
 
 impl Exporter for Held {
     fn destination(&self) -> String {

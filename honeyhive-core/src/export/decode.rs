@@ -56,9 +56,11 @@ pub(crate) fn json_records(request: &str) -> Vec<SpanRecord> {
 
 /// Reads a request in the JSON form of OTLP, as protobuf; with it comes how many spans it has.
 pub(crate) fn json_request(json: &[u8]) -> Option<(Vec<u8>, usize)> {
-    let json: serde_json::Value = serde_json::from_slice(json).ok()?;
-    json.get("resourceSpans")?;
-    let request: ExportTraceServiceRequest = serde_json::from_value(json).ok()?;
+    let request: ExportTraceServiceRequest = serde_json::from_slice(json).ok()?;
+    if request.resource_spans.is_empty() {
+        // Any other object would read as a request without spans.
+        serde_json::from_slice::<serde_json::Value>(json).ok()?.get("resourceSpans")?;
+    }
     let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
     let count = scopes.map(|scope| scope.spans.len()).sum();
     Some((request.encode_to_vec(), count))

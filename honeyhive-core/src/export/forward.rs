@@ -21,6 +21,7 @@ use super::{
     decode,
     disk::RealDisk,
     http::Link,
+    lane::LEAST_BATCH_BYTES,
     local::own_file,
     plan::{Calls, Destination},
     queue::MAX_LIMIT,
@@ -43,8 +44,6 @@ const UNREADABLE: &str = "unreadable";
 /// Most spans and bytes of a request.
 const MAX_SPANS: usize = 512;
 const MAX_BYTES: usize = 4 << 20;
-/// Requests are made no smaller than this, if they have more than one span.
-const LEAST_BYTES: usize = 4 << 10;
 /// How long is waited before a request is tried again.
 const WAITS: [Duration; 2] = [Duration::from_millis(200); 2];
 
@@ -135,7 +134,7 @@ impl HoneyHiveTracer {
             let _inside = runtime.enter();
             let link = server.connect().map_err(io::Error::other)?;
             let deadline = Instant::now() + limit.min(MAX_LIMIT);
-            Sender { link, deadline, runtime, done: Forwarded::default(), most: MAX_BYTES.into() }.send_all(dir, &ours)
+            Sender::new(link, deadline, runtime).send_all(dir, &ours)
         })
     }
 }
@@ -152,9 +151,18 @@ struct Sender<'a> {
     done: Forwarded,
     /// Most bytes of a request, as the server has shown it.
     most: Cell<usize>,
+    calls: Rest,
+    outage: Outage,
+    slot: Semaphore,
 }
 
-impl Sender<'_> {
+impl<'a> Sender<'a> {
+    fn new(link: Link, deadline: Instant, runtime: &'a tokio::runtime::Runtime) -> Self {
+        let calls = Rest::Linked(Box::new(link.clone()));
+        let (outage, slot) = (Outage::bear(Duration::ZERO), Semaphore::new(1));
+        Self { link, deadline, runtime, done: Forwarded::default(), most: MAX_BYTES.into(), calls, outage, slot }
+    }
+
     fn send_all(mut self, dir: &Path, ours: &dyn Fn(&Path) -> bool) -> io::Result<Forwarded> {
         for path in kept_files(dir)? {
             let Some(path) = set_aside(&path)? else { continue };
@@ -223,7 +231,7 @@ impl Sender<'_> {
                 && let Some(pieces) = pieces(batch.otlp())
             {
                 if bytes <= self.most.get() {
-                    self.most.set((bytes / 2).max(LEAST_BYTES));
+                    self.most.set((bytes / 2).max(LEAST_BATCH_BYTES));
                 }
                 left.extend(pieces.into_iter().rev());
             } else if let Some(trouble) = sent.trouble() {
@@ -267,8 +275,7 @@ impl Sender<'_> {
     /// Makes a call of a session or an event; none where it is none that is known.
     async fn send_call(&self, line: &[u8]) -> Option<bool> {
         let call = call(serde_json::from_slice(line).ok()?)?;
-        let rest = Rest::Linked(Box::new(self.link.clone()));
-        Some(rest.make(&call, &Outage::bear(Duration::ZERO), &Semaphore::new(1)).await)
+        Some(self.calls.make(&call, &self.outage, &self.slot).await)
     }
 }
 

@@ -35,7 +35,7 @@ const LIMIT_LASTS: Duration = Duration::from_secs(60);
 /// Requests end once they are this large; a single span may be larger.
 const MAX_BATCH_BYTES: usize = 4 << 20;
 /// Requests are made no smaller than this for a limit. Who refuses what is not larger as too large is not set up to take any.
-const LEAST_BATCH_BYTES: usize = 4 << 10;
+pub(super) const LEAST_BATCH_BYTES: usize = 4 << 10;
 
 /// How batches are made.
 #[derive(Clone, Copy, Debug)]

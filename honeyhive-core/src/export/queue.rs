@@ -71,6 +71,8 @@ struct State {
     /// Spans that are as durable as they will get, and the round of the worker that made them so.
     committed: u64,
     round: u64,
+    /// Until when spans do not wait for the disk.
+    slow_until: Option<Instant>,
     calls: VecDeque<WaitingCall>,
     /// Calls that wait, here or with the worker, and their size.
     open_calls: usize,
@@ -99,8 +101,6 @@ pub(crate) struct Queue {
     rounds: AtomicU64,
     wake: Notify,
     committed: Condvar,
-    /// Until when spans do not wait for the disk.
-    slow_until: Mutex<Option<Instant>>,
     grace: Grace,
     plan: Arc<Plan>,
     /// Whether somebody watches: then the end of a trace wakes the worker.
@@ -125,7 +125,6 @@ impl Queue {
             rounds: AtomicU64::new(0),
             wake: Notify::new(),
             committed: Condvar::new(),
-            slow_until: Mutex::default(),
             grace: Grace::default(),
             watched: plan.printer().is_some(),
             plan,
@@ -268,17 +267,19 @@ impl Queue {
     /// Waits until the spans of this thread are on disk. The round that is under way may have begun without
     /// them; the next one has them.
     fn wait_for_commit(&self) {
-        if self.slow_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until) {
-            return;
-        }
         let round = self.rounds.load(Ordering::Relaxed) + 1;
         let state = self.lock();
+        if state.slow_until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
         let waited = self.committed.wait_timeout_while(state, MAX_SYNC_WAIT, |state| {
             self.wake.notify_one();
             state.round < round && !state.finished
         });
-        if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
-            *self.slow_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + SLOW_DISK);
+        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            state.slow_until = Some(Instant::now() + SLOW_DISK);
+            drop(state);
             diag::warn("slow disk", "the disk took too long for a span; spans do not wait for it for a while");
         }
     }

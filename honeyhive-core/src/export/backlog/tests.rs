@@ -38,6 +38,15 @@ fn adopt(backlog: &mut Backlog, now: Instant) {
     while backlog.adopt(now) {}
 }
 
+/// Leaves spans as a process does that is gone, and takes them over in another.
+fn heir(disk: &Arc<FakeDisk>, ids: std::ops::Range<u64>, len: usize) -> Backlog {
+    push(&mut backlog_in(disk, Durability::Journal, bounds()), ids, len, 1);
+    disk.crash(false);
+    let mut next = backlog_in(disk, Durability::Journal, bounds());
+    adopt(&mut next, Instant::now());
+    next
+}
+
 /// Removes all that is too old.
 fn expire(backlog: &mut Backlog, now_ms: u64) {
     backlog.begin_round();
@@ -114,11 +123,7 @@ fn what_is_written_stays_at_the_end_though_its_tail_is_not() {
 #[test]
 fn what_is_ours_and_what_was_taken_over_leave_by_turns() {
     let disk = Arc::<FakeDisk>::default();
-    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..30, 100, 1);
-    disk.crash(false);
-    let mut next = backlog_in(&disk, Durability::Journal, bounds());
-    let now = Instant::now();
-    adopt(&mut next, now);
+    let (mut next, now) = (heir(&disk, 0..30, 100), Instant::now());
     push(&mut next, 100..130, 100, 1);
     let mut sent = vec![];
     for turn in 0..6 {
@@ -143,10 +148,7 @@ fn everybody_finds_the_same_salt_however_many_wrote_it() {
     let disk = Arc::<FakeDisk>::default();
     disk.make_dir(Path::new("/spool/v1")).unwrap();
     (0..30u8).for_each(|writer| disk.append(Path::new("/spool/v1/salt"), &[writer; 16]).unwrap());
-    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1);
-    disk.crash(false);
-    let mut next = backlog_in(&disk, Durability::Journal, bounds());
-    adopt(&mut next, Instant::now());
+    let mut next = heir(&disk, 0..3, 100);
     assert_eq!(next.front().map(|front| ids(front, 9)), Some(vec![0, 1, 2]));
 }
 
@@ -228,11 +230,7 @@ fn memory_is_freed_once_it_is_on_disk_and_read_again_in_order() {
 #[test]
 fn what_cannot_be_read_now_does_not_hold_up_what_can() {
     let disk = Arc::<FakeDisk>::default();
-    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1);
-    disk.crash(false);
-    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
-    let now = Instant::now();
-    adopt(&mut backlog, now);
+    let (mut backlog, now) = (heir(&disk, 0..3, 100), Instant::now());
     disk.set_unreadable(true);
     push(&mut backlog, 3..5, 100, 1);
     for id in [3, 4] {
@@ -290,10 +288,7 @@ fn a_directory_that_cannot_be_listed_now_is_not_taken_for_an_empty_one() {
 #[test]
 fn what_was_taken_over_and_can_be_kept_no_longer_is_no_loss_of_this_process() {
     let disk = Arc::<FakeDisk>::default();
-    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1);
-    disk.crash(false);
-    let mut backlog = backlog_in(&disk, Durability::Journal, bounds());
-    adopt(&mut backlog, Instant::now());
+    let mut backlog = heir(&disk, 0..3, 100);
     backlog.front();
     disk.remove_segments(false);
     disk.set_room(Some(0));
@@ -334,10 +329,7 @@ fn of_what_others_left_as_much_is_taken_as_there_is_room_for() {
 #[test]
 fn memory_of_the_first_is_freed_too_unless_it_is_being_sent_or_holds_more_than_its_file() {
     let disk = Arc::<FakeDisk>::default();
-    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..5, 100_000, 1);
-    disk.crash(false);
-    let (mut backlog, now) = (backlog_in(&disk, Durability::Journal, bounds()), Instant::now());
-    adopt(&mut backlog, now);
+    let (mut backlog, now) = (heir(&disk, 0..5, 100_000), Instant::now());
     backlog.front();
     backlog.set_busy(true);
     backlog.shed(0, now);
