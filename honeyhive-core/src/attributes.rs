@@ -4,13 +4,14 @@
 
 use std::{borrow::Cow, collections::HashSet, hash::Hash};
 
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, Value as OtelValue};
 
 use crate::{
     Value, attr,
     export::decode,
+    sheet::Sheet,
     value::{MASK, MAX_TEXT_BYTES, flatten},
-    wire::{self, ATTRIBUTES, Key, Scalar},
+    wire::{self, ATTRIBUTES, Key, Out as _, Scalar},
 };
 
 /// Largest buffer that is kept for another use.
@@ -23,7 +24,7 @@ pub(crate) struct Attributes(Option<Box<Written>>);
 
 #[derive(Debug, Default)]
 struct Written {
-    bytes: Vec<u8>,
+    sheet: Sheet,
     count: usize,
     /// Size after old values were removed last.
     settled: usize,
@@ -168,18 +169,18 @@ impl Attributes {
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |written| &written.bytes)
+        self.0.as_ref().map_or(&[], |written| written.sheet.bytes())
     }
 
     /// Takes the bytes out and puts an empty buffer in their place.
     pub(crate) fn swap_bytes(&mut self, other: Vec<u8>) -> Vec<u8> {
-        std::mem::replace(&mut self.written().bytes, other)
+        self.written().sheet.swap(other)
     }
 
     /// Returns how much memory it keeps.
     #[inline]
     pub(crate) fn capacity(&self) -> usize {
-        self.0.as_ref().map_or(0, |written| written.bytes.capacity())
+        self.0.as_ref().map_or(0, |written| written.sheet.capacity())
     }
 
     /// Writes an attribute; a text that is too long is cut and says so. The value comes by reference: what was just
@@ -187,6 +188,30 @@ impl Attributes {
     #[inline]
     pub(crate) fn put(&mut self, key: Key<'_>, value: &Scalar<'_>) {
         self.written().put(key, value);
+    }
+
+    /// Writes a text, as [`put`](Self::put) does.
+    pub(crate) fn put_text(&mut self, key: &str, text: &str) {
+        #[inline(never)]
+        fn put_any(to: &mut Written, key: &str, text: &str) {
+            to.put_any(Key::whole(key), &Scalar::Text(text));
+        }
+        let written = self.written();
+        if !written.put_short(Key::whole(key), &Scalar::Text(text)) {
+            put_any(written, key, text);
+        }
+    }
+
+    /// Writes a number, as [`put`](Self::put) does.
+    pub(crate) fn put_int(&mut self, key: &str, int: i64) {
+        #[inline(never)]
+        fn put_any(to: &mut Written, key: &str, int: i64) {
+            to.put_any(Key::whole(key), &Scalar::Int(int));
+        }
+        let written = self.written();
+        if !written.put_short(Key::whole(key), &Scalar::Int(int)) {
+            put_any(written, key, int);
+        }
     }
 
     /// Writes a value, a container as several attributes, or a mask for it.
@@ -199,12 +224,15 @@ impl Attributes {
 
     /// Writes an attribute of OpenTelemetry's.
     pub(crate) fn put_otel(&mut self, kv: &KeyValue) {
-        if let opentelemetry::Value::String(text) = &kv.value {
-            return self.put(Key::whole(kv.key.as_str()), &Scalar::Text(text.as_str()));
-        }
+        let key = Key::whole(kv.key.as_str());
         let written = self.written();
-        wire::pairs(&mut written.bytes, ATTRIBUTES, std::slice::from_ref(kv));
-        written.count += 1;
+        match &kv.value {
+            OtelValue::String(text) => written.put(key, &Scalar::Text(text.as_str())),
+            OtelValue::I64(int) => written.put(key, &Scalar::Int(*int)),
+            OtelValue::F64(float) => written.put(key, &Scalar::Float(*float)),
+            OtelValue::Bool(bool) => written.put(key, &Scalar::Bool(*bool)),
+            _ => written.put_list(kv),
+        }
     }
 
     /// Appends what `more` holds, which is empty then. At most `limit` are kept: once there are more, each key
@@ -224,7 +252,7 @@ impl Attributes {
     /// Lets `fill` write to them; what is too many is dropped as in [`absorb`](Self::absorb).
     #[inline]
     pub(crate) fn fill(&mut self, fill: impl FnOnce(&mut Self), limit: usize) -> u32 {
-        let before = self.0.as_ref().map_or((0, 0), |written| (written.bytes.len(), written.count));
+        let before = self.0.as_ref().map_or((0, 0), |written| (written.sheet.len(), written.count));
         fill(self);
         self.0.as_mut().map_or(0, |written| written.keep_to(limit, before))
     }
@@ -253,14 +281,38 @@ impl Attributes {
 }
 
 impl Written {
+    #[inline]
     fn put(&mut self, key: Key<'_>, value: &Scalar<'_>) {
+        if !self.put_short(key, value) {
+            self.put_any(key, value);
+        }
+    }
+
+    /// Writes what is short, where there is room; returns whether that was so.
+    #[inline(always)]
+    fn put_short(&mut self, key: Key<'_>, value: &Scalar<'_>) -> bool {
+        let short = self.sheet.room().and_then(|room| wire::short_attribute(room, key, value));
+        if let Some(len) = short {
+            self.sheet.wrote(len);
+            self.count += 1;
+        }
+        short.is_some()
+    }
+
+    /// Writes what is long, or where there is no room yet.
+    fn put_any(&mut self, key: Key<'_>, value: &Scalar<'_>) {
         match value {
             Scalar::Text(text) if text.len() > MAX_TEXT_BYTES => {
                 let text = crate::value::cut(text, MAX_TEXT_BYTES);
-                wire::attribute(&mut self.bytes, key, &Scalar::Text(&text));
+                wire::attribute(&mut self.sheet, key, &Scalar::Text(&text));
             }
-            value => wire::attribute(&mut self.bytes, key, value),
+            value => wire::attribute(&mut self.sheet, key, value),
         }
+        self.count += 1;
+    }
+
+    fn put_list(&mut self, list: &KeyValue) {
+        self.sheet.change(0, |bytes| wire::pairs(bytes, ATTRIBUTES, std::slice::from_ref(list)));
         self.count += 1;
     }
 
@@ -268,10 +320,10 @@ impl Written {
         let mut dropped = 0;
         match self.crowd.is_none() && self.count + more.count <= limit {
             true => {
-                self.bytes.extend_from_slice(&more.bytes);
+                self.sheet.write(more.sheet.bytes());
                 self.count += more.count;
             }
-            false => dropped = self.squeeze(&more.bytes, limit),
+            false => dropped = self.squeeze(more.sheet.bytes(), limit),
         }
         self.settle();
         dropped
@@ -282,7 +334,7 @@ impl Written {
     fn keep_to(&mut self, limit: usize, before: (usize, usize)) -> u32 {
         let mut dropped = 0;
         if self.crowd.is_some() || self.count > limit {
-            let more = self.bytes.split_off(before.0);
+            let more = self.sheet.change(0, |bytes| bytes.split_off(before.0));
             self.count = before.1;
             dropped = self.squeeze(&more, limit);
         }
@@ -292,12 +344,12 @@ impl Written {
 
     /// Takes those whose keys are known or have room.
     fn squeeze(&mut self, more: &[u8], limit: usize) -> u32 {
-        let Self { bytes, crowd, .. } = self;
-        let crowd = crowd.get_or_insert_with(|| Box::new(Crowd::of(bytes)));
+        let Self { sheet, crowd, .. } = self;
+        let crowd = crowd.get_or_insert_with(|| Box::new(Crowd::of(sheet.bytes())));
         let mut dropped = 0_u32;
         for place in places(more) {
             match crowd.admits(place.key(more), limit) {
-                true => bytes.extend_from_slice(place.whole(more)),
+                true => sheet.write(place.whole(more)),
                 false => dropped = dropped.saturating_add(1),
             }
         }
@@ -306,26 +358,30 @@ impl Written {
 
     #[inline]
     fn settle(&mut self) {
-        if self.bytes.len() >= CROWDED_BYTES.max(2 * self.settled) {
+        if self.sheet.len() >= CROWDED_BYTES.max(2 * self.settled) {
             self.keep_last();
         }
     }
 
     fn keep_last(&mut self) {
-        let mut kept = places(&self.bytes);
-        let last = last_of_each(kept.iter().map(|place| place.key(&self.bytes)));
+        let all = self.sheet.bytes();
+        let mut kept = places(all);
+        let last = last_of_each(kept.iter().map(|place| place.key(all)));
         retain(&mut kept, last);
-        self.count = kept.len();
-        self.bytes = kept.iter().map(|place| place.whole(&self.bytes)).collect::<Vec<_>>().concat();
-        self.settled = self.bytes.len();
+        let settled = kept.iter().map(|place| place.whole(all)).collect::<Vec<_>>().concat();
+        (self.count, self.settled) = (kept.len(), settled.len());
+        self.sheet.change(0, |bytes| *bytes = settled);
     }
 
     #[inline]
     fn clear(&mut self) {
-        (self.count, self.settled, self.crowd) = (0, 0, None);
-        self.bytes.clear();
-        if self.bytes.capacity() > MAX_SPARE_BYTES {
-            self.bytes = vec![];
+        (self.count, self.settled) = (0, 0);
+        if self.crowd.is_some() {
+            self.crowd = None;
+        }
+        self.sheet.clear();
+        if self.sheet.capacity() > MAX_SPARE_BYTES {
+            self.sheet = Sheet::default();
         }
     }
 }

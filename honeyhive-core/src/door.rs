@@ -22,9 +22,9 @@ thread_local! {
 
 /// What lies at the door of the span that is rung.
 struct Door {
-    /// Attributes for it; without a visit it is empty.
+    /// Attributes for it; without a visit there are none, and no memory for any.
     letter: Attributes,
-    /// Empty attributes whose memory is warm.
+    /// Empty attributes, with the memory of a letter that was taken.
     paper: Attributes,
     /// Whose it is, for who asked.
     owner: Option<Arc<Buffer>>,
@@ -41,8 +41,8 @@ enum Visit {
     None,
     /// There is a letter.
     Letter,
-    /// There was a letter, which was taken.
-    Taken,
+    /// There was a letter, which was taken, also by a span that had ended and keeps none.
+    Taken { kept: bool },
     /// The span with this id ends.
     End(Stamp, SpanId),
     /// Whose span is it?
@@ -74,25 +74,16 @@ pub(crate) fn paper() -> Attributes {
 }
 
 /// Keeps the memory of a letter for the next one.
-#[inline]
-pub(crate) fn keep(letter: &mut Attributes) {
+pub(crate) fn keep(mut letter: Attributes) {
     letter.clear();
     if letter.capacity() > 0 {
-        at_door(|door| std::mem::swap(&mut door.paper, letter));
+        at_door(|door| door.paper = letter);
     }
 }
 
-/// Takes back what a span that is none of ours has left at the door; returns whether there was anything.
-#[inline]
-fn take_back(letter: &mut Attributes) -> bool {
-    let left = at_door(|door| {
-        let left = !door.letter.is_empty();
-        if left {
-            std::mem::swap(&mut door.letter, letter);
-        }
-        left
-    });
-    left == Some(true)
+/// Takes back what a span that is none of ours has left at the door.
+fn take_back() -> Attributes {
+    at_door(|door| std::mem::take(&mut door.letter)).unwrap_or_default()
 }
 
 /// Ends a visit where the span that was rung panics.
@@ -101,17 +92,17 @@ struct Leave;
 impl Drop for Leave {
     fn drop(&mut self) {
         ring_for(Visit::None);
-        at_door(|door| door.letter.clear());
+        take_back();
     }
 }
 
 /// Puts a letter down; not where another lies there, whose visitor rings just now.
 #[inline]
-fn put_down(put: impl FnOnce(&mut Attributes)) -> bool {
+fn put_down(write: impl FnOnce(&mut Door)) -> bool {
     let put_down = at_door(|door| {
         let free = door.letter.is_empty();
         if free {
-            put(&mut door.letter);
+            write(door);
             ring_for(Visit::Letter);
         }
         free
@@ -119,30 +110,43 @@ fn put_down(put: impl FnOnce(&mut Attributes)) -> bool {
     put_down == Some(true)
 }
 
-/// Gives attributes to a span, whosever it is.
-pub(crate) fn write(span: &SpanRef<'_>, letter: &mut Attributes) {
-    if letter.is_empty() {
-        return;
-    }
-    if put_down(|door| std::mem::swap(door, letter)) {
+/// Gives attributes to a span, whosever it is; returns whether it took them.
+#[inline]
+pub(crate) fn write(span: &SpanRef<'_>, letter: &mut Attributes) -> bool {
+    if put_down(|door| std::mem::swap(&mut door.letter, letter)) {
         let leave = Leave;
         span.set_status(Status::Unset);
         std::mem::forget(leave);
-        if matches!(heard(), Visit::Taken) || !take_back(letter) {
-            return;
+        if let Visit::Taken { kept } = heard() {
+            return kept;
         }
+        *letter = take_back();
     }
-    letter.to_otel().into_iter().for_each(|kv| span.set_attribute(kv));
+    write_to_stranger(span, letter)
+}
+
+#[cold]
+fn write_to_stranger(span: &SpanRef<'_>, letter: &mut Attributes) -> bool {
+    let recording = span.is_recording();
+    if recording {
+        letter.to_otel().into_iter().for_each(|kv| span.set_attribute(kv));
+    }
+    keep(std::mem::take(letter));
+    recording
 }
 
 /// Lets `fill` write to a span of ours; nothing of a user's runs in it.
 #[inline]
 pub(crate) fn fill(span: &SpanRef<'_>, fill: impl FnOnce(&mut Attributes)) {
     let mut fill = Some(fill);
-    if put_down(|door| fill.take().into_iter().for_each(|fill| fill(door))) {
+    let letter = |door: &mut Door| {
+        std::mem::swap(&mut door.letter, &mut door.paper);
+        fill.take().into_iter().for_each(|fill| fill(&mut door.letter));
+    };
+    if put_down(letter) {
         span.set_status(Status::Unset);
-        if !matches!(heard(), Visit::Taken) {
-            at_door(|door| door.letter.clear());
+        if !matches!(heard(), Visit::Taken { .. }) {
+            keep(take_back());
         }
         return;
     }
@@ -174,10 +178,14 @@ pub(crate) fn owner(span: &SpanRef<'_>) -> Option<Arc<Buffer>> {
 #[inline]
 pub(crate) fn answer(span: &mut LiveSpan) {
     match heard() {
-        Visit::None | Visit::Taken => {}
+        Visit::None | Visit::Taken { .. } => {}
         Visit::Letter => {
-            at_door(|door| span.write(&mut door.letter));
-            ring_for(Visit::Taken);
+            let kept = at_door(|door| {
+                let kept = span.write(&mut door.letter);
+                std::mem::swap(&mut door.letter, &mut door.paper);
+                kept
+            });
+            ring_for(Visit::Taken { kept: kept == Some(true) });
         }
         Visit::End(at, id) if id == span.span_context().span_id() => span.end_at(at),
         // It was for one that could not be reached.

@@ -3,7 +3,7 @@
 
 use opentelemetry::{
     Context,
-    trace::{SpanContext, TraceContextExt},
+    trace::{SpanContext, SpanRef, TraceContextExt},
 };
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     wire::Key,
 };
 
-/// Writes to the span that is current, of this SDK or of any OpenTelemetry instrumentation, when it is dropped.
+/// Writes to the span that is current, of this SDK or of any OpenTelemetry instrumentation, when it is told to or dropped.
 ///
 /// ```
 /// # let tracer = honeyhive_core::testing::Recorder::new().tracer();
@@ -56,7 +56,7 @@ pub struct Enricher {
 
 impl Enricher {
     /// Returns the current span, or `None` where nothing is recorded: no span is current, or no tracer of this
-    /// SDK records anything.
+    /// SDK records anything. Whether the span still takes what is written to it is known as it is written.
     #[inline]
     pub fn current() -> Option<Self> {
         if any_records() { Self::look() } else { None }
@@ -65,7 +65,7 @@ impl Enricher {
     /// Apart, so that a function is no longer for it where nothing is recorded.
     #[inline(never)]
     fn look() -> Option<Self> {
-        let recording = with_current(|cx| cx.span().is_recording().then(|| cx.clone()));
+        let recording = with_current(|cx| may_record(&cx.span()).then(|| cx.clone()));
         recording.map(|context| Self { context, attributes: door::paper() })
     }
 
@@ -77,6 +77,7 @@ impl Enricher {
 
     /// Sets a value under a name that is known when the program is compiled.
     #[doc(hidden)]
+    #[inline]
     pub fn record(&mut self, name: &Name, value: Captured<'_>) {
         name.write(value, &mut self.attributes);
     }
@@ -87,6 +88,16 @@ impl Enricher {
             Value::Map(entries) => entries.into_iter().for_each(|(key, value)| self.put(bucket, &key, value)),
             Value::Null => {}
             other => self.put(bucket, "value", other),
+        }
+    }
+
+    /// Writes it all at once; returns whether the span took it.
+    #[inline(never)]
+    pub fn written(&mut self) -> bool {
+        let span = self.context.span();
+        match self.attributes.is_empty() {
+            true => span.is_recording(),
+            false => door::write(&span, &mut self.attributes),
         }
     }
 
@@ -113,7 +124,7 @@ impl Enricher {
 /// assert_eq!(answer(), None);
 /// ```
 pub fn current_event_id() -> Option<String> {
-    let mut current = Enricher::current()?;
+    let mut current = Enricher::current().filter(|current| current.context.span().is_recording())?;
     let id = event_id_of(current.context.span().span_context());
     current.attributes.put_value(Key::whole(attr::EVENT_ID), &id.clone().into(), false);
     Some(id)
@@ -125,12 +136,21 @@ pub(crate) fn event_id_of(span: &SpanContext) -> String {
 }
 
 impl Drop for Enricher {
-    /// Writes it all at once.
-    #[inline(never)]
+    /// Writes what there is where the rest could not be told.
+    #[inline]
     fn drop(&mut self) {
-        door::write(&self.context.span(), &mut self.attributes);
-        door::keep(&mut self.attributes);
+        if !self.attributes.is_empty() {
+            self.written();
+        }
     }
+}
+
+/// Tells whether a span takes what is written to it. One of this process is only asked, which is under its lock, if it
+/// is not sampled; so of one that has ended, or shows its ids alone, this is not known.
+#[inline]
+fn may_record(span: &SpanRef<'_>) -> bool {
+    let ids = span.span_context();
+    ids.is_sampled() && !ids.is_remote() || span.is_recording()
 }
 
 /// Returns whether a value is not kept, since its name marks a secret.
@@ -197,6 +217,11 @@ impl SessionEnricher {
             Value::Null => {}
             other => self.put(bucket, "value", other),
         }
+    }
+
+    /// Returns that there is a session; it is changed when this goes.
+    pub fn written(&mut self) -> bool {
+        true
     }
 }
 

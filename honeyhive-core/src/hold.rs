@@ -253,8 +253,8 @@ impl Hold {
     pub(crate) fn write(&mut self, attributes: &mut Attributes) {
         match self.apart() {
             Some(span) => span.write(attributes),
-            None => drop(self.reach(attributes, LiveSpan::write, door::write)),
-        }
+            None => self.reach(attributes, LiveSpan::write, door::write) == Some(true),
+        };
     }
 
     /// Goes to the span of a holder that nobody shares, if it is apart: there is nothing to lock then.

@@ -35,6 +35,7 @@ mod record;
 mod seal;
 mod secret;
 mod session;
+mod sheet;
 mod span;
 mod span_kind;
 mod span_record;

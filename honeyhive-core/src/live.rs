@@ -38,13 +38,14 @@ impl LiveSpan {
         self.record.as_ref().map(|record| record.buffer()).or(self.was.as_ref())
     }
 
-    /// Takes attributes in, which are empty then; after the end there is no use for them.
+    /// Takes attributes in, which are empty then; returns whether it keeps them, as it does until it ends.
     #[inline]
-    pub(crate) fn write(&mut self, attributes: &mut Attributes) {
+    pub(crate) fn write(&mut self, attributes: &mut Attributes) -> bool {
         match &mut self.record {
             Some(record) => record.absorb(attributes),
             None => attributes.clear(),
         }
+        self.record.is_some()
     }
 
     /// Lets `fill` write attributes; nothing of a user's runs in it.

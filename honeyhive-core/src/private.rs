@@ -185,6 +185,7 @@ impl Open {
     }
 
     /// Records a value; one whose name marks a secret is masked.
+    #[inline]
     pub fn put(&mut self, name: &Name, value: Captured<'_>) -> &mut Self {
         name.write(value, self.attributes.get_or_insert_with(door::paper));
         self

@@ -116,7 +116,7 @@ impl Head {
         self.more.get_or_insert_default()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set_name(&mut self, name: Cow<'static, str>) {
         match name {
             Cow::Borrowed(name) => self.name = name,

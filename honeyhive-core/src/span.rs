@@ -387,7 +387,7 @@ impl Span {
     /// Takes attributes that were written before.
     pub(crate) fn put(&mut self, mut attributes: Attributes) {
         self.hold.write(&mut attributes);
-        door::keep(&mut attributes);
+        door::keep(attributes);
     }
 }
 

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use opentelemetry::{Array, KeyValue, Value};
 
+use crate::sheet::ROOM;
+
 /// Field of a span's attributes.
 pub(crate) const ATTRIBUTES: u32 = 9;
 
@@ -33,92 +35,131 @@ impl<'a> Key<'a> {
     }
 }
 
-/// Field of a number in a value.
+/// Fields of a value.
+const BOOL: u8 = 2;
 const INT: u8 = 3;
+const FLOAT: u8 = 4;
 
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const BYTES: u32 = 2;
 const FIXED32: u32 = 5;
 
-/// Writes an attribute.
-#[inline]
-pub(crate) fn attribute(out: &mut Vec<u8>, key: Key<'_>, value: &Scalar<'_>) {
-    let (key_len, value_len) = (key.len(), scalar_len(value));
-    // Most are short: then each length is one byte, and no field is empty.
-    match key_len > 0 && key_len + value_len + 4 < 0x80 {
-        true => short_attribute(out, key, value, value_len as u8),
-        false => long_attribute(out, key, value, value_len),
+/// From here on a length takes more than a byte.
+const SHORT: usize = 0x80;
+
+/// Where bytes are written to.
+pub(crate) trait Out {
+    fn write(&mut self, bytes: &[u8]);
+}
+
+impl Out for Vec<u8> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
     }
 }
 
+/// Writes an attribute that is short, as most are, to the beginning of `to`: each length is one byte then, and no field is
+/// empty. Returns how long it is; none where it is not short.
 #[inline(always)]
-fn short_value(out: &mut Vec<u8>, value: &Scalar<'_>, value_len: u8) {
+pub(crate) fn short_attribute(to: &mut [u8; ROOM], key: Key<'_>, value: &Scalar<'_>) -> Option<usize> {
+    let (key_len, value_len) = (key.len(), short_len(value));
+    // One by one, so that what is below stays in the room without a look.
+    if key_len == 0 || key_len >= SHORT || value_len >= SHORT || key_len + value_len + 4 >= SHORT {
+        return None;
+    }
+    let after_key = 4 + key_len;
+    copy(to, 0, &[head(ATTRIBUTES as u8), (key_len + value_len + 4) as u8, head(1), key_len as u8]);
+    copy_short(to, 4, key.0.as_bytes());
+    if !key.1.is_empty() {
+        copy_short(to, 4 + key.0.len(), key.1.as_bytes());
+    }
+    let (head_of_value, value_len) = (head(2), value_len as u8);
     match value {
         Scalar::Text(text) => {
-            out.extend_from_slice(&[head(2), value_len, head(1), text.len() as u8]);
-            append(out, text.as_bytes());
+            copy(to, after_key, &[head_of_value, value_len, head(1), text.len() as u8]);
+            copy_short(to, after_key + 4, text.as_bytes());
         }
-        // One byte, as most counts are.
-        Scalar::Int(int @ 0..0x80) => out.extend_from_slice(&[head(2), value_len, INT << 3, *int as u8]),
-        value => {
-            out.extend_from_slice(&[head(2), value_len]);
-            write_scalar(out, value);
+        Scalar::Bool(bool) => copy(to, after_key, &[head_of_value, value_len, BOOL << 3, u8::from(*bool)]),
+        Scalar::Int(int) => {
+            copy(to, after_key, &[head_of_value, value_len, INT << 3]);
+            copy_varint(to, after_key + 3, int.cast_unsigned());
+        }
+        Scalar::Float(float) => {
+            copy(to, after_key, &[head_of_value, value_len, FLOAT << 3 | FIXED64 as u8]);
+            copy(to, after_key + 3, &float.to_le_bytes());
         }
     }
+    Some(after_key + 2 + usize::from(value_len))
 }
 
-#[inline]
-fn short_attribute(out: &mut Vec<u8>, key: Key<'_>, value: &Scalar<'_>, value_len: u8) {
-    let key_len = key.len() as u8;
-    out.reserve(usize::from(key_len + value_len) + 6);
-    out.extend_from_slice(&[head(ATTRIBUTES as u8), key_len + value_len + 4, head(1), key_len]);
-    append(out, key.0.as_bytes());
-    if !key.1.is_empty() {
-        append(out, key.1.as_bytes());
-    }
-    short_value(out, value, value_len);
-}
-
-/// Appends what is not long, most keys as two blocks that overlap: to call `memcpy` for them takes longer.
+/// Returns how long a value is that is short; of another, something that is not.
 #[inline(always)]
-fn append(out: &mut Vec<u8>, bytes: &[u8]) {
+fn short_len(value: &Scalar<'_>) -> usize {
+    match value {
+        Scalar::Text(text) if text.len() >= SHORT => SHORT,
+        Scalar::Text(text) => 2 + text.len(),
+        other => scalar_len(other),
+    }
+}
+
+#[inline(always)]
+fn copy<const N: usize>(to: &mut [u8; ROOM], at: usize, bytes: &[u8; N]) {
+    if let Some(to) = to.get_mut(at..at + N) {
+        to.copy_from_slice(bytes);
+    }
+}
+
+#[inline(always)]
+fn copy_varint(to: &mut [u8; ROOM], mut at: usize, mut value: u64) {
+    while value >= 0x80 {
+        copy(to, at, &[value as u8 | 0x80]);
+        (at, value) = (at + 1, value >> 7);
+    }
+    copy(to, at, &[value as u8]);
+}
+
+/// Copies what is not long, most keys as two blocks that overlap: to call `memcpy` for them takes longer.
+#[inline(always)]
+fn copy_short(to: &mut [u8; ROOM], at: usize, bytes: &[u8]) {
     match (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
         (Some(first), Some(last)) if bytes.len() <= 32 => {
-            let end = out.len() + bytes.len();
-            out.extend_from_slice(first);
-            out.truncate(end - last.len());
-            out.extend_from_slice(last);
+            copy(to, at, first);
+            copy(to, at + bytes.len() - last.len(), last);
         }
-        _ => out.extend_from_slice(bytes),
+        _ => {
+            if let Some(to) = to.get_mut(at..at + bytes.len()) {
+                to.copy_from_slice(bytes);
+            }
+        }
     }
 }
 
-fn long_attribute(out: &mut Vec<u8>, key: Key<'_>, value: &Scalar<'_>, value_len: usize) {
-    let key_len = key.len();
+/// Writes an attribute.
+pub(crate) fn attribute(out: &mut impl Out, key: Key<'_>, value: &Scalar<'_>) {
+    let (key_len, value_len) = (key.len(), scalar_len(value));
     let named = if key_len == 0 { 0 } else { field_len(1, key_len) };
-    let inner = named + field_len(2, value_len);
-    out.reserve(field_len(ATTRIBUTES, inner));
-    message(out, ATTRIBUTES, inner);
+    message(out, ATTRIBUTES, named + field_len(2, value_len));
     if key_len > 0 {
         message(out, 1, key_len);
-        out.extend_from_slice(key.0.as_bytes());
-        out.extend_from_slice(key.1.as_bytes());
+        out.write(key.0.as_bytes());
+        out.write(key.1.as_bytes());
     }
     message(out, 2, value_len);
     write_scalar(out, value);
 }
 
-fn write_scalar(out: &mut Vec<u8>, value: &Scalar<'_>) {
+fn write_scalar(out: &mut impl Out, value: &Scalar<'_>) {
     match value {
         Scalar::Text(text) => bytes(out, 1, text.as_bytes()),
-        Scalar::Bool(bool) => always(out, 2, (*bool).into()),
+        Scalar::Bool(bool) => always(out, BOOL.into(), (*bool).into()),
         Scalar::Int(int) => always(out, INT.into(), int.cast_unsigned()),
-        Scalar::Float(float) => double(out, 4, *float),
+        Scalar::Float(float) => double(out, FLOAT.into(), *float),
     }
 }
 
-#[inline]
+#[inline(always)]
 fn scalar_len(value: &Scalar<'_>) -> usize {
     match value {
         Scalar::Text(text) => field_len(1, text.len()),
@@ -198,19 +239,23 @@ fn array_len(array: &Array) -> usize {
     }
 }
 
-fn tag(out: &mut Vec<u8>, field: u32, wire: u32) {
+fn tag(out: &mut impl Out, field: u32, wire: u32) {
     varint(out, u64::from(field << 3 | wire));
 }
 
 /// Writes the head of a message whose fields follow.
-pub(crate) fn message(out: &mut Vec<u8>, field: u32, len: usize) {
+#[inline]
+pub(crate) fn message(out: &mut impl Out, field: u32, len: usize) {
+    if field < 16 && len < SHORT {
+        return out.write(&[head(field as u8), len as u8]);
+    }
     tag(out, field, BYTES);
     varint(out, len as u64);
 }
 
-pub(crate) fn bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+pub(crate) fn bytes(out: &mut impl Out, field: u32, bytes: &[u8]) {
     message(out, field, bytes.len());
-    out.extend_from_slice(bytes);
+    out.write(bytes);
 }
 
 /// Writes text; empty text is the default and is left out.
@@ -220,7 +265,7 @@ pub(crate) fn text(out: &mut Vec<u8>, field: u32, text: &str) {
     }
 }
 
-fn always(out: &mut Vec<u8>, field: u32, value: u64) {
+fn always(out: &mut impl Out, field: u32, value: u64) {
     tag(out, field, VARINT);
     varint(out, value);
 }
@@ -231,9 +276,9 @@ pub(crate) fn number(out: &mut Vec<u8>, field: u32, value: u64) {
     }
 }
 
-fn double(out: &mut Vec<u8>, field: u32, value: f64) {
+fn double(out: &mut impl Out, field: u32, value: f64) {
     tag(out, field, FIXED64);
-    out.extend_from_slice(&value.to_le_bytes());
+    out.write(&value.to_le_bytes());
 }
 
 pub(crate) fn fixed64(out: &mut Vec<u8>, field: u32, value: u64) {
@@ -268,12 +313,12 @@ fn tag_len(field: u32) -> usize {
     if field < 16 { 1 } else { 2 }
 }
 
-fn varint(out: &mut Vec<u8>, mut value: u64) {
+fn varint(out: &mut impl Out, mut value: u64) {
     while value >= 0x80 {
-        out.push(value as u8 | 0x80);
+        out.write(&[value as u8 | 0x80]);
         value >>= 7;
     }
-    out.push(value as u8);
+    out.write(&[value as u8]);
 }
 
 pub(crate) fn varint_len(value: u64) -> usize {
@@ -318,10 +363,13 @@ mod tests {
         let values = ints.into_iter().chain([Scalar::Bool(true), Scalar::Float(0.5)]).chain(texts.map(Scalar::Text));
         for (value, key) in values.flat_map(|value| texts.map(|key| (value, key))) {
             for key in [Key::whole(key), Key("honeyhive_metadata.", key)] {
-                let (mut written, mut long) = (vec![], vec![]);
-                attribute(&mut written, key, &value);
-                long_attribute(&mut long, key, &value, scalar_len(&value));
-                assert_eq!(written, long, "{key:?} {value:?}");
+                let mut any = vec![];
+                attribute(&mut any, key, &value);
+                let mut room = [0xff; ROOM];
+                match short_attribute(&mut room, key, &value) {
+                    Some(len) => assert_eq!(room[..len], any, "{key:?} {value:?}"),
+                    None => assert!(key.len() == 0 || any.len() >= 0x80, "{key:?} {value:?}"),
+                }
             }
         }
     }

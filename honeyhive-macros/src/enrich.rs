@@ -129,8 +129,7 @@ fn quote_all(parts: &Parts, target: &Target) -> TokenStream {
             #hh::Some(mut #to) => {
                 let #to = &mut #to;
                 #(#writes)*
-                let _ = #to;
-                true
+                #to.written()
             }
             #hh::None => false,
         }

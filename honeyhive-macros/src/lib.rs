@@ -73,9 +73,9 @@ pub fn trace(args: TokenStream, item: TokenStream) -> TokenStream {
     trace::expand(args.into(), item.into()).into()
 }
 
-/// Writes to the span that is current, and returns whether there was one.
+/// Writes to the span that is current, and returns whether it took what was written.
 ///
-/// Without one, nothing is evaluated.
+/// Without one, or without a tracer that records, nothing is evaluated.
 ///
 /// ```
 /// # use std::collections::BTreeMap;

@@ -635,6 +635,29 @@ fn enrichment_with_names_known_at_compile_time_masks_secrets_in_every_namespace(
     .assert_eq(&details(&recorder));
 }
 
+/// Enriches with a value that may be missing.
+fn enrich_twice(value: Option<u32>) -> Option<bool> {
+    Some(enrich_span!({ "first": 1, "second": value? }))
+}
+
+#[test]
+fn enrichment_says_whether_it_was_taken_and_keeps_what_came_before_a_return() {
+    let (recorder, tracer) = setup();
+    let span = tracer.start_span("work").enter();
+    let context = span.context();
+    assert!(enrich_span!({ "nothing": None::<u32> }));
+    assert_eq!(enrich_twice(None), None);
+    drop(span);
+    let ended = context.attach();
+    assert!(!enrich_span!({ "late": 1 }) && !enrich_span!({ "nothing": None::<u32> }));
+    drop(ended);
+    expect![[r#"
+        work
+          metadata.first = 1
+    "#]]
+    .assert_eq(&details(&recorder));
+}
+
 #[test]
 fn enrichment_covers_every_namespace_and_masks_secrets() {
     let (recorder, tracer) = setup();

@@ -25,11 +25,11 @@ const fn budget(peer: &'static str, scenario: &'static str, instructions: f64, a
 const BUDGETS: [Budget; 7] = [
     budget("honeyhive-off", "off", 20.0, 0.0),
     budget("honeyhive-off", "off-enrich", 25.0, 0.0),
-    budget("honeyhive", "sync", 1_700.0, 2.0),
-    budget("honeyhive", "attributes", 2_950.0, 2.0),
-    budget("honeyhive", "nested", 17_500.0, 20.0),
-    budget("honeyhive-ids", "sync", 1_460.0, 1.0),
-    budget("honeyhive-hidden", "sync", 980.0, 0.0),
+    budget("honeyhive", "sync", 1_660.0, 2.0),
+    budget("honeyhive", "attributes", 2_450.0, 2.0),
+    budget("honeyhive", "nested", 17_100.0, 20.0),
+    budget("honeyhive-ids", "sync", 1_430.0, 1.0),
+    budget("honeyhive-hidden", "sync", 950.0, 0.0),
 ];
 
 /// Counts what callgrind is told to count by the name of this function.

@@ -376,7 +376,7 @@ impl Buffer {
     }
 
     /// Books memory for a span; tells whether much waits by now or, where it cannot be, how the span is counted.
-    #[inline]
+    #[inline(always)]
     fn admit(&self, content: &mut Content, size: usize, important: bool) -> Result<bool, fn(&Queue)> {
         if self.queue.is_closed() {
             return Err(Queue::too_late);

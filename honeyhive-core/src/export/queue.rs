@@ -248,7 +248,7 @@ impl Queue {
     }
 
     /// Lets the worker know, if it has to, that a span came, and whether `much` waits.
-    #[inline]
+    #[inline(always)]
     pub(super) fn wake_for(self: &Arc<Self>, root: bool, much: bool) {
         if self.started.get().is_none() {
             self.ensure_worker();

@@ -55,21 +55,32 @@ impl Name {
         Bucket::ALL.into_iter().find_map(part).unwrap_or((Bucket::Metadata, self.0))
     }
 
-    /// Writes a value; that of a secret is masked.
-    #[inline]
+    /// Writes a value; that of a secret is masked. In what a macro expands to it is known of what kind the value is, so
+    /// this is one call there.
+    #[inline(always)]
     pub(crate) fn write(&self, value: Captured<'_>, to: &mut Attributes) {
+        match value.0 {
+            Held::Scalar(scalar) => self.write_scalar(scalar, to),
+            Held::Value(value) => to.put_value(Key::whole(self.0), &value, self.1 && !value.is_null()),
+        }
+    }
+
+    #[inline(always)]
+    fn write_scalar(&self, scalar: Scalar<'_>, to: &mut Attributes) {
         let Self(key, secret) = *self;
-        match &value.0 {
-            Held::Scalar(scalar) if !secret => to.put(Key::whole(key), scalar),
-            Held::Scalar(_) => self.write_secret(&value.into_value(), to),
-            Held::Value(value) => to.put_value(Key::whole(key), value, secret && !value.is_null()),
+        match scalar {
+            _ if secret => self.write_secret(scalar, to),
+            Scalar::Text(text) => to.put_text(key, text),
+            Scalar::Int(int) => to.put_int(key, int),
+            other => to.put(Key::whole(key), &other),
         }
     }
 
     /// Writes a value whose name marks a secret, as one is written whose name is met later.
     #[cold]
-    fn write_secret(&self, value: &Value, to: &mut Attributes) {
+    fn write_secret(&self, scalar: Scalar<'_>, to: &mut Attributes) {
+        let value = Captured::scalar(scalar).into_value();
         let (bucket, name) = self.parts();
-        to.put_value(Key::whole(self.0), value, is_masked_in(bucket, name, value));
+        to.put_value(Key::whole(self.0), &value, is_masked_in(bucket, name, &value));
     }
 }
