@@ -41,6 +41,19 @@ fn settings(tracer: &HoneyHiveTracer) {
         let from = if set { "environment" } else { "default" };
         line!("  {:<22} {:<44} {from}", setting.variable(), plain(setting.value()));
     }
+    proxies();
+}
+
+/// What the requests go through, but for loopback, is read by the HTTP client itself.
+fn proxies() {
+    for upper in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        for name in [upper.to_owned(), upper.to_lowercase()] {
+            let Ok(value) = std::env::var(&name) else { continue };
+            // Before the last `@` is a login.
+            let (_, shown) = value.rsplit_once('@').unwrap_or(("", &value));
+            line!("  {name:<22} {:<44} environment", plain(shown));
+        }
+    }
 }
 
 fn servers(tracer: &HoneyHiveTracer) -> bool {
@@ -79,6 +92,11 @@ fn kept(tracer: &HoneyHiveTracer) -> bool {
             line!("      {} {} spans for {}", state(file), file.spans(), plain(file.destination()));
             let waits = file.kind() == Kind::Waiting && !file.is_in_use();
             strange += if waits && !tracer.is_for(file, &dir) { file.spans() } else { 0 };
+        }
+        if refused > 0 {
+            line!(
+                "  ! refused: `honeyhive spool cat` shows the spans, `honeyhive spool push --refused` tries them again"
+            );
         }
         if strange > 0 {
             line!(

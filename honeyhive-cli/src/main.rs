@@ -23,6 +23,7 @@ mod spool;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use honeyhive_core::Also;
 
 use self::convention::ConventionName;
 
@@ -87,6 +88,9 @@ enum Spool {
         /// Sends also what was for another server or another key
         #[arg(long)]
         all: bool,
+        /// Sends also what a server has refused before
+        #[arg(long)]
+        refused: bool,
     },
 }
 
@@ -97,7 +101,11 @@ fn look_after(action: &Spool) -> Result<ExitCode, Failure> {
     let good = match action {
         Spool::Ls { dir } => spool::list(dir.as_deref()).map(|()| true),
         Spool::Cat { dir, tree } => spool::cat(dir.as_deref(), *tree).map(|()| true),
-        Spool::Push { dir, limit, all } => spool::push(dir.as_deref(), Duration::from_secs(*limit), *all),
+        Spool::Push { dir, limit, all, refused } => {
+            let also = [all.then_some(Also::Others), refused.then_some(Also::Refused)];
+            let also: Vec<Also> = also.into_iter().flatten().collect();
+            spool::push(dir.as_deref(), Duration::from_secs(*limit), &also)
+        }
     };
     good.map(exit_code)
 }

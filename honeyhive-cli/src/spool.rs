@@ -8,7 +8,7 @@ use std::{
 };
 
 use honeyhive_core::{
-    HoneyHiveTracer,
+    Also, HoneyHiveTracer,
     store::{self, Kept, Kind},
 };
 
@@ -110,13 +110,13 @@ fn plain_lines(text: &str) -> String {
     text.lines().map(|line| plain(line) + "\n").collect()
 }
 
-/// Sends what is kept to HoneyHive: what is for its server and key, or all of it.
-pub(crate) fn push(dir: Option<&Path>, limit: Duration, all: bool) -> Result<bool, Failure> {
+/// Sends what is kept to HoneyHive: what waits for its server and key, and what else is asked for.
+pub(crate) fn push(dir: Option<&Path>, limit: Duration, also: &[Also]) -> Result<bool, Failure> {
     let dirs = dirs(dir)?;
     let tracer = HoneyHiveTracer::init().session_id(NO_SESSION).build()?;
     let (mut sent, mut kept, mut others) = (0, 0, 0);
     for dir in dirs.iter().filter(|dir| dir.is_dir()) {
-        let forwarded = if all { tracer.forward_all(dir, limit) } else { tracer.forward(dir, limit) };
+        let forwarded = tracer.forward_also(dir, limit, also);
         let forwarded = forwarded.map_err(|error| format!("{}: {error}", dir.display()))?;
         sent += forwarded.files();
         kept += forwarded.kept();

@@ -4,6 +4,10 @@
 use std::{
     path::PathBuf,
     process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -79,6 +83,32 @@ fn what_waits_is_listed_read_and_sent() {
 }
 
 #[test]
+fn what_was_refused_is_told_and_tried_again_when_asked() {
+    let place = Place::new("refused");
+    let healed = Arc::new(AtomicBool::new(false));
+    let up = healed.clone();
+    let server =
+        LoopbackServer::start(move |_| Reply::status(if up.load(Ordering::SeqCst) { 200 } else { 400 })).unwrap();
+    let tracer = HoneyHiveTracer::init().api_key("canary-key").server_url(server.url());
+    let tracer = tracer.spool_dir(place.0.join("spool")).spool_free_percent(0).build().unwrap();
+    tracer.start_span("refused").end();
+    assert_eq!(tracer.shutdown(Duration::from_secs(5)).dropped(), 1);
+
+    let with = [("HH_API_KEY", "canary-key"), ("HH_API_URL", &server.url())];
+    let push = |arguments: &[&str], environment| {
+        shown(&place.honeyhive(&[&["spool", "push", "--limit", "5"], arguments].concat(), environment))
+    };
+    assert!(shown(&place.honeyhive(&["doctor"], &with)).contains("spool push --refused"));
+    assert!(push(&[], &with).contains("sent 0 files"), "only when asked");
+    assert!(push(&["--refused"], &with).contains("kept 1"), "still refused");
+    healed.store(true, Ordering::SeqCst);
+    let elsewhere = [("HH_API_KEY", "another-key"), ("HH_API_URL", &server.url())];
+    assert!(push(&["--refused"], &elsewhere).contains("left 1 files alone"));
+    assert!(push(&["--refused"], &with).contains("sent 1 files"));
+    assert!(shown(&place.honeyhive(&["spool", "ls"], &[])).contains("nothing is kept"));
+}
+
+#[test]
 fn what_does_not_arrive_stays_and_is_said() {
     let place = Place::new("stays");
     let url = place.leave();
@@ -100,6 +130,9 @@ fn the_doctor_shows_what_is_so_and_no_key() {
     assert!(url_line.contains(&backend.url()) && url_line.ends_with("environment"), "{url_line}");
     assert!(said.lines().any(|line| line.contains("HH_BATCH_SIZE") && line.ends_with("default")));
     assert!(backend.received().events().is_empty() && backend.received().sessions().is_empty());
+    let proxied = shown(&place.honeyhive(&["doctor"], &[("https_proxy", "http://user:canary@proxy.test:3128")]));
+    assert!(proxied.lines().any(|line| line.contains("https_proxy            proxy.test:3128")), "{proxied}");
+    assert!(!proxied.contains("canary"), "{proxied}");
 
     let refusing = LoopbackServer::start(|_| Reply::status(401)).unwrap();
     place.leave();

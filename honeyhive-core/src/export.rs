@@ -60,7 +60,7 @@ pub use self::check::Checked;
 pub use self::check_directory::CheckedDirectory;
 pub(crate) use self::disk::RealDisk;
 pub use self::foreign::OtelExporter;
-pub use self::forward::Forwarded;
+pub use self::forward::{Also, Forwarded};
 pub use self::health::Health;
 pub use self::http::Otlp;
 pub(crate) use self::lane::Rules;

@@ -62,8 +62,8 @@ pub use self::event_query::{Event, EventPage, EventQuery, Operator};
 #[cfg(all(unix, feature = "signal-hook"))]
 pub use self::export::flush_on_signals;
 pub use self::export::{
-    Batch, Checked, CheckedDirectory, Exporter, Exporting, Forwarded, Health, OtelExporter, Otlp, Report, RequestError,
-    Sent, store,
+    Also, Batch, Checked, CheckedDirectory, Exporter, Exporting, Forwarded, Health, OtelExporter, Otlp, Report,
+    RequestError, Sent, store,
 };
 pub use self::hold::Visibility;
 pub use self::init::{Guard, init};

@@ -47,6 +47,16 @@ const MAX_BYTES: usize = 4 << 20;
 /// How long is waited before a request is tried again.
 const WAITS: [Duration; 2] = [Duration::from_millis(200); 2];
 
+/// What [`HoneyHiveTracer::forward_also`] sends beside what waits for this server and this key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Also {
+    /// What is for another server or another key: it goes to this one instead.
+    Others,
+    /// What a server has refused before.
+    Refused,
+}
+
 /// What [`HoneyHiveTracer::forward`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Forwarded {
@@ -99,17 +109,41 @@ impl HoneyHiveTracer {
     /// When the tracer sends nothing to HoneyHive (no key, an exporter of its own, or turned off), and
     /// when the directory or a file cannot be read.
     pub fn forward(&self, dir: impl AsRef<Path>, limit: Duration) -> io::Result<Forwarded> {
-        self.forward_some(dir.as_ref(), limit, false)
+        self.forward_also(dir, limit, &[])
     }
 
-    /// Sends what is kept in a directory as [`forward`](Self::forward) does, also what was for another server or
-    /// another key: it goes to this one instead.
+    /// Sends what is kept in a directory as [`forward`](Self::forward) does, and more.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// use honeyhive_core::{Also, HoneyHiveTracer};
+    ///
+    /// // The server had a bad hour, and answered 500 to what it takes now.
+    /// let tracer = HoneyHiveTracer::init().build()?;
+    /// tracer.forward_also("./.honeyhive", Duration::from_secs(30), &[Also::Refused])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// As [`forward`](Self::forward).
-    pub fn forward_all(&self, dir: impl AsRef<Path>, limit: Duration) -> io::Result<Forwarded> {
-        self.forward_some(dir.as_ref(), limit, true)
+    pub fn forward_also(&self, dir: impl AsRef<Path>, limit: Duration, also: &[Also]) -> io::Result<Forwarded> {
+        let dir = dir.as_ref();
+        let server = match &self.queue().plan().calls {
+            Calls::Server(server) if self.is_enabled() => server,
+            _ => {
+                let why = "nowhere to send to: the tracer needs a key (HH_API_KEY or `.api_key(..)`) and must be on";
+                return Err(io::Error::other(why));
+            }
+        };
+        let home = spool::find_home(&RealDisk, dir, &server.identity());
+        apart("sending panicked; no file that had not arrived was removed", |runtime| {
+            let _inside = runtime.enter();
+            let link = server.connect().map_err(io::Error::other)?;
+            let deadline = Instant::now() + limit.min(MAX_LIMIT);
+            let wanted = Wanted { home: home.as_deref(), also };
+            Sender::new(link, deadline, runtime).send_all(dir, &wanted)
+        })
     }
 
     /// Tells whether a file in a spool is for this tracer's server and key.
@@ -119,23 +153,22 @@ impl HoneyHiveTracer {
         let mut homes = homes.filter_map(|identity| spool::find_home(&RealDisk, dir, &identity));
         homes.any(|home| is_in(kept.path(), Some(&home)))
     }
+}
 
-    fn forward_some(&self, dir: &Path, limit: Duration, all: bool) -> io::Result<Forwarded> {
-        let server = match &self.queue().plan().calls {
-            Calls::Server(server) if self.is_enabled() => server,
-            _ => {
-                let why = "nowhere to send to: the tracer needs a key (HH_API_KEY or `.api_key(..)`) and must be on";
-                return Err(io::Error::other(why));
-            }
-        };
-        let home = spool::find_home(&RealDisk, dir, &server.identity());
-        let ours = |path: &Path| all || is_in(path, home.as_deref());
-        apart("sending panicked; no file that had not arrived was removed", |runtime| {
-            let _inside = runtime.enter();
-            let link = server.connect().map_err(io::Error::other)?;
-            let deadline = Instant::now() + limit.min(MAX_LIMIT);
-            Sender::new(link, deadline, runtime).send_all(dir, &ours)
-        })
+/// Which files of a spool are sent.
+struct Wanted<'a> {
+    /// Where those are that are for this server and this key.
+    home: Option<&'a Path>,
+    also: &'a [Also],
+}
+
+impl Wanted<'_> {
+    fn is_ours(&self, path: &Path) -> bool {
+        self.also.contains(&Also::Others) || is_in(path, self.home)
+    }
+
+    fn takes_refused(&self) -> bool {
+        self.also.contains(&Also::Refused)
     }
 }
 
@@ -163,7 +196,7 @@ impl<'a> Sender<'a> {
         Self { link, deadline, runtime, done: Forwarded::default(), most: MAX_BYTES.into(), calls, outage, slot }
     }
 
-    fn send_all(mut self, dir: &Path, ours: &dyn Fn(&Path) -> bool) -> io::Result<Forwarded> {
+    fn send_all(mut self, dir: &Path, wanted: &Wanted<'_>) -> io::Result<Forwarded> {
         for path in kept_files(dir)? {
             let Some(path) = set_aside(&path)? else { continue };
             let arrived = self.in_time(self.send_lines(&path)).unwrap_or(Ok(false)).unwrap_or(false);
@@ -175,9 +208,11 @@ impl<'a> Sender<'a> {
         for kept in store::list(dir)? {
             match kept.kind() {
                 Kind::Waiting if kept.is_in_use() => {}
-                Kind::Waiting if ours(kept.path()) => self.send_spooled(kept.path()),
-                Kind::Waiting => self.done.others += 1,
-                Kind::Local | Kind::Refused => {}
+                Kind::Local => {}
+                Kind::Refused if !wanted.takes_refused() => {}
+                _ if !wanted.is_ours(kept.path()) => self.done.others += 1,
+                Kind::Waiting => self.send_spooled(kept.path()),
+                Kind::Refused => self.send_file(kept.path()),
             }
         }
         Ok(self.done)
@@ -192,10 +227,15 @@ impl<'a> Sender<'a> {
     fn send_spooled(&mut self, path: &Path) {
         let dir = path.parent().unwrap_or(path);
         let Some(_lock) = spool::take(&RealDisk, dir) else { return };
+        self.send_file(path);
+        spool::remove_if_empty(&RealDisk, dir);
+    }
+
+    /// Sends a segment, and removes it once it has arrived.
+    fn send_file(&mut self, path: &Path) {
         let arrived = self.in_time(self.send_segment(path)).unwrap_or(false);
         if arrived {
             let _ = fs::remove_file(path);
-            spool::remove_if_empty(&RealDisk, dir);
         }
         self.done.count(arrived);
     }

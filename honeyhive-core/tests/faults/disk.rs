@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use honeyhive_core::{Durability, Health, store};
+use honeyhive_core::{Also, Durability, Health, store};
 use rustix::fs::{CWD, FileType, Mode};
 
 use super::{
@@ -345,7 +345,7 @@ fn what_is_kept_is_pushed_in_pieces_that_the_server_takes() {
     let small = Oracle::start();
     small.rule(move |seen| (seen.bytes > limit).then_some(Step::Status(413)));
     let sender = builder(&small.url(), &Dir::new().0).build().unwrap();
-    let forwarded = sender.forward_all(&spool.0, LIMIT).unwrap();
+    let forwarded = sender.forward_also(&spool.0, LIMIT, &[Also::Others]).unwrap();
     assert_eq!((forwarded.files(), forwarded.kept()), (1, 0));
     assert_eq!(small.numbers(), (0..400).collect::<Vec<_>>());
     let refused = small.requests().iter().filter(|seen| seen.bytes > limit).count();
@@ -381,7 +381,7 @@ fn what_is_kept_can_be_listed_and_read() {
     let sender = builder(&other.url(), &Dir::new().0).api_key("another").build().unwrap();
     let left = sender.forward(&spool.0, LIMIT).unwrap();
     assert_eq!((left.files(), left.others()), (0, 1), "it is for another server and another key");
-    let forwarded = sender.forward_all(&spool.0, LIMIT).unwrap();
+    let forwarded = sender.forward_also(&spool.0, LIMIT, &[Also::Others]).unwrap();
     assert_eq!((forwarded.files(), forwarded.kept(), forwarded.others()), (1, 0, 0));
     assert_eq!(other.numbers(), (0..7).collect::<Vec<_>>());
     assert!(store::list(&spool.0).unwrap().is_empty());
