@@ -20,14 +20,18 @@ pub use crate::{
     enrich::{Enricher, SessionEnricher},
 };
 
-use std::pin::Pin;
+use std::{
+    any::Any,
+    panic::{self, AssertUnwindSafe},
+    pin::Pin,
+};
 
 use futures_core::Stream;
 
 use crate::{
     ConfigError, HoneyHiveTracer, LazyTracer,
     attributes::Attributes,
-    context::with_current,
+    context::{ContextGuard, with_current},
     diag, door,
     ending::Ending,
     start::{self, Start},
@@ -268,25 +272,60 @@ fn write_good(value: Captured<'_>, span: &Span) {
 /// Runs a function in its span.
 #[inline]
 pub fn run<T>(begun: impl Begun, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
-    let span = begun.span();
-    if span.is_off() {
-        // Nothing is held; dropping it would look for that.
-        std::mem::forget(span);
-        return body();
+    match Running::of(begun.span()) {
+        None => body(),
+        Some(running) => run_in(running, body, outcome),
     }
-    run_in(span, body, outcome)
 }
 
-/// Few pieces, for each is compiled anew for each traced function.
-fn run_in<T>(mut span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
-    match span.run(body) {
+/// Few pieces with little to clean up, for each is compiled anew for each traced function.
+fn run_in<T>(mut running: Running, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
+    running.enter();
+    match panic::catch_unwind(AssertUnwindSafe(body)) {
         Ok(out) => {
-            if span.is_live() {
-                outcome(&out).write(&span);
+            if let Some(span) = running.leave() {
+                outcome(&out).write(span);
             }
             out
         }
-        Err(payload) => span.give_way(payload),
+        Err(payload) => running.give_way(payload),
+    }
+}
+
+/// A span whose function runs.
+struct Running {
+    attached: Option<ContextGuard>,
+    span: Span,
+}
+
+impl Running {
+    /// Returns none where there is no span: nothing is held then, and dropping it would look for that.
+    #[inline]
+    fn of(span: Span) -> Option<Self> {
+        if span.is_off() {
+            std::mem::forget(span);
+            return None;
+        }
+        Some(Self { attached: None, span })
+    }
+
+    /// Makes the span current.
+    #[inline]
+    fn enter(&mut self) {
+        self.attached = self.span.attach_new();
+    }
+
+    /// Leaves the span, and returns it if there is a use for what its function returned.
+    #[inline]
+    fn leave(&mut self) -> Option<&Span> {
+        self.attached = None;
+        self.span.is_live().then_some(&self.span)
+    }
+
+    #[cold]
+    fn give_way(self, payload: std::boxed::Box<dyn Any + Send>) -> ! {
+        drop(self.attached);
+        self.span.give_way(payload)
     }
 }
 
