@@ -150,6 +150,7 @@ pub(crate) const SHOWN_OUTPUT_TOKENS: [&str; 2] = ["gen_ai.usage.output_tokens",
 pub(crate) const SHOWN_CACHED_TOKENS: [&str; 2] =
     ["gen_ai.usage.cache_read.input_tokens", "llm.token_count.prompt_details.cache_read"];
 pub(crate) const SHOWN_ERROR_TYPE: [&str; 3] = [ERROR_TYPE, "error.type", EXCEPTION_TYPE];
+pub(crate) const SHOWN_CANCELLED: &str = "honeyhive_metadata.cancelled";
 pub(crate) const SHOWN_COST: &str = "honeyhive_metadata.cost";
 pub(crate) const SHOWN_FIRST_TOKEN_MS: &str = "honeyhive_metadata.time_to_first_token_ms";
 pub(crate) const FIRST_TOKEN_EVENTS: [&str; 2] = ["First Token Stream Event", "gen_ai.content.completion.chunk"];

@@ -17,7 +17,7 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 const CAUTIOUS: [(&str, &str, &str); 3] = [
     ("HH_DISABLE_TRACING", "true", "tracing is off"),
     ("HH_CAPTURE_CONTENT", "false", "no content is recorded"),
-    ("HH_DURABILITY", "memory", "nothing is kept on disk"),
+    ("HH_DURABILITY", "memory", "nothing waits on disk to be sent"),
 ];
 
 /// Where this is wrong nothing is sent, as nobody knows where to: what it leaves out, too.
@@ -27,7 +27,7 @@ const KEYS: [&str; 2] = ["HH_API_KEY", "HH_INGESTION_API_KEY"];
 /// Starts tracing with the settings of the environment.
 ///
 /// Never fails: a variable that is wrong is said on stderr and left out; a wrong `HH_DISABLE_TRACING` turns tracing off,
-/// a wrong `HH_CAPTURE_CONTENT` leaves content out, a wrong `HH_DURABILITY` keeps nothing on disk, and a wrong `HH_API_URL`
+/// a wrong `HH_CAPTURE_CONTENT` leaves content out, with a wrong `HH_DURABILITY` nothing waits on disk to be sent, and a wrong `HH_API_URL`
 /// keeps spans on this machine rather than send them elsewhere. Keep the guard until the program ends; its drop sends what
 /// is left, says what was sent, kept or dropped, and makes the tracer the default again that was it before. The explicit
 /// form, which can fail, is [`HoneyHiveTracer::init`].
@@ -57,7 +57,8 @@ fn build_leniently() -> Option<HoneyHiveTracer> {
             true => cautious(name).map(|(_, value, _)| (*value).to_owned()),
             false => variable(name),
         };
-        let error = match HoneyHiveTracer::init().build_from(&lookup) {
+        let without_key = KEYS.iter().any(|key| left_out(key) && variable(key).is_some());
+        let error = match HoneyHiveTracer::init().build_from(&lookup, without_key) {
             Ok(tracer) => return Some(tracer),
             Err(error) => error,
         };

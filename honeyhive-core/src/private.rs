@@ -15,6 +15,7 @@ pub use self::capture::{Captured, Name};
 pub use self::probe::{ErrorText, Probe};
 pub use crate::context::belonging_to;
 pub use crate::tracer::pipeline::Pipeline;
+pub use crate::value::mask_debug;
 pub use crate::{
     Bucket, EventType, Span, Value, Visibility,
     enrich::{Enricher, SessionEnricher},
@@ -43,8 +44,8 @@ use crate::{
 /// [`Probe`] under a name that nobody has, and its methods, without names that could hide a user's.
 pub mod prelude {
     pub use super::probe::{
-        Probe as __HoneyHiveProbe, SplitPlain as _, SplitResult as _, ViaDebug as _, ViaDisplay as _, ViaScalar as _,
-        ViaSerialize as _, ViaTypeName as _,
+        Probe as __HoneyHiveProbe, SplitPlain as _, SplitResult as _, ViaBoxed as _, ViaDebug as _, ViaDisplay as _,
+        ViaError as _, ViaScalar as _, ViaSerialize as _, ViaTypeName as _,
     };
 }
 

@@ -129,6 +129,11 @@ impl SpanRecord {
         }
     }
 
+    /// Returns whether the span was given up before its end, as where a future is dropped.
+    pub fn is_cancelled(&self) -> bool {
+        self.attribute(attr::SHOWN_CANCELLED) == Some(true.into())
+    }
+
     /// Returns when the span started.
     pub fn start_time(&self) -> SystemTime {
         self.data.start_time

@@ -94,7 +94,7 @@ impl Recorder {
         let exporter = || Self { spans: Arc::clone(&self.spans), ..Self::default() };
         let bare = || HoneyHiveTracer::init().exporter(exporter()).session_name("test");
         let nothing = |_: &str| None;
-        let tracer = set(bare()).build_from(&nothing).or_else(|_| bare().build_from(&nothing));
+        let tracer = set(bare()).build_from(&nothing, false).or_else(|_| bare().build_from(&nothing, false));
         let tracer = tracer.unwrap_or_else(|_| unreachable!("the defaults are valid"));
         let mut made = self.made();
         // What was shut down has sent all that it had.
@@ -151,7 +151,7 @@ impl Exporter for Recorder {
     }
 }
 
-/// Shows spans as an indented tree: event type, name, and `! error`. For spans that are none of a recorder's.
+/// Shows spans as an indented tree: event type, name, `(cancelled)` and `! error`. For spans that are none of a recorder's.
 ///
 /// ```
 /// # let recorder = honeyhive_core::testing::Recorder::new();
@@ -170,6 +170,9 @@ pub fn tree(spans: &[SpanRecord]) -> String {
 
 fn line(span: &SpanRecord, depth: usize, out: &mut String) {
     let _ = write!(out, "{:indent$}{} {}", "", span.event_type(), span.name(), indent = depth * 2);
+    if span.is_cancelled() {
+        let _ = write!(out, " (cancelled)");
+    }
     if let Some(error) = span.text(attr::ERROR) {
         let _ = write!(out, " ! {error}");
     } else if let Some(description) = span.error() {

@@ -11,7 +11,7 @@ use std::{borrow::Cow, panic};
 use serde::{Serialize, Serializer};
 
 pub(crate) use self::flatten::flatten;
-pub(crate) use self::mask::mask_debug;
+pub use self::mask::mask_debug;
 pub(crate) use honeyhive_names::is_secret;
 
 /// Text that replaces the value of a secret.

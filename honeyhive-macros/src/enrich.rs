@@ -80,7 +80,9 @@ impl Parts {
 
     fn part(&mut self, input: ParseStream<'_>, target: &Target) -> syn::Result<()> {
         if input.peek(token::Brace) {
-            self.parts.push((Ident::new("metadata", Span::call_site()), Part::Map(input.parse()?)));
+            let name = Ident::new("metadata", input.span());
+            self.only_once(&name)?;
+            self.parts.push((name, Part::Map(input.parse()?)));
             return Ok(());
         }
         if input.peek(Token![crate]) {
@@ -102,15 +104,20 @@ impl Parts {
             return Err(syn::Error::new(name.span(), format!("`{name}` needs a value: `{name} = …`")));
         }
         input.parse::<Token![=]>()?;
-        if self.parts.iter().any(|(other, _)| *other == name) {
-            return Err(syn::Error::new(name.span(), format!("`{name}` stands here twice; merge the two")));
-        }
+        self.only_once(&name)?;
         let part = match input.peek(token::Brace) && is_map(input) {
             true => Part::Map(Map::parse(input)?),
             false => Part::Expr(input.parse()?),
         };
         self.parts.push((name, part));
         Ok(())
+    }
+
+    fn only_once(&self, name: &Ident) -> syn::Result<()> {
+        match self.parts.iter().any(|(other, _)| other == name) {
+            true => Err(syn::Error::new(name.span(), format!("`{name}` stands here twice; merge the two"))),
+            false => Ok(()),
+        }
     }
 }
 
@@ -140,7 +147,7 @@ fn quote_part(hh: &TokenStream, to: &Ident, name: &Ident, part: &Part) -> TokenS
     let bucket = Ident::new(&pascal(&name.to_string()), Span::mixed_site());
     match part {
         Part::Expr(expr) if name == "error" => {
-            quote_spanned!(expr.span()=> #to.error((&&&__HoneyHiveProbe(&(#expr))).__honeyhive_error().into_value());)
+            quote_spanned!(expr.span()=> #to.error((&&&&&__HoneyHiveProbe(&(#expr))).__honeyhive_error().into_value());)
         }
         Part::Map(map) if name == "error" => {
             let value = Value::quote_map(map, hh);

@@ -33,7 +33,7 @@ use proc_macro::TokenStream;
 /// | `skip(a, b)` | arguments that are not recorded | none |
 /// | `inputs = false` | records no arguments | `true` |
 /// | `outputs = false` | records no result | `true` |
-/// | `err = Display`, `Debug` or `false` | how an `Err` is recorded; `false` treats it as a result | `Display` |
+/// | `err = Display`, `Debug` or `false` | how an `Err` is recorded, with `Display` also its sources; `false` treats it as a result | `Display` |
 /// | `tracer = expr` | a `HoneyHiveTracer`, a `LazyTracer` or an `Option` of one | the enclosing span's, else the default tracer |
 /// | `session_id = expr` | session of the span and of what it encloses | the one in scope, else the tracer's |
 /// | `metadata = { "k": v }` | metadata of the event; may use the arguments | none |
@@ -87,7 +87,8 @@ pub fn trace(args: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 ///
 /// A map alone is metadata. Namespaces: `metadata`, `metrics`, `feedback`, `inputs`, `outputs`,
-/// `config`, `user_properties`, each a map or an expression; and `error`.
+/// `config`, `user_properties`, each a map or an expression; and `error`. Where the `honeyhive` crate has another name, that
+/// comes first: `enrich_span!(crate = hh, { … })`.
 #[proc_macro]
 pub fn enrich_span(input: TokenStream) -> TokenStream {
     enrich::expand(input.into(), &enrich::SPAN).into()

@@ -13,7 +13,7 @@ macro_rules! words {
     )*};
 }
 words! {
-    PASSWORD PASSWD PASSPHRASE SECRET AUTHORIZATION CREDENTIAL CREDENTIALS APIKEY COOKIE BEARER
+    PASSWORD PASSWD PASSPHRASE SECRET AUTHORIZATION CREDENTIAL CREDENTIALS APIKEY COOKIE BEARER JWT
     KEY API PRIVATE ACCESS SIGNING ENCRYPTION
     TOKEN PER EACH FIRST NEXT LAST START END STOP BOS EOS PAD SEP CLS UNK
 }
@@ -31,7 +31,17 @@ const fn word(letters: &[u8]) -> Word {
 fn marks(word: Word) -> bool {
     matches!(
         word,
-        PASSWORD | PASSWD | PASSPHRASE | SECRET | AUTHORIZATION | CREDENTIAL | CREDENTIALS | APIKEY | COOKIE | BEARER
+        PASSWORD
+            | PASSWD
+            | PASSPHRASE
+            | SECRET
+            | AUTHORIZATION
+            | CREDENTIAL
+            | CREDENTIALS
+            | APIKEY
+            | COOKIE
+            | BEARER
+            | JWT
     )
 }
 
@@ -41,13 +51,14 @@ fn is_of_a_text(before: Word) -> bool {
 }
 
 /// Letters without which no name is that of a secret; the last ones are those of keys, tokens and cookies.
-const LETTERS: [u32; 7] = [
+const LETTERS: [u32; 8] = [
     letters(b"passw"),
     letters(b"passphrase"),
     letters(b"secret"),
     letters(b"authorization"),
     letters(b"credential"),
     letters(b"bearer"),
+    letters(b"jwt"),
     letters(b"ke"),
 ];
 
@@ -129,6 +140,7 @@ mod tests {
             "dbCredentials",
             "cookie",
             "bearer",
+            "user_jwt",
             "encryption_key",
         ] {
             assert!(is_secret(name), "{name}");

@@ -46,8 +46,9 @@ impl Latency {
         if self.millis.count() == 0 { (0.0, 0.0) } else { (self.shortest, self.longest) }
     }
 
-    /// Returns the time in milliseconds below which that share lies, to two digits.
+    /// Returns the time in milliseconds below which that share lies, to two digits, and none beyond the longest.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
-        self.spread.as_ref().map_or(0.0, |spread| spread.value_at_quantile(share) as f64 / 1e3)
+        let spread = self.spread.as_ref().map_or(0.0, |spread| spread.value_at_quantile(share) as f64 / 1e3);
+        spread.min(self.bounds().1)
     }
 }

@@ -489,7 +489,7 @@ impl fmt::Display for MonitorReport {
                 it.p95_ms,
                 it.p99_ms,
                 it.max_ms,
-                format!("${:.4}", it.cost_usd),
+                if it.cost_usd > 0.0 { format!("${:.4}", it.cost_usd) } else { "–".into() },
             )?;
             for (class, count) in &it.errors {
                 writeln!(f, "{:<widest$}  {count:>8}  {class}", "")?;

@@ -260,12 +260,14 @@ async fn a_monitor_tells_requests_errors_latency_tokens_and_cost() {
     assert_eq!(json["models"][0]["provider"], "anthropic");
     let table = report.to_string();
     assert!(table.starts_with("provider/model") && table.contains("openai/gpt-4"), "{table}");
+    let row = table.lines().find(|line| line.contains("openai/gpt-4")).unwrap();
+    assert!(row.ends_with("–"), "nobody knows what it cost: {row}");
     expect![[r#"
         chain monitor.openai
           model openai.chat
         chain monitor.openai ! rate limited
         chain monitor.anthropic
-        chain monitor.anthropic
+        chain monitor.anthropic (cancelled)
     "#]]
     .assert_eq(&recorder.tree());
     let span = recorder.span("monitor.openai").unwrap();

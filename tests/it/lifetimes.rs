@@ -124,12 +124,12 @@ fn what_a_future_holds_is_dropped_inside_its_span() {
     );
     expect_test::expect![[r#"
         tool around
-          tool works_under_a_lock
+          tool works_under_a_lock (cancelled)
             tool release
-        tool held
+        tool held (cancelled)
           tool release
         tool release
-        tool stream
+        tool stream (cancelled)
           tool release
     "#]]
     .assert_eq(&recorder.tree());

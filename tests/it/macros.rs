@@ -534,7 +534,7 @@ fn panics_are_recorded_and_go_on_and_cancellation_is_marked() {
         expect![[r#"
             tool root
               tool panics ! boom 1
-              tool waits
+              tool waits (cancelled)
         "#]],
     );
     assert_eq!(recorder.span("waits").unwrap().attribute("honeyhive_metadata.cancelled"), Some(json!(true)));
@@ -656,6 +656,51 @@ fn enrichment_says_whether_it_was_taken_and_keeps_what_came_before_a_return() {
           metadata.first = 1
     "#]]
     .assert_eq(&details(&recorder));
+}
+
+/// An error that keeps its source to itself, and one that tells it as well.
+#[derive(Debug)]
+struct Outer(&'static str, std::num::ParseIntError);
+
+impl Display for Outer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Outer {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.1)
+    }
+}
+
+#[trace]
+fn fails_below(says: &'static str) -> Result<u8, Outer> {
+    "x".parse().map_err(|error| Outer(says, error))
+}
+
+#[trace]
+fn fails_boxed() -> Result<u8, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(fails_below("boxed")?)
+}
+
+#[test]
+fn an_error_is_told_with_its_sources_each_once() {
+    let (recorder, tracer) = setup();
+    tracer.in_span("root", |_| {
+        assert!(fails_below("no number").is_err() && fails_boxed().is_err());
+        assert!(fails_below("said: invalid digit found in string").is_err());
+    });
+    check(
+        &recorder,
+        expect![[r#"
+            tool root
+              tool fails_below ! no number: invalid digit found in string
+              tool fails_boxed ! boxed: invalid digit found in string
+                tool fails_below ! boxed: invalid digit found in string
+              tool fails_below ! said: invalid digit found in string
+        "#]],
+    );
 }
 
 #[test]

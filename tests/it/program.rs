@@ -230,7 +230,7 @@ fn a_wrong_wish_about_the_disk_keeps_nothing_there() {
     let url = backend.url();
     let (output, dir) = run("disk", &[("HH_API_KEY", "k"), ("HH_API_URL", &url), ("HH_DURABILITY", "mem")]);
     let shown = stderr(&output);
-    assert!(shown.contains("HH_DURABILITY") && shown.contains("nothing is kept on disk"), "{shown}");
+    assert!(shown.contains("HH_DURABILITY") && shown.contains("nothing waits on disk to be sent"), "{shown}");
     assert!(!dir.join(".local").exists() && shown.contains("sent 3 spans"), "{shown}");
     fs::remove_dir_all(dir).unwrap();
 }

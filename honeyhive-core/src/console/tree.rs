@@ -1,7 +1,7 @@
 //! A trace as an indented tree, for people.
 //!
 //! One line a span: glyph, name, duration, tokens, cost, time to first token, model, provider or event type,
-//! error. Glyph and colour both tell the status, so neither alone is needed. Beyond
+//! `cancelled`, error. Glyph and colour both tell the status, so neither alone is needed. Beyond
 //! [`COLLAPSE_FROM`] spans, leaves of one name stand together as one line.
 
 use std::{borrow::Cow, fmt::Write, time::Duration};
@@ -123,6 +123,9 @@ impl<'a> Page<'a> {
         let _ = write!(self.out, "  {DIM}{}{DIM:#}", span.event_type());
         for extra in [note.to_owned(), root_note(span)].iter().filter(|extra| !extra.is_empty()) {
             let _ = write!(self.out, "  {DIM}{extra}{DIM:#}");
+        }
+        if span.is_cancelled() {
+            let _ = write!(self.out, "  {BAD}cancelled{BAD:#}");
         }
         if failed {
             let _ = write!(self.out, "  {BAD}{}{BAD:#}", clean(&error_text(span), WIDTH));

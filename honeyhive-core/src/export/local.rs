@@ -57,7 +57,12 @@ impl LocalDir {
             Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                 Sent::Retry { after: None, reason: error.to_string() }
             }
-            Err(error) => Sent::Refused { reason: format!("cannot write to {}: {}", self.destination(), error.kind()) },
+            Err(error) => Sent::Refused {
+                reason: format!(
+                    "cannot write to {}: {error}; set HH_LOCAL_DIR to a directory that can be written",
+                    self.destination()
+                ),
+            },
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
     any::type_name,
     borrow::Cow,
     convert::Infallible,
+    error::Error,
     fmt::{self, Debug, Display, Write},
     sync::{Arc, Mutex, RwLock},
 };
@@ -124,7 +125,51 @@ impl<'a, T: Debug + ?Sized> ViaDebug<'a> for &Probe<'a, T> {
     }
 }
 
-/// First choice of `error`: `Display`.
+/// First choice of `error`: a box of any error.
+pub trait ViaBoxed {
+    /// Names the error.
+    fn __honeyhive_error(&self) -> ErrorText;
+}
+
+macro_rules! boxed {
+    ($($error:ty),*) => {$(
+        impl<'e> ViaBoxed for &&&&Probe<'_, Box<$error>> {
+            fn __honeyhive_error(&self) -> ErrorText {
+                ErrorText::of::<Box<$error>>(contain::<Box<$error>>(|| Value::text(with_sources(&**self.0))))
+            }
+        }
+    )*};
+}
+boxed!(dyn Error + 'e, dyn Error + Send + 'e, dyn Error + Send + Sync + 'e);
+
+/// Second choice of `error`: what it says, and what its sources say.
+pub trait ViaError {
+    /// Names the error.
+    fn __honeyhive_error(&self) -> ErrorText;
+}
+
+impl<T: Error> ViaError for &&&Probe<'_, T> {
+    fn __honeyhive_error(&self) -> ErrorText {
+        ErrorText::of::<T>(contain::<T>(|| Value::text(with_sources(self.0))))
+    }
+}
+
+/// Most sources of an error that are told.
+const MAX_SOURCES: usize = 16;
+
+/// Returns the text of an error, and of each source that is not in it already: many say theirs themselves.
+fn with_sources(error: &(dyn Error + '_)) -> String {
+    let mut text = bounded(format_args!("{error}"));
+    for source in std::iter::successors(error.source(), |&source| source.source()).take(MAX_SOURCES) {
+        let said = bounded(format_args!("{source}"));
+        if !text.contains(&said) {
+            text = bounded(format_args!("{text}: {said}"));
+        }
+    }
+    text
+}
+
+/// Third choice of `error`: `Display`, in the form in which those that keep their sources to themselves tell them.
 pub trait ViaDisplay {
     /// Names the error.
     fn __honeyhive_error(&self) -> ErrorText;
@@ -132,7 +177,7 @@ pub trait ViaDisplay {
 
 impl<T: Display + ?Sized> ViaDisplay for &&Probe<'_, T> {
     fn __honeyhive_error(&self) -> ErrorText {
-        ErrorText::of::<T>(contain::<T>(|| Value::text(bounded(format_args!("{}", self.0)))))
+        ErrorText::of::<T>(contain::<T>(|| Value::text(bounded(format_args!("{:#}", self.0)))))
     }
 }
 

@@ -370,11 +370,15 @@ impl TracerBuilder {
     /// When a setting, in code or in the environment, is present but wrong. The message names it and
     /// what to write instead.
     pub fn build(self) -> Result<HoneyHiveTracer, ConfigError> {
-        self.build_from(&variable)
+        self.build_from(&variable, false)
     }
 
-    /// Builds with another environment than the process's.
-    pub(crate) fn build_from(self, env: &dyn Fn(&str) -> Option<String>) -> Result<HoneyHiveTracer, ConfigError> {
+    /// Builds with another environment than the process's; `without_key` where a key was left out, as was told.
+    pub(crate) fn build_from(
+        self,
+        env: &dyn Fn(&str) -> Option<String>,
+        without_key: bool,
+    ) -> Result<HoneyHiveTracer, ConfigError> {
         let resumed = self.explicit.session_id.is_some();
         let mut explicit = self.explicit;
         if self.exporter.is_some() {
@@ -386,8 +390,13 @@ impl TracerBuilder {
         let tracer = assemble(config, destinations);
         if only_here {
             let dir = tracer.destination();
-            let message = format!("no HH_API_KEY: spans stay in {dir}; set it to send them to HoneyHive");
-            diag::warn("local mode", &message);
+            diag::warn(
+                "local mode",
+                &match without_key {
+                    true => format!("spans stay in {dir}"),
+                    false => format!("no HH_API_KEY: spans stay in {dir}; set it to send them to HoneyHive"),
+                },
+            );
         }
         if !resumed {
             tracer.announce_session();

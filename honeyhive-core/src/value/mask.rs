@@ -3,7 +3,7 @@
 use super::is_secret;
 
 /// Masks the values of secret fields in `Debug` output, as in `Client { api_key: Some("…") }`.
-pub(crate) fn mask_debug(text: &str) -> String {
+pub fn mask_debug(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut at, mut written) = (0, 0);
     while at < text.len() {

@@ -9,13 +9,17 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use honeyhive_core::{__private::belonging_to, Bucket, HoneyHiveTracer, current_tracer};
+use honeyhive_core::{
+    __private::{belonging_to, mask_debug},
+    Bucket, HoneyHiveTracer, MASK, current_tracer,
+};
+use honeyhive_names::is_secret;
 use opentelemetry::{
     Context, ContextGuard, Key, KeyValue, Value,
     trace::{SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
 };
 use tracing::{
-    Metadata, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
@@ -46,7 +50,8 @@ const MODEL_CALLS: [&str; 4] = ["chat", "generate_content", "text_completion", "
 /// // In a program: `tracing::subscriber::set_global_default(subscriber)`.
 /// ```
 ///
-/// It records the fields that are there; whether those have content is up to who wrote them. The fields
+/// It records the fields that are there; whether those have content is up to who wrote them. A field whose name marks a
+/// secret is masked. A span fails with an event of level `ERROR` in it, as of `#[instrument(err)]`, and with a panic. The fields
 /// `otel.name`, `otel.kind`, `otel.status_code` and `otel.status_description` mean what they mean to
 /// tracing-opentelemetry; `event_type` is the type of the event, and fields that begin with `inputs.`,
 /// `outputs.`, `metadata.`, `metrics.`, `feedback.`, `config.` or `user_properties.` go to that part of it.
@@ -179,13 +184,32 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TracingLayer {
         }
     }
 
-    fn on_exit(&self, id: &Id, _: layer::Context<'_, S>) {
+    fn on_exit(&self, id: &Id, subscriber: layer::Context<'_, S>) {
         let left = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
             let position = entered.iter().rposition(|(layer, known, _)| (*layer, known) == (self.number, id))?;
             Some(entered.remove(position))
         });
         drop(left);
+        // What is left in a panic has failed.
+        if std::thread::panicking()
+            && let Some(context) = subscriber.span(id).and_then(|span| bridged(&span, self.number))
+        {
+            context.span().set_status(Status::error("panic"));
+        }
+    }
+
+    /// An error that is told inside a span is its own, as `#[instrument(err)]` tells what its function returned.
+    fn on_event(&self, event: &Event<'_>, subscriber: layer::Context<'_, S>) {
+        if *event.metadata().level() != Level::ERROR {
+            return;
+        }
+        let Some(span) = subscriber.event_span(event) else { return };
+        if let Some(context) = bridged(&span, self.number) {
+            let mut told = Told::default();
+            event.record(&mut told);
+            context.span().set_status(Status::error(told.error.or(told.message).unwrap_or_default()));
+        }
     }
 
     fn on_close(&self, id: Id, subscriber: layer::Context<'_, S>) {
@@ -198,6 +222,27 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TracingLayer {
 
 fn is_entered(above: &Context, current: &Context) -> bool {
     above.span().span_context() == current.span().span_context()
+}
+
+/// What an event says of an error.
+#[derive(Default)]
+struct Told {
+    error: Option<String>,
+    message: Option<String>,
+}
+
+impl Visit for Told {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "error" => self.error = Some(mask_debug(&format!("{value:?}"))),
+            "message" => self.message = Some(mask_debug(&format!("{value:?}"))),
+            _ => {}
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
 }
 
 /// Fields of a span, as attributes.
@@ -234,6 +279,9 @@ impl Fields {
             None if name == "event_type" => Key::from_static_str("honeyhive_event_type"),
             _ => Key::from_static_str(name),
         };
+        let value = value.into();
+        let measures = name.starts_with("metrics.") && !matches!(value, Value::String(_));
+        let value = if is_secret(name) && !measures { MASK.into() } else { value };
         self.attributes.push(KeyValue::new(key, value));
     }
 
@@ -285,6 +333,6 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.text(field, &format!("{value:?}"));
+        self.text(field, &mask_debug(&format!("{value:?}")));
     }
 }

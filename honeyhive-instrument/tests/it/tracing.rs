@@ -36,7 +36,7 @@ async fn spans_about_models_nest_with_ours_and_calls_below_are_not_doubled() {
                 otel.kind = "client",
                 gen_ai.operation.name = "chat",
                 gen_ai.usage.output_tokens = Empty,
-                http.secret = "kept"
+                http.detail = "kept"
             );
             call().instrument(chat.clone()).await;
             chat.record("gen_ai.usage.output_tokens", 5_u64);
@@ -181,4 +181,44 @@ async fn a_span_that_names_its_parent_or_none_is_there_whatever_is_current() {
         });
     });
     assert_eq!(recorder.tree(), "tool GET /chat\n  tool work\ntool other\n  tool inside\ntool job\n");
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "read through Debug")]
+struct Login {
+    user: &'static str,
+    api_key: &'static str,
+}
+
+#[tracing::instrument(err)]
+fn fails(authorization: &str, login: Login) -> Result<(), std::num::ParseIntError> {
+    "x".parse::<u8>().map(drop)
+}
+
+#[test]
+fn secrets_are_masked_and_errors_and_panics_fail_their_span() {
+    let recorder = Recorder::new();
+    let layer = TracingLayer::all().tracer(&recorder.tracer());
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let logins = info_span!("logins", inputs.password = "canary", metrics.token = 5, tokens = 7).entered();
+        fails("Bearer canary", Login { user: "ada", api_key: "canary" }).unwrap_err();
+        let panics = || info_span!("panics").in_scope(|| panic!("expected"));
+        std::panic::catch_unwind(panics).unwrap_err();
+        drop(logins);
+        info_span!("fine").in_scope(|| tracing::warn!("only a warning"));
+    });
+    expect_test::expect![[r#"
+        tool logins
+          tool fails ! invalid digit found in string
+          tool panics ! panic
+        tool fine
+    "#]]
+    .assert_eq(&recorder.tree());
+    let logins = recorder.span("logins").unwrap();
+    assert_eq!(logins.attribute("honeyhive_inputs.password"), Some(json!("[masked]")));
+    assert_eq!(logins.attribute("honeyhive_metrics.token"), Some(json!(5)));
+    assert_eq!(logins.attribute("tokens"), Some(json!(7)));
+    let fails = recorder.span("fails").unwrap();
+    assert_eq!(fails.attribute("authorization"), Some(json!("[masked]")));
+    assert_eq!(fails.attribute("login"), Some(json!("Login { user: \"ada\", api_key: [masked] }")));
 }

@@ -163,7 +163,7 @@ fn outcome(traced: &Traced<'_>) -> TokenStream {
         false => quote!(#hh::silent()),
     };
     let fail = match traced.err {
-        ErrForm::Display => quote!((&&&__HoneyHiveProbe(#bad)).__honeyhive_error()),
+        ErrForm::Display => quote!((&&&&&__HoneyHiveProbe(#bad)).__honeyhive_error()),
         ErrForm::Debug => quote!((&&__HoneyHiveProbe(#bad)).__honeyhive_error()),
         ErrForm::Off if traced.outputs => return quote!(|#good #typed| #keep),
         ErrForm::Off => return quote!(|_ #typed| #keep),
