@@ -21,18 +21,14 @@ pub use crate::{
     enrich::{Enricher, SessionEnricher},
 };
 
-use std::{
-    any::Any,
-    panic::{self, AssertUnwindSafe},
-    pin::Pin,
-};
+use std::pin::Pin;
 
 use futures_core::Stream;
 
 use crate::{
     ConfigError, HoneyHiveTracer, LazyTracer,
     attributes::Attributes,
-    context::{ContextGuard, with_current},
+    context::with_current,
     diag, door,
     ending::Ending,
     start::{self, Start},
@@ -273,60 +269,25 @@ fn write_good(value: Captured<'_>, span: &Span) {
 /// Runs a function in its span.
 #[inline]
 pub fn run<T>(begun: impl Begun, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
-    match Running::of(begun.span()) {
-        None => body(),
-        Some(running) => run_in(running, body, outcome),
+    let span = begun.span();
+    if span.is_off() {
+        // Nothing is held; dropping it would look for that.
+        std::mem::forget(span);
+        return body();
     }
+    run_in(span, body, outcome)
 }
 
-/// Few pieces with little to clean up, for each is compiled anew for each traced function.
-fn run_in<T>(mut running: Running, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
-    running.enter();
-    match panic::catch_unwind(AssertUnwindSafe(body)) {
+/// Few pieces, for each is compiled anew for each traced function.
+fn run_in<T>(mut span: Span, body: impl FnOnce() -> T, outcome: impl FnOnce(&T) -> Outcome<'_>) -> T {
+    match span.run(body) {
         Ok(out) => {
-            if let Some(span) = running.leave() {
-                outcome(&out).write(span);
+            if span.is_live() {
+                outcome(&out).write(&span);
             }
             out
         }
-        Err(payload) => running.give_way(payload),
-    }
-}
-
-/// A span whose function runs.
-struct Running {
-    attached: Option<ContextGuard>,
-    span: Span,
-}
-
-impl Running {
-    /// Returns none where there is no span: nothing is held then, and dropping it would look for that.
-    #[inline]
-    fn of(span: Span) -> Option<Self> {
-        if span.is_off() {
-            std::mem::forget(span);
-            return None;
-        }
-        Some(Self { attached: None, span })
-    }
-
-    /// Makes the span current.
-    #[inline]
-    fn enter(&mut self) {
-        self.attached = self.span.attach_new();
-    }
-
-    /// Leaves the span, and returns it if there is a use for what its function returned.
-    #[inline]
-    fn leave(&mut self) -> Option<&Span> {
-        self.attached = None;
-        self.span.is_live().then_some(&self.span)
-    }
-
-    #[cold]
-    fn give_way(self, payload: std::boxed::Box<dyn Any + Send>) -> ! {
-        drop(self.attached);
-        self.span.give_way(payload)
+        Err(payload) => span.give_way(payload),
     }
 }
 

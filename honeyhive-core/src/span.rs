@@ -342,10 +342,11 @@ impl Span {
         self.hold.add_event(Event::new(attr::EXCEPTION_EVENT, SystemTime::now(), told, 0));
     }
 
-    /// Makes the span current, which started just now, if it is not.
+    /// Runs `work` with the span current, where that started just now, and catches a panic.
     #[inline]
-    pub(crate) fn attach_new(&mut self) -> Option<ContextGuard> {
-        self.hold.new_inside().map(ContextGuard::attach)
+    pub(crate) fn run<R>(&mut self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
+        let _attached = self.hold.new_inside().map(ContextGuard::attach);
+        panic::catch_unwind(AssertUnwindSafe(work))
     }
 
     /// Runs `work` with the span current, and catches a panic.
