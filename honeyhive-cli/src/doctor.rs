@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use honeyhive_core::{
-    HoneyHiveTracer,
+    HoneyHiveTracer, Setting,
     store::{self, Kind},
 };
 
@@ -42,6 +42,22 @@ fn settings(tracer: &HoneyHiveTracer) {
         line!("  {:<22} {:<44} {from}", setting.variable(), plain(setting.value()));
     }
     proxies();
+    unread(tracer);
+}
+
+/// Names what looks like a setting and is none: mistyped, or another SDK's. Not its value, which may be a key.
+fn unread(tracer: &HoneyHiveTracer) {
+    let settings = tracer.settings();
+    let read: Vec<&str> = settings.iter().flat_map(Setting::variables).chain(["HH_PRICES"]).collect();
+    let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in set.filter(|name| name.starts_with("HH_") && !read.contains(&name.as_str())) {
+        let nearest = read.iter().min_by_key(|known| strsim::levenshtein(&name, known));
+        let hint = match nearest {
+            Some(known) if strsim::levenshtein(&name, known) <= 2 => format!("; did you mean {known}?"),
+            _ => String::new(),
+        };
+        line!("  ! {} is not read{hint}", plain(&name));
+    }
 }
 
 /// What the requests go through, but for loopback, is read by the HTTP client itself.

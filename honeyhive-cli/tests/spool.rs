@@ -142,8 +142,14 @@ fn the_doctor_shows_what_is_so_and_no_key() {
     assert!(said.contains("2 spans wait for another address or key") && said.contains("push --all"), "{said}");
     let local = shown(&place.honeyhive(&["doctor"], &[]));
     assert!(local.contains("spans stay here"), "{local}");
-    let wrong = place.honeyhive(&["doctor"], &[("HH_BATCH_SIZE", "many")]);
-    assert!(!wrong.status.success() && shown(&wrong).contains("HH_BATCH_SIZE"), "{}", shown(&wrong));
+    let mistyped =
+        shown(&place.honeyhive(&["doctor"], &[("HH_API_KYE", "canary"), ("HH_VERBOSE", "1"), ("HH_PRICES", "")]));
+    assert!(mistyped.contains("! HH_API_KYE is not read; did you mean HH_API_KEY?\n"), "{mistyped}");
+    assert!(mistyped.contains("! HH_VERBOSE is not read\n") && !mistyped.contains("PRICES"), "{mistyped}");
+    assert!(!mistyped.contains("canary"), "{mistyped}");
+    let wrong = place.honeyhive(&["doctor"], &[("HH_BATCH_SIZE", "many"), ("HH_CONSOLE", "rainbow")]);
+    let said = shown(&wrong);
+    assert!(!wrong.status.success() && said.contains("HH_BATCH_SIZE") && said.contains("HH_CONSOLE"), "{said}");
 }
 
 #[test]

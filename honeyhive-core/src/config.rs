@@ -4,6 +4,7 @@
 
 mod describe;
 mod parse;
+mod units;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -241,56 +242,57 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let env = parse::Env::new(env);
-        let (key, project_key) = parse::keys(&explicit, &env)?;
-        let session_id = explicit.session_id.map_or_else(|| Ok(session::new_id()), |text| parse::session_id(&text))?;
-        let project = parse::name("project", "HH_PROJECT", explicit.project.or(env.text("HH_PROJECT")))?;
-        let source = parse::name("source", "HH_SOURCE", explicit.source.or(env.text("HH_SOURCE")))?;
+        let (key, project_key) = env.keep(parse::keys(&explicit, &env)).unwrap_or_default();
+        let session_id = explicit.session_id.and_then(|text| env.keep(parse::session_id(&text)));
+        let project = parse::name("project", "HH_PROJECT", explicit.project, &env);
+        let source = parse::name("source", "HH_SOURCE", explicit.source, &env);
         let service_name = explicit
             .service_name
             .or_else(|| env.text("HH_SERVICE_NAME"))
             .or_else(|| project.clone())
             .unwrap_or_else(|| program.to_owned());
-        let console = env.chosen("console", "HH_CONSOLE", explicit.console, parse::console)?;
-        let protocol = env.chosen("protocol", "HH_OTLP_PROTOCOL", explicit.protocol, parse::protocol)?;
-        let compression = env.chosen("compression", "HH_COMPRESSION", explicit.compression, parse::compression)?;
-        let durability = env.chosen("durability", "HH_DURABILITY", explicit.durability, parse::durability)?;
+        let console = env.chosen("console", "HH_CONSOLE", explicit.console, parse::console);
+        let protocol = env.chosen("protocol", "HH_OTLP_PROTOCOL", explicit.protocol, parse::protocol);
+        let compression = env.chosen("compression", "HH_COMPRESSION", explicit.compression, parse::compression);
+        let durability = env.chosen("durability", "HH_DURABILITY", explicit.durability, parse::durability);
         let local_dir = explicit.local_dir.or_else(|| env.text("HH_LOCAL_DIR").map(PathBuf::from));
         Ok(Self {
-            server_url: parse::server_url(explicit.server_url, &env)?,
             session_name: explicit.session_name.unwrap_or_else(|| program.to_owned()),
-            session_id,
+            session_id: session_id.unwrap_or_else(session::new_id),
             session_inputs: explicit.session_inputs,
             service_name,
             source: source.unwrap_or_else(|| "dev".to_owned()),
             project,
             protocol: protocol.unwrap_or_default(),
-            export_timeout: parse::duration(&EXPORT_TIMEOUT, explicit.export_timeout, &env)?,
-            flush_interval: parse::duration(&FLUSH_INTERVAL, explicit.flush_interval, &env)?,
-            batch_size: parse::count(&BATCH_SIZE, explicit.batch_size, &env)?,
-            queue_bytes: parse::count(&QUEUE_BYTES, explicit.queue_bytes, &env)?,
-            max_attributes: parse::count(&MAX_ATTRIBUTES, explicit.max_attributes, &env)?,
-            max_events: parse::count(&MAX_EVENTS, explicit.max_events, &env)?,
-            disabled: env.flag("disabled", "HH_DISABLE_TRACING", explicit.disabled, false)?,
-            capture_content: env.flag("capture_content", "HH_CAPTURE_CONTENT", explicit.capture_content, true)?,
-            sample_rate: parse::share(&SAMPLE_RATE, explicit.sample_rate, &env)?,
+            export_timeout: parse::duration(&EXPORT_TIMEOUT, explicit.export_timeout, &env),
+            flush_interval: parse::duration(&FLUSH_INTERVAL, explicit.flush_interval, &env),
+            batch_size: parse::count(&BATCH_SIZE, explicit.batch_size, &env),
+            queue_bytes: parse::size(&QUEUE_BYTES, explicit.queue_bytes, &env),
+            max_attributes: parse::count(&MAX_ATTRIBUTES, explicit.max_attributes, &env),
+            max_events: parse::count(&MAX_EVENTS, explicit.max_events, &env),
+            disabled: env.flag("disabled", "HH_DISABLE_TRACING", explicit.disabled, false),
+            capture_content: env.flag("capture_content", "HH_CAPTURE_CONTENT", explicit.capture_content, true),
+            sample_rate: parse::share(&SAMPLE_RATE, explicit.sample_rate, &env),
             visibility: explicit.visibility.unwrap_or_default(),
             local_dir: local_dir.unwrap_or_else(|| DEFAULT_LOCAL_DIR.into()),
             console: console.unwrap_or(if key.is_some() { Console::Off } else { Console::Tree }),
             trust_inbound_session: explicit.trust_inbound_session.unwrap_or(false),
             compression,
             durability: durability.unwrap_or_default(),
-            spool_dir: parse::spool_dir(explicit.spool_dir, &env)?,
-            spool_bytes: parse::count(&SPOOL_BYTES, explicit.spool_bytes, &env)?,
-            spool_age: parse::duration(&SPOOL_AGE, explicit.spool_age, &env)?,
-            spool_free: parse::stated_count(&SPOOL_FREE, explicit.spool_free_percent, &env)?.into(),
-            max_open_spans: parse::count(&MAX_OPEN_SPANS, explicit.max_open_spans, &env)?,
-            retry_first: parse::duration(&RETRY_FIRST, explicit.retry_waits.map(|(first, _)| first), &env)?,
-            retry_most: parse::duration(&RETRY_MOST, explicit.retry_waits.map(|(_, most)| most), &env)?,
-            bisect_refused: env.flag("bisect_refused", "HH_BISECT_REFUSED", explicit.bisect_refused, false)?,
-            keep_local: env.flag("keep_local", "HH_KEEP_LOCAL", explicit.keep_local, false)?,
+            spool_dir: env.keep(parse::spool_dir(explicit.spool_dir, &env)).flatten(),
+            spool_bytes: parse::size(&SPOOL_BYTES, explicit.spool_bytes, &env),
+            spool_age: parse::duration(&SPOOL_AGE, explicit.spool_age, &env),
+            spool_free: parse::stated_count(&SPOOL_FREE, explicit.spool_free_percent, &env).into(),
+            max_open_spans: parse::count(&MAX_OPEN_SPANS, explicit.max_open_spans, &env),
+            retry_first: parse::duration(&RETRY_FIRST, explicit.retry_waits.map(|(first, _)| first), &env),
+            retry_most: parse::duration(&RETRY_MOST, explicit.retry_waits.map(|(_, most)| most), &env),
+            bisect_refused: env.flag("bisect_refused", "HH_BISECT_REFUSED", explicit.bisect_refused, false),
+            keep_local: env.flag("keep_local", "HH_KEEP_LOCAL", explicit.keep_local, false),
             ascii: env.text("TERM").is_some_and(|term| term == "dumb"),
             key,
             project_key,
+            // The last: whether all was good is known then.
+            server_url: env.all_good(parse::server_url(explicit.server_url, &env))?,
         })
     }
 }

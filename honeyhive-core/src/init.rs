@@ -62,15 +62,17 @@ fn build_leniently() -> Option<HoneyHiveTracer> {
             Ok(tracer) => return Some(tracer),
             Err(error) => error,
         };
-        let so = match error.variable() {
-            SERVER => "nothing is sent, spans are kept on this machine",
-            other => cautious(other).map_or("going on without it", |(.., so)| so),
-        };
-        diag::say(&format!("{error}; {so}"));
-        if error.variable().is_empty() || wrong.contains(&error.variable()) {
-            return None;
+        for error in error.each() {
+            let so = match error.variable() {
+                SERVER => "nothing is sent, spans are kept on this machine",
+                other => cautious(other).map_or("going on without it", |(.., so)| so),
+            };
+            diag::say(&format!("{error}; {so}"));
+            if error.variable().is_empty() || wrong.contains(&error.variable()) {
+                return None;
+            }
+            wrong.push(error.variable());
         }
-        wrong.push(error.variable());
     }
 }
 

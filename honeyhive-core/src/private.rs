@@ -418,6 +418,11 @@ pub fn map<'a, const N: usize>(entries: [(&'static str, Captured<'_>); N]) -> Ca
     Value::Map(entries.map(masked).collect()).into()
 }
 
+/// JSON's `null`.
+pub fn null<'a>() -> Captured<'a> {
+    Value::Null.into()
+}
+
 /// Builds a list from captured items.
 pub fn list<'a, const N: usize>(items: [Captured<'_>; N]) -> Captured<'a> {
     Value::List(items.map(Captured::into_value).into()).into()

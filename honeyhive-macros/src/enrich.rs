@@ -3,13 +3,14 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{
-    Expr, Path, Token,
+    Expr, Token,
     parse::{Parse, ParseStream},
     spanned::Spanned,
     token,
 };
 
 use crate::{
+    crate_path::CratePath,
     diag::{Errors, choices, listed},
     literal::{Map, Value, is_map},
     name,
@@ -44,7 +45,7 @@ pub(crate) fn expand(input: TokenStream, target: &Target) -> TokenStream {
 }
 
 struct Parts {
-    crate_path: Option<Path>,
+    crate_path: Option<CratePath>,
     parts: Vec<(Ident, Part)>,
 }
 
@@ -88,7 +89,7 @@ impl Parts {
         if input.peek(Token![crate]) {
             input.parse::<Token![crate]>()?;
             input.parse::<Token![=]>()?;
-            self.crate_path = Some(input.call(Path::parse_mod_style)?);
+            self.crate_path = Some(input.parse()?);
             return Ok(());
         }
         let name: Ident = input.parse().map_err(|error| {
@@ -122,16 +123,17 @@ impl Parts {
 }
 
 fn quote_all(parts: &Parts, target: &Target) -> TokenStream {
-    let hh = match &parts.crate_path {
-        Some(path) => quote!(#path::__private),
-        None => quote!(::honeyhive::__private),
-    };
+    let hh = CratePath::runtime(parts.crate_path.as_ref());
     let enricher = Ident::new(target.enricher, Span::mixed_site());
     let to = Ident::new("to", Span::mixed_site());
     let writes = parts.parts.iter().map(|(name, part)| quote_part(&hh, &to, name, part));
+    let probes = parts.parts.iter().any(|(_, part)| match part {
+        Part::Map(map) => map.has_expressions(),
+        Part::Expr(_) => true,
+    });
+    let import = probes.then(|| quote!(use #hh::prelude::*;));
     quote! {{
-        #[allow(unused_imports)]
-        use #hh::prelude::*;
+        #import
         match #hh::#enricher::current() {
             #hh::Some(mut #to) => {
                 let #to = &mut #to;

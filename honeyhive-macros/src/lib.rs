@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 mod budget;
+mod crate_path;
 mod diag;
 mod enrich;
 mod literal;
@@ -42,7 +43,7 @@ use proc_macro::TokenStream;
 /// | `crate = path` | where the `honeyhive` crate is | `::honeyhive` |
 ///
 /// On an `impl` block it traces the public methods, or all of a trait's. Of the arguments of a block
-/// a method's own `#[trace(…)]` keeps those that it does not give itself.
+/// a method's own `#[trace(…)]` keeps those that it does not give itself; `#[trace(skip)]` leaves it out.
 ///
 /// Arguments and results are recorded with `Serialize` if the type has it, else with `Debug`, else by
 /// the name of the type; a generic function sees only the bounds that it writes. Arguments named like
@@ -86,7 +87,7 @@ pub fn trace(args: TokenStream, item: TokenStream) -> TokenStream {
 /// enrich_span!(metrics = { "score": 0.9 }, user_properties = user, error = "soft failure");
 /// ```
 ///
-/// A map alone is metadata. Namespaces: `metadata`, `metrics`, `feedback`, `inputs`, `outputs`,
+/// A map alone is metadata; its values are maps, lists, `null`, and expressions. Namespaces: `metadata`, `metrics`, `feedback`, `inputs`, `outputs`,
 /// `config`, `user_properties`, each a map or an expression; and `error`. Where the `honeyhive` crate has another name, that
 /// comes first: `enrich_span!(crate = hh, { … })`.
 #[proc_macro]

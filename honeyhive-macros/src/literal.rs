@@ -1,11 +1,11 @@
 //! The JSON-like literal of the macros: `{ "key": value, "nested": { "a": [1, 2] } }`.
-//! A value is a map, a list, or any expression. A brace opens a map when a string and a colon follow,
+//! A value is a map, a list, `null`, or any expression. A brace opens a map when a string and a colon follow,
 //! or nothing; any other brace is a block expression.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{
-    Expr, LitStr, Token, braced, bracketed,
+    Expr, Ident, LitStr, Token, braced, bracketed,
     parse::{Parse, ParseStream},
     punctuated::Punctuated,
     spanned::Spanned,
@@ -16,11 +16,19 @@ use syn::{
 #[derive(Clone)]
 pub(crate) struct Map(pub(crate) Vec<(LitStr, Value)>);
 
+impl Map {
+    /// Returns whether anything in it is captured.
+    pub(crate) fn has_expressions(&self) -> bool {
+        self.0.iter().any(|(_, value)| value.has_expressions())
+    }
+}
+
 /// A value in a map or list.
 #[derive(Clone)]
 pub(crate) enum Value {
     Map(Map),
     List(Vec<Value>),
+    Null,
     Expr(Box<Expr>),
 }
 
@@ -73,6 +81,10 @@ impl Parse for Value {
             let items = Punctuated::<Self, Token![,]>::parse_terminated(&content)?;
             return Ok(Self::List(items.into_iter().collect()));
         }
+        if is_null(input) {
+            input.parse::<Ident>()?;
+            return Ok(Self::Null);
+        }
         input.parse().map(Self::Expr)
     }
 }
@@ -86,6 +98,12 @@ pub(crate) fn is_map(input: ParseStream<'_>) -> bool {
         Ok(content.is_empty() || (content.peek(LitStr) && content.peek2(Token![:])))
     };
     look().unwrap_or(false)
+}
+
+/// Looks whether a value is JSON's `null`, which is a name in Rust.
+fn is_null(input: ParseStream<'_>) -> bool {
+    let fork = input.fork();
+    fork.parse::<Ident>().is_ok_and(|name| name == "null") && (fork.is_empty() || fork.peek(Token![,]))
 }
 
 /// Looks whether a bracket is a whole list, not the start of an expression like `[1, 2].len()`, nor
@@ -111,7 +129,17 @@ impl Value {
                 let items = items.iter().map(|item| item.quote(hh));
                 quote!(#hh::list([#(#items),*]))
             }
+            Self::Null => quote!(#hh::null()),
             Self::Expr(expr) => quote_spanned!(expr.span()=> (&&&&__HoneyHiveProbe(&(#expr))).__honeyhive_capture()),
+        }
+    }
+
+    fn has_expressions(&self) -> bool {
+        match self {
+            Self::Map(map) => map.has_expressions(),
+            Self::List(items) => items.iter().any(Self::has_expressions),
+            Self::Null => false,
+            Self::Expr(_) => true,
         }
     }
 

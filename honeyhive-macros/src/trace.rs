@@ -57,16 +57,16 @@ fn methods(args: &Args, mut block: ItemImpl) -> syn::Result<TokenStream> {
             continue;
         }
         none_is_traced = false;
-        let own_args = own.map(|attr| match attr.meta {
+        let own = own.map(|attr| match attr.meta {
             Meta::Path(_) => Ok(Args::default()),
-            _ => attr.parse_args(),
+            _ => attr.parse_args::<Args>(),
         });
-        let function = item::Function::of_method(method);
-        let traced = match own_args.transpose() {
-            Ok(Some(own)) => one(&own.or(args), function, Some(&owner)),
-            Ok(None) => one(args, function, Some(&owner)),
-            Err(error) => Err(error),
-        };
+        let Some(own) = errors.keep(own.transpose()) else { continue };
+        let said = own.unwrap_or_default();
+        if said.left_out.is_some() {
+            continue;
+        }
+        let traced = one(&said.or(args), item::Function::of_method(method), Some(&owner));
         if let Some(traced) = errors.keep(traced) {
             *member = ImplItem::Verbatim(traced);
         }

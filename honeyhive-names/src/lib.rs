@@ -13,8 +13,9 @@ macro_rules! words {
     )*};
 }
 words! {
-    PASSWORD PASSWD PASSPHRASE SECRET AUTHORIZATION CREDENTIAL CREDENTIALS APIKEY COOKIE BEARER JWT
-    KEY API PRIVATE ACCESS SIGNING ENCRYPTION
+    PASSWORD PASSWORDS PASSWD PWD PASSPHRASE SECRET SECRETS AUTHORIZATION CREDENTIAL CREDENTIALS APIKEY APIKEYS COOKIE
+    COOKIES BEARER JWT
+    KEY KEYS API PRIVATE ACCESS SIGNING ENCRYPTION
     TOKEN PER EACH FIRST NEXT LAST START END STOP BOS EOS PAD SEP CLS UNK
 }
 
@@ -32,14 +33,19 @@ fn marks(word: Word) -> bool {
     matches!(
         word,
         PASSWORD
+            | PASSWORDS
             | PASSWD
+            | PWD
             | PASSPHRASE
             | SECRET
+            | SECRETS
             | AUTHORIZATION
             | CREDENTIAL
             | CREDENTIALS
             | APIKEY
+            | APIKEYS
             | COOKIE
+            | COOKIES
             | BEARER
             | JWT
     )
@@ -51,7 +57,7 @@ fn is_of_a_text(before: Word) -> bool {
 }
 
 /// Letters without which no name is that of a secret; the last ones are those of keys, tokens and cookies.
-const LETTERS: [u32; 8] = [
+const LETTERS: [u32; 9] = [
     letters(b"passw"),
     letters(b"passphrase"),
     letters(b"secret"),
@@ -59,6 +65,7 @@ const LETTERS: [u32; 8] = [
     letters(b"credential"),
     letters(b"bearer"),
     letters(b"jwt"),
+    letters(b"pwd"),
     letters(b"ke"),
 ];
 
@@ -99,7 +106,10 @@ pub fn is_secret(name: &str) -> bool {
             _ => (0, false),
         };
         if word != 0 && (letter == 0 || (is_capital && !after_capital)) {
-            if marks(word) || (word == KEY && matches!(last, API | SECRET | PRIVATE | ACCESS | SIGNING | ENCRYPTION)) {
+            if marks(word)
+                || (matches!(word, KEY | KEYS)
+                    && matches!(last, API | SECRET | PRIVATE | ACCESS | SIGNING | ENCRYPTION))
+            {
                 return true;
             }
             (before, last, word) = (last, word, 0);
@@ -135,6 +145,9 @@ mod tests {
             "client_secret",
             "secret_key",
             "PASSWD",
+            "db_pwd",
+            "api_keys",
+            "secrets",
             "passphrase",
             "aws-credential",
             "dbCredentials",
@@ -152,6 +165,7 @@ mod tests {
             "total_tokens",
             "key",
             "primary_key",
+            "primary_keys",
             "tokenizer",
             "time_per_token",
             "stop_token",

@@ -75,7 +75,7 @@ fn without_a_tracer_the_function_runs_untouched() {
 #[trace(event_type = "chain")]
 async fn outer(n: u32) -> Result<String, MyError> {
     tokio::task::yield_now().await;
-    enrich_span!({ "n": n, "nested": { "list": [1, "two", null_of()] } });
+    enrich_span!({ "n": n, "nested": { "list": [1, "two", null_of(), null], "none": null }, "nothing": null });
     let got = inner(n).await?;
     Ok(format!("got {got}"))
 }
@@ -125,7 +125,7 @@ fn async_functions_nest_across_await_and_record_errors() {
     );
     let outer = recorder.span("outer").unwrap();
     assert_eq!(outer.attribute("honeyhive_metadata.n"), Some(json!(1)));
-    assert_eq!(outer.attribute("honeyhive_metadata.nested.list"), Some(json!(r#"[1,"two",null]"#)));
+    assert_eq!(outer.attribute("honeyhive_metadata.nested.list"), Some(json!(r#"[1,"two",null,null]"#)));
     let failed = recorder.spans().into_iter().find(|span| span.error().is_some()).unwrap();
     assert_eq!(failed.events().len(), 1, "one exception event");
     assert_eq!(failed.attribute("honeyhive_error_type"), Some(json!("core::num::error::ParseIntError")));
@@ -320,6 +320,11 @@ impl Store {
     #[trace(event_name = "named by itself")]
     pub fn named(&self) {}
 
+    #[trace(skip)]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     #[expect(unreachable_pub, reason = "the method of the block that cannot be traced")]
     pub const fn constant() -> u8 {
         7
@@ -365,6 +370,7 @@ fn methods_and_traits() {
         *store.first().unwrap() = 5;
         assert_eq!(store.sum(1).await, 8);
         store.named();
+        assert_eq!(store.len(), 2);
         assert_eq!(Store::constant(), 7);
         store.ask("q").await;
         let dynamic: &dyn DynAsk = &store;

@@ -1,6 +1,7 @@
 //! Checks of single settings: text in, value or a [`ConfigError`] that names the fix out.
 
 use std::{
+    cell::RefCell,
     fmt::Debug,
     path::{Path, PathBuf},
     str::FromStr,
@@ -10,20 +11,39 @@ use std::{
 use url::Url;
 use uuid::Uuid;
 
-use super::{Bounded, Compression, Console, DEFAULT_SERVER_URL, Durability, Explicit, Protocol, alternates};
+use super::{Bounded, Compression, Console, DEFAULT_SERVER_URL, Durability, Explicit, Protocol, alternates, units};
 use crate::{ConfigError, export::keys::INGESTION_PREFIX, secret::Secret};
 
-/// The environment: trimmed, with blank meaning absent.
-pub(super) struct Env<'a>(&'a dyn Fn(&str) -> Option<String>);
+/// The environment: trimmed, with blank meaning absent. Gathers what is wrong, so that all of it is said at once.
+pub(super) struct Env<'a> {
+    look_up: &'a dyn Fn(&str) -> Option<String>,
+    wrong: RefCell<Vec<ConfigError>>,
+}
 
 impl<'a> Env<'a> {
-    pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self(lookup)
+    pub(super) fn new(look_up: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { look_up, wrong: RefCell::default() }
     }
 
     pub(super) fn text(&self, variable: &str) -> Option<String> {
-        let look_up = |name: &str| (self.0)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let look_up =
+            |name: &str| (self.look_up)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         look_up(variable).or_else(|| alternates(variable).iter().find_map(|name| look_up(name)))
+    }
+
+    /// Returns a value; what is wrong with it is told in the end.
+    pub(super) fn keep<T>(&self, value: Result<T, ConfigError>) -> Option<T> {
+        value.map_err(|error| self.wrong.borrow_mut().push(error)).ok()
+    }
+
+    /// Returns the last value if nothing was wrong, neither with it nor before.
+    pub(super) fn all_good<T>(&self, last: Result<T, ConfigError>) -> Result<T, ConfigError> {
+        let last = self.keep(last);
+        match (ConfigError::of_all(self.wrong.take()), last) {
+            (None, Some(last)) => Ok(last),
+            (Some(error), _) => Err(error),
+            (None, None) => Err(ConfigError::new("", "", "a value is missing")),
+        }
     }
 
     /// Returns what the code set, else what the variable says, if it says anything.
@@ -33,14 +53,11 @@ impl<'a> Env<'a> {
         variable: &'static str,
         explicit: Option<T>,
         parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, ConfigError> {
-        match (explicit, self.text(variable)) {
-            (Some(value), _) => Ok(Some(value)),
-            (None, Some(text)) => {
-                parse(&text).map(Some).map_err(|problem| ConfigError::new(setting, variable, problem))
-            }
-            (None, None) => Ok(None),
-        }
+    ) -> Option<T> {
+        explicit.or_else(|| {
+            let parsed = parse(&self.text(variable)?);
+            self.keep(parsed.map_err(|problem| ConfigError::new(setting, variable, problem)))
+        })
     }
 
     /// Returns a switch.
@@ -50,8 +67,15 @@ impl<'a> Env<'a> {
         variable: &'static str,
         explicit: Option<bool>,
         default: bool,
-    ) -> Result<bool, ConfigError> {
-        Ok(self.chosen(setting, variable, explicit, boolean)?.unwrap_or(default))
+    ) -> bool {
+        self.chosen(setting, variable, explicit, boolean).unwrap_or(default)
+    }
+
+    fn within<T: PartialOrd + Debug + Copy>(&self, rule: &Bounded<T>, chosen: Option<T>) -> T {
+        let Bounded { setting, variable, default, least, most } = *rule;
+        let value = chosen.unwrap_or(default);
+        let range = || ConfigError::new(setting, variable, format!("must lie between {least:?} and {most:?}"));
+        self.keep((least..=most).contains(&value).then_some(value).ok_or_else(range)).unwrap_or(default)
     }
 }
 
@@ -151,18 +175,17 @@ pub(super) fn session_id(text: &str) -> Result<Uuid, ConfigError> {
 pub(super) fn name(
     setting: &'static str,
     variable: &'static str,
-    text: Option<String>,
-) -> Result<Option<String>, ConfigError> {
-    let Some(text) = text else { return Ok(None) };
-    let text = text.trim().to_owned();
-    match () {
-        () if text.is_empty() => Ok(None),
-        () if text.chars().any(char::is_control) => {
-            Err(ConfigError::new(setting, variable, "contains a control character; remove it"))
-        }
-        () if text.len() > 256 => Err(ConfigError::new(setting, variable, "longer than 256 bytes; shorten it")),
-        () => Ok(Some(text)),
-    }
+    explicit: Option<String>,
+    env: &Env<'_>,
+) -> Option<String> {
+    let text = explicit.or_else(|| env.text(variable))?.trim().to_owned();
+    let good = match () {
+        () if text.chars().any(char::is_control) => Err("contains a control character; remove it"),
+        () if text.len() > 256 => Err("longer than 256 bytes; shorten it"),
+        () => Ok(text),
+    };
+    let good = env.keep(good.map_err(|problem| ConfigError::new(setting, variable, problem)))?;
+    (!good.is_empty()).then_some(good)
 }
 
 pub(super) fn server_url(explicit: Option<String>, env: &Env<'_>) -> Result<Url, ConfigError> {
@@ -300,54 +323,47 @@ fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Resolves a duration; the variable holds seconds.
-pub(super) fn duration(
-    rule: &Bounded<Duration>,
-    explicit: Option<Duration>,
-    env: &Env<'_>,
-) -> Result<Duration, ConfigError> {
-    let chosen = env.chosen(rule.setting, rule.variable, explicit, seconds)?;
-    within(rule, chosen)
+/// Resolves a duration; the variable holds seconds, or says its unit.
+pub(super) fn duration(rule: &Bounded<Duration>, explicit: Option<Duration>, env: &Env<'_>) -> Duration {
+    env.within(rule, env.chosen(rule.setting, rule.variable, explicit, units::duration))
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| format!("{:?} is not a number of seconds", short(text)))?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| format!("{:?} is not a usable number of seconds", short(text)))
+/// Resolves a size; the variable holds bytes, or says its unit.
+pub(super) fn size<T: TryFrom<u64> + PartialOrd + Debug + Copy>(
+    rule: &Bounded<T>,
+    explicit: Option<T>,
+    env: &Env<'_>,
+) -> T {
+    let size = |text: &str| units::bytes(text)?.try_into().map_err(|_| format!("{:?} is too large", short(text)));
+    env.within(rule, env.chosen(rule.setting, rule.variable, explicit, size))
 }
 
 /// Resolves a count.
-pub(super) fn count<T>(rule: &Bounded<T>, explicit: Option<T>, env: &Env<'_>) -> Result<T, ConfigError>
-where
-    T: FromStr + PartialOrd + Debug + Copy,
-{
-    Ok(stated_count(rule, explicit, env)?.unwrap_or(rule.default))
+pub(super) fn count<T: FromStr + PartialOrd + Debug + Copy>(
+    rule: &Bounded<T>,
+    explicit: Option<T>,
+    env: &Env<'_>,
+) -> T {
+    stated_count(rule, explicit, env).unwrap_or(rule.default)
 }
 
 /// Resolves a number that was set; none where it was not.
-pub(super) fn stated_count<T>(rule: &Bounded<T>, explicit: Option<T>, env: &Env<'_>) -> Result<Option<T>, ConfigError>
-where
-    T: FromStr + PartialOrd + Debug + Copy,
-{
+pub(super) fn stated_count<T: FromStr + PartialOrd + Debug + Copy>(
+    rule: &Bounded<T>,
+    explicit: Option<T>,
+    env: &Env<'_>,
+) -> Option<T> {
     let whole = |text: &str| text.parse().map_err(|_| format!("{:?} is not a whole number", short(text)));
     let chosen = env.chosen(rule.setting, rule.variable, explicit, whole)?;
-    chosen.map(|chosen| within(rule, Some(chosen))).transpose()
+    Some(env.within(rule, Some(chosen)))
 }
 
 /// Resolves a share of a whole.
-pub(super) fn share(rule: &Bounded<f64>, explicit: Option<f64>, env: &Env<'_>) -> Result<f64, ConfigError> {
+pub(super) fn share(rule: &Bounded<f64>, explicit: Option<f64>, env: &Env<'_>) -> f64 {
     let number = |text: &str| text.parse().map_err(|_| format!("{:?} is not a number", short(text)));
-    let chosen = env.chosen(rule.setting, rule.variable, explicit, number)?;
-    within(rule, chosen)
+    env.within(rule, env.chosen(rule.setting, rule.variable, explicit, number))
 }
 
-fn within<T: PartialOrd + Debug + Copy>(rule: &Bounded<T>, chosen: Option<T>) -> Result<T, ConfigError> {
-    let Bounded { setting, variable, default, least, most } = *rule;
-    match chosen.unwrap_or(default) {
-        value if (least..=most).contains(&value) => Ok(value),
-        _ => Err(ConfigError::new(setting, variable, format!("must lie between {least:?} and {most:?}"))),
-    }
-}
-
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     text.chars().take(40).collect()
 }

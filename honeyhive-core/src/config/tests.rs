@@ -161,14 +161,16 @@ fn wrong_values_are_errors_that_name_the_variable_and_the_fix() {
         ("HH_SOURCE", &long, "shorten it"),
         ("HH_OTLP_PROTOCOL", "grpc", "http/protobuf or http/json"),
         ("HH_EXPORT_TIMEOUT", "0", "between 1ms and 600s"),
-        ("HH_EXPORT_TIMEOUT", "NaN", "usable number of seconds"),
-        ("HH_EXPORT_TIMEOUT", "-1", "usable number of seconds"),
-        ("HH_EXPORT_TIMEOUT", "1e400", "usable number of seconds"),
-        ("HH_EXPORT_TIMEOUT", "5s", "not a number of seconds"),
+        ("HH_EXPORT_TIMEOUT", "NaN", "number of seconds"),
+        ("HH_EXPORT_TIMEOUT", "-1", "number of seconds"),
+        ("HH_EXPORT_TIMEOUT", "1e400", "number of seconds"),
+        ("HH_EXPORT_TIMEOUT", "5 parsecs", "or one like `500ms`"),
         ("HH_FLUSH_INTERVAL", "1e9", "between 10ms and 3600s"),
         ("HH_BATCH_SIZE", "0", "between 1 and 10000"),
         ("HH_BATCH_SIZE", "4294967297", "between 1 and 10000"),
         ("HH_QUEUE_BYTES", "12", "between"),
+        ("HH_QUEUE_BYTES", "64 MiBit", "or one like `64MiB`"),
+        ("HH_QUEUE_BYTES", "99999999999G", "too large"),
         ("HH_MAX_ATTRIBUTES", "abc", "not a whole number"),
         ("HH_MAX_EVENTS", "-1", "not a whole number"),
         ("HH_DISABLE_TRACING", "maybe", "neither true nor false"),
@@ -196,6 +198,29 @@ fn wrong_values_are_errors_that_name_the_variable_and_the_fix() {
     }
     let explicit = Explicit { session_id: Some("not-a-uuid".into()), ..Explicit::default() };
     assert!(with(explicit, &[]).unwrap_err().to_string().contains("not a UUID"));
+}
+
+#[test]
+fn sizes_and_durations_may_say_their_unit() {
+    for (given, expected) in
+        [("70000", 70_000), ("64MiB", 64 << 20), ("64 mb", 64_000_000), ("1g", 1 << 30), ("99KB", 99_000)]
+    {
+        assert_eq!(resolve(&[("HH_QUEUE_BYTES", given)]).unwrap().queue_bytes, expected, "{given}");
+    }
+    for (given, millis) in [("2.5", 2_500), ("500ms", 500), ("5 s", 5_000), ("1.5m", 90_000), ("1e2", 100_000)] {
+        let config = resolve(&[("HH_EXPORT_TIMEOUT", given)]).unwrap();
+        assert_eq!(config.export_timeout, Duration::from_millis(millis), "{given}");
+    }
+    assert_eq!(resolve(&[("HH_SPOOL_AGE", "2d")]).unwrap().spool_age, Duration::from_secs(2 * 86_400));
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let wrong =
+        [("HH_API_URL", "localhost"), ("HH_CONSOLE", "rainbow"), ("HH_API_KEY", "sk-abc"), ("HH_BATCH_SIZE", "0")];
+    let error = resolve(&wrong).unwrap_err().to_string();
+    assert_eq!(error.lines().count(), wrong.len(), "{error}");
+    assert!(wrong.iter().all(|(variable, _)| error.contains(variable)), "{error}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use proc_macro2::Span;
 use syn::{
-    Expr, Ident, Lit, LitBool, LitStr, Path, Token, parenthesized,
+    Expr, Ident, Lit, LitBool, LitStr, Token,
+    ext::IdentExt,
+    parenthesized,
     parse::{Parse, ParseStream},
     punctuated::Punctuated,
     spanned::Spanned,
@@ -10,6 +12,7 @@ use syn::{
 };
 
 use crate::{
+    crate_path::CratePath,
     diag::{Errors, choices, listed},
     literal::Map,
 };
@@ -28,6 +31,25 @@ const NAMES: [&str; 12] = [
     "visibility",
     "crate",
 ];
+/// What other tracing libraries call it, and how it is written here.
+const ELSEWHERE: [(&str, &str); 12] = [
+    ("name", "is `event_name = \"…\"` here"),
+    ("type", "is `event_type = \"…\"` here"),
+    ("kind", "is `event_type = \"…\"` here"),
+    ("as_type", "is `event_type = \"…\"` here"),
+    ("run_type", "is `event_type = \"…\"` here"),
+    ("skip_all", "is `inputs = false` here"),
+    ("capture_input", "is `inputs = false` here"),
+    ("capture_output", "is `outputs = false` here"),
+    ("fields", "is `metadata = { \"key\": value }` here"),
+    ("tags", "is `metadata = { \"key\": value }` here"),
+    ("ret", "is not needed: results are recorded unless `outputs = false` says otherwise"),
+    ("level", "means nothing here: spans have no level"),
+];
+
+pub(super) const SKIP: &str =
+    "`skip` lists arguments: `skip(client, api_key)`; alone, it leaves a method out of a traced `impl` block";
+
 /// A choice of the runtime's: what it is called, its type, and its words with the variants they stand for.
 struct Choices {
     what: &'static str,
@@ -66,6 +88,8 @@ pub(super) struct Args {
     pub(super) visibility: Option<Chosen>,
     pub(super) event_name: Option<LitStr>,
     pub(super) skip: Vec<Ident>,
+    /// `skip` alone, on a method of a block.
+    pub(super) left_out: Option<Ident>,
     pub(super) inputs: Option<LitBool>,
     pub(super) outputs: Option<LitBool>,
     pub(super) err: Option<(ErrForm, Span)>,
@@ -73,7 +97,7 @@ pub(super) struct Args {
     pub(super) session_id: Option<Expr>,
     pub(super) metadata: Option<Map>,
     pub(super) config: Option<Map>,
-    pub(super) crate_path: Option<Path>,
+    pub(super) crate_path: Option<CratePath>,
 }
 
 impl Args {
@@ -99,8 +123,7 @@ impl Args {
 
     /// Returns the name under which the crate is known.
     pub(super) fn name_of_crate(&self) -> String {
-        let last = self.crate_path.as_ref().and_then(|path| path.segments.last());
-        last.map_or_else(|| "honeyhive".to_owned(), |last| last.ident.to_string())
+        self.crate_path.as_ref().map_or_else(|| "honeyhive".to_owned(), CratePath::name)
     }
 
     /// Some arguments name one function and make no sense on a block.
@@ -108,7 +131,7 @@ impl Args {
         if let Some(name) = &self.event_name {
             errors.at(name.span(), "`event_name` names one function; put `#[trace(event_name = …)]` on the method");
         }
-        for ident in &self.skip {
+        for ident in self.skip.iter().chain(&self.left_out) {
             errors.at(ident.span(), "`skip` names arguments of one function; put `#[trace(skip(…))]` on the method");
         }
     }
@@ -137,6 +160,9 @@ impl Parse for Args {
             }
             input.parse::<Option<Token![,]>>()?;
         }
+        if let Some(word) = args.left_out.as_ref().filter(|_| seen.len() > 1) {
+            errors.at(word.span(), SKIP);
+        }
         errors.or_value(Some(args))
     }
 }
@@ -157,20 +183,23 @@ fn argument_name(input: ParseStream<'_>) -> syn::Result<Ident> {
             format!("a bare string means nothing here; write `event_name = {text:?}` or `event_type = {text:?}`"),
         ));
     }
-    let name = match input.peek(Token![crate]) {
-        true => Ident::new("crate", input.parse::<Token![crate]>()?.span),
-        false => input
-            .parse::<Ident>()
-            .map_err(|error| syn::Error::new(error.span(), format!("expected an argument: {}", listed(&NAMES))))?,
-    };
-    match NAMES.contains(&name.to_string().as_str()) {
-        true => Ok(name),
-        false => Err(syn::Error::new(name.span(), choices("argument", &name.to_string(), &NAMES))),
+    let name = input
+        .call(Ident::parse_any)
+        .map_err(|error| syn::Error::new(error.span(), format!("expected an argument: {}", listed(&NAMES))))?;
+    let word = name.to_string();
+    match ELSEWHERE.iter().find(|(theirs, _)| *theirs == word) {
+        _ if NAMES.contains(&word.as_str()) => Ok(name),
+        Some((_, ours)) => Err(syn::Error::new(name.span(), format!("`{word}` {ours}"))),
+        None => Err(syn::Error::new(name.span(), choices("argument", &word, &NAMES))),
     }
 }
 
 impl Args {
     fn value(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
+        if name == "skip" && (input.is_empty() || input.peek(Token![,])) {
+            self.left_out = Some(name.clone());
+            return Ok(());
+        }
         if name == "skip" {
             self.skip = skip_list(name, input)?;
             return Ok(());
@@ -192,7 +221,7 @@ impl Args {
             }
             "metadata" => self.metadata = Some(map(name, input)?),
             "config" => self.config = Some(map(name, input)?),
-            _ => self.crate_path = Some(input.call(Path::parse_mod_style)?),
+            _ => self.crate_path = Some(input.parse()?),
         }
         Ok(())
     }
@@ -200,21 +229,26 @@ impl Args {
 
 fn skip_list(name: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     if !input.peek(token::Paren) {
-        return Err(syn::Error::new(name.span(), "`skip` lists arguments: `skip(client, api_key)`"));
+        return Err(syn::Error::new(name.span(), SKIP));
     }
     let content;
     parenthesized!(content in input);
-    let idents = content.parse_terminated(
-        |input| match input.peek(Token![self]) {
-            true => Err(input.error("`self` is never recorded; leave it out")),
-            false => input.parse::<Ident>(),
-        },
-        Token![,],
-    )?;
+    let idents = content.parse_terminated(skipped, Token![,])?;
     if idents.is_empty() {
         return Err(syn::Error::new(name.span(), "`skip()` skips nothing; name arguments or write `inputs = false`"));
     }
     Ok(Punctuated::into_iter(idents).collect())
+}
+
+fn skipped(input: ParseStream<'_>) -> syn::Result<Ident> {
+    match input.peek(LitStr) {
+        true => {
+            let literal: LitStr = input.parse()?;
+            Err(syn::Error::new(literal.span(), format!("write the name without quotes: `{}`", literal.value())))
+        }
+        false if input.peek(Token![self]) => Err(input.error("`self` is never recorded; leave it out")),
+        false => input.parse(),
+    }
 }
 
 fn chosen(choice: &Choices, input: ParseStream<'_>) -> syn::Result<Chosen> {

@@ -1,17 +1,16 @@
 //! What a traced function is, decided: all rules of `#[trace]` are here.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote;
 use syn::{
     AngleBracketedGenericArguments, Attribute, Expr, FnArg, GenericArgument, Ident, Pat, PathArguments, ReturnType,
     Signature, Type, TypeParamBound, visit_mut::VisitMut,
 };
 
 use super::{
-    args::{Args, Chosen, ErrForm},
+    args::{Args, Chosen, ErrForm, SKIP},
     item::{Function, type_name},
 };
-use crate::{diag::Errors, literal::Map};
+use crate::{crate_path::CratePath, diag::Errors, literal::Map};
 
 /// How the body runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,6 +62,9 @@ impl<'a> Traced<'a> {
                 "a `const fn` runs at compile time and cannot be traced; remove `const` or #[trace]",
             );
         }
+        if let Some(word) = &args.left_out {
+            errors.at(word.span(), SKIP);
+        }
         let params = params(sig);
         for skipped in &args.skip {
             if !params.iter().any(|param| param.ident == *skipped) {
@@ -77,7 +79,7 @@ impl<'a> Traced<'a> {
         let never = matches!(&output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)));
         let name = sig.ident.to_string().trim_start_matches("r#").to_owned();
         let traced = Self {
-            runtime: runtime(args),
+            runtime: CratePath::runtime(args.crate_path.as_ref()),
             name: match (&args.event_name, owner) {
                 (Some(literal), _) => literal.value(),
                 (None, Some(owner)) => format!("{owner}::{name}"),
@@ -113,15 +115,8 @@ impl Traced<'_> {
     /// Returns whether any value is captured.
     pub(super) fn probes(&self) -> bool {
         let result = self.outputs || self.err != ErrForm::Off;
-        let entries = self.maps.iter().any(|(_, map)| !map.0.is_empty());
+        let entries = self.maps.iter().any(|(_, map)| map.has_expressions());
         result || entries || self.captures().next().is_some()
-    }
-}
-
-fn runtime(args: &Args) -> TokenStream {
-    match &args.crate_path {
-        Some(path) => quote!(#path::__private),
-        None => quote!(::honeyhive::__private),
     }
 }
 
