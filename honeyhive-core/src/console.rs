@@ -65,7 +65,7 @@ impl Printer {
             let Some(oldest) = self.order.front().copied() else { break };
             self.release(oldest);
             diag::warn(
-                "tree left out",
+                diag::Reason::TreeLeftOut,
                 "a trace with too many spans, or without an end, is not printed; it is sent all the same",
             );
         }

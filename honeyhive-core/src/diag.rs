@@ -2,21 +2,50 @@
 //! Never panics when stderr is closed, never waits for who reads it, never goes through the host's logger.
 
 use std::{
-    collections::HashMap,
-    sync::Mutex,
-    time::{Duration, Instant},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use once_cell::sync::Lazy;
+/// What may go wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reason {
+    Blocked,
+    CallFailed,
+    CallsLeftOut,
+    Console,
+    Cut,
+    DamagedSpans,
+    LazyTracer,
+    LocalMode,
+    Metrics,
+    NoRuntime,
+    NoSpool,
+    NoThread,
+    NotForwarded,
+    PartlyRejected,
+    QueueFull,
+    Refused,
+    Retrying,
+    SlowDisk,
+    SpoolFilesExpired,
+    SpoolTrouble,
+    TooManyOpen,
+    TreeLeftOut,
+    UnreadableLines,
+    WorkerPanic,
+}
 
-const QUIET: Duration = Duration::from_secs(60);
+const REASONS: usize = Reason::WorkerPanic as usize + 1;
+/// How long nothing more is said of a reason.
+const QUIET_MS: u64 = 60_000;
 /// How long what is to be shown waits for who reads.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-static LAST_SAID: Lazy<Mutex<HashMap<&'static str, Instant>>> = Lazy::new(Mutex::default);
+/// When each reason was told last, in Unix milliseconds. No lock: in a process that was forked, who held it may be no more.
+static LAST_TOLD: [AtomicU64; REASONS] = [const { AtomicU64::new(0) }; REASONS];
 
 /// Says what happened, unless the same reason was reported within the last minute.
-pub(crate) fn warn(reason: &'static str, message: &str) {
+pub(crate) fn warn(reason: Reason, message: &str) {
     if due(reason) {
         // Perhaps on a thread of the host at work, which must not wait.
         line(message, Duration::ZERO);
@@ -64,14 +93,10 @@ fn write(block: &str, _: Duration) {
     let _ = stderr.flush();
 }
 
-fn due(reason: &'static str) -> bool {
-    let mut last = LAST_SAID.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let now = Instant::now();
-    match last.get(reason) {
-        Some(before) if now.duration_since(*before) < QUIET => false,
-        _ => {
-            last.insert(reason, now);
-            true
-        }
-    }
+fn due(reason: Reason) -> bool {
+    let (told, now) = (&LAST_TOLD[reason as usize], SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    let (last, now) = (told.load(Ordering::Relaxed), now.as_millis() as u64);
+    // A clock that was set back does not silence anybody.
+    let is_due = last > now || now - last >= QUIET_MS;
+    is_due && told.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }

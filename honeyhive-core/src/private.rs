@@ -99,7 +99,7 @@ impl Call {
             Ok(Some(tracer)) => Choice::Given(tracer),
             Ok(None) => Choice::Discover,
             Err(error) => {
-                diag::warn("lazy tracer", &error.to_string());
+                diag::warn(diag::Reason::LazyTracer, &error.to_string());
                 Choice::Broken
             }
         };

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -196,6 +196,30 @@ fn calls_are_made_once_the_server_is_back() {
     // Its answer is on the way.
     std::thread::park_timeout(Duration::from_millis(300));
     assert_eq!((tracer.shutdown(LIMIT).calls_failed(), told.load(Ordering::Relaxed)), (0, 4));
+}
+
+#[test]
+fn calls_that_wait_are_made_as_the_program_ends_where_the_server_is_back_or_the_key_was_mended() {
+    let down = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&down);
+    let server = LoopbackServer::start(move |_| Reply::status(if is_down.load(Ordering::Relaxed) { 503 } else { 200 }));
+    let server = server.unwrap();
+    let tracer = sender_to(&server.url()).build().unwrap();
+    drop(tracer.start_span("work"));
+    assert!(!tracer.flush(Duration::from_millis(1500)).is_complete());
+    down.store(false, Ordering::Relaxed);
+    let report = tracer.shutdown(LIMIT);
+    assert_eq!((report.delivered(), report.calls_failed()), (1, 0), "{report}");
+
+    let knows = |request: honeyhive::testing::Request| request.header("authorization") == Some("Bearer good");
+    let server = LoopbackServer::start(move |request| Reply::status(if knows(request) { 200 } else { 401 })).unwrap();
+    let tracer = sender_to(&server.url()).build().unwrap();
+    drop(tracer.start_span("work"));
+    let report = tracer.flush(LIMIT);
+    assert_eq!((report.delivered(), report.calls_failed()), (0, 0), "{report}");
+    tracer.set_api_key("good").unwrap();
+    let report = tracer.shutdown(LIMIT);
+    assert_eq!((report.delivered(), report.calls_failed()), (1, 0), "{report}");
 }
 
 #[test]

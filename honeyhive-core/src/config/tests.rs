@@ -207,7 +207,7 @@ fn sizes_and_durations_may_say_their_unit() {
     {
         assert_eq!(resolve(&[("HH_QUEUE_BYTES", given)]).unwrap().queue_bytes, expected, "{given}");
     }
-    for (given, millis) in [("2.5", 2_500), ("500ms", 500), ("5 s", 5_000), ("1.5m", 90_000), ("1e2", 100_000)] {
+    for (given, millis) in [("2.5", 2_500), ("500ms", 500), ("5 s", 5_000), ("1m 30s", 90_000), ("1e2", 100_000)] {
         let config = resolve(&[("HH_EXPORT_TIMEOUT", given)]).unwrap();
         assert_eq!(config.export_timeout, Duration::from_millis(millis), "{given}");
     }

@@ -251,7 +251,7 @@ impl<'a> Sender<'a> {
         }
         if segment.lost() > 0 {
             diag::warn(
-                "damaged spans",
+                diag::Reason::DamagedSpans,
                 &format!("{} spans in {} were damaged and are lost", segment.lost(), path.display()),
             );
         }
@@ -275,7 +275,10 @@ impl<'a> Sender<'a> {
                 }
                 left.extend(pieces.into_iter().rev());
             } else if let Some(trouble) = sent.trouble() {
-                diag::warn("not forwarded", &format!("the server did not take what was kept ({trouble}); it stays"));
+                diag::warn(
+                    diag::Reason::NotForwarded,
+                    &format!("the server did not take what was kept ({trouble}); it stays"),
+                );
                 return false;
             }
         }
@@ -300,7 +303,7 @@ impl<'a> Sender<'a> {
             let aside = path.with_file_name(format!("{UNREADABLE}-{name}"));
             own_file(&aside)?.write_all(&unreadable.concat())?;
             fs::remove_file(path)?;
-            diag::warn("unreadable lines", &format!("lines that cannot be read are in {}", aside.display()));
+            diag::warn(diag::Reason::UnreadableLines, &format!("lines that cannot be read are in {}", aside.display()));
             return Ok(false);
         }
         Ok(arrived)

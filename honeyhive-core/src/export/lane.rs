@@ -131,7 +131,7 @@ impl Lane {
     /// Says that spans are to be kept on disk and no directory is known.
     pub(crate) fn without_a_home(mut self) -> Self {
         let what = "no directory for spans is known; set HH_SPOOL_DIR, or HH_DURABILITY to memory";
-        diag::warn("no spool", what);
+        diag::warn(diag::Reason::NoSpool, what);
         self.account.spool_trouble = Some(what.into());
         self
     }
@@ -269,8 +269,14 @@ impl Lane {
         }
     }
 
-    /// Books an answer.
-    pub(crate) fn landed(&mut self, landing: Landing, now: Instant) {
+    /// Books an answer; returns whether it was the first after a while without that the destination took.
+    pub(crate) fn landed(&mut self, landing: Landing, now: Instant) -> bool {
+        let was_open = matches!(self.state, State::Open);
+        self.book(landing, now);
+        !was_open && matches!(self.state, State::Open)
+    }
+
+    fn book(&mut self, landing: Landing, now: Instant) {
         self.flight = None;
         self.exporter = Some(landing.exporter);
         self.backlog.set_busy(false);
@@ -281,7 +287,10 @@ impl Lane {
             Sent::Partial { rejected, message } => {
                 if rejected > 0 || message.is_some() {
                     let said = message.map_or(String::new(), |message| format!(": {message}"));
-                    diag::warn("partly rejected", &format!("{} rejected {rejected} spans{said}", self.destination));
+                    diag::warn(
+                        diag::Reason::PartlyRejected,
+                        &format!("{} rejected {rejected} spans{said}", self.destination),
+                    );
                 }
                 self.done(count, rejected, now);
             }
@@ -336,7 +345,7 @@ impl Lane {
     fn retry(&mut self, after: Option<Duration>, reason: String, now: Instant) {
         let by_itself = self.backoff.fail(now);
         let until = after.map_or(by_itself, |after| by_itself.max(now + after.min(MAX_WAIT)));
-        diag::warn("retrying", &format!("{} is not taking spans ({reason}); retrying", self.destination));
+        diag::warn(diag::Reason::Retrying, &format!("{} is not taking spans ({reason}); retrying", self.destination));
         self.account.retries += 1;
         self.account.trouble = Some(reason);
         self.state = State::Retrying { until, hurried: false, asked: after.is_some() };
@@ -357,7 +366,7 @@ impl Lane {
 
     fn block(&mut self, reason: String, now: Instant) {
         let kept = if self.backlog.is_durable() { "on disk" } else { "in memory" };
-        diag::warn("blocked", &format!("{reason}; spans are kept {kept} until then"));
+        diag::warn(diag::Reason::Blocked, &format!("{reason}; spans are kept {kept} until then"));
         self.account.trouble = Some(reason);
         self.state = State::Blocked { until: self.probes.fail(now), hurried: false };
         self.backlog.set_spilling(true, now);
@@ -375,7 +384,7 @@ impl Lane {
         match self.backlog.front().and_then(|front| shrink_encoded(&front.request(1), bytes)) {
             Some(span) => {
                 let said = format!("{} refused a span of {bytes} bytes; its texts are cut", self.destination);
-                diag::warn("cut", &said);
+                diag::warn(diag::Reason::Cut, &said);
                 self.account.cut += 1;
                 self.backlog.replace_next(span);
             }
@@ -404,7 +413,7 @@ impl Lane {
 
     /// Keeps what was refused for people to look at, and goes on.
     fn refused(&mut self, count: usize, reason: &str, now: Instant) {
-        diag::warn("refused", &format!("{} refused {count} spans: {reason}", self.destination));
+        diag::warn(diag::Reason::Refused, &format!("{} refused {count} spans: {reason}", self.destination));
         self.account.trouble = Some(reason.to_owned());
         match self.backlog.next_is_adopted() {
             true => self.account.adopted_lost += count as u64,

@@ -53,10 +53,8 @@ impl LocalDir {
     fn keep(&self, batch: &Batch) -> Sent {
         match self.lines.append(batch.otlp_json()) {
             Ok(()) => Sent::Done,
-            // They wait until there is room.
-            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-                Sent::Retry { after: None, reason: error.to_string() }
-            }
+            // They wait until there is room, or files are closed.
+            Err(error) if passes(&error) => Sent::Retry { after: None, reason: error.to_string() },
             Err(error) => Sent::Refused {
                 reason: format!(
                     "cannot write to {}: {error}; set HH_LOCAL_DIR to a directory that can be written",
@@ -79,6 +77,17 @@ impl Exporter for LocalDir {
     fn export<'a>(&'a mut self, batch: &'a Batch) -> Exporting<'a> {
         Box::pin(std::future::ready(self.keep(batch)))
     }
+}
+
+/// Tells whether writing may work soon: it is for want of room, of files or of memory that it did not.
+fn passes(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, OutOfMemory, QuotaExceeded, ResourceBusy, StorageFull, TimedOut, WouldBlock};
+    #[cfg(unix)]
+    let no_file = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+    #[cfg(not(unix))]
+    let no_file = false;
+    let kinds = [Interrupted, OutOfMemory, QuotaExceeded, ResourceBusy, StorageFull, TimedOut, WouldBlock];
+    no_file || kinds.contains(&error.kind())
 }
 
 /// Keeps session and event calls as lines of a file.

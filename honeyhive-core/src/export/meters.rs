@@ -162,7 +162,7 @@ impl PushMetricExporter for ToServer {
             Err(error) => error.to_string(),
         };
         diag::warn(
-            "metrics",
+            diag::Reason::Metrics,
             &format!("metrics were not taken by {}: {problem}; sums go with the next", self.0.origin()),
         );
         Err(OTelSdkError::InternalFailure(problem))

@@ -179,7 +179,7 @@ impl Queue {
 
     fn too_many_open(&self) -> bool {
         self.lock().entrance.too_many_open += 1;
-        diag::warn("too many open", "too many spans are open; new ones are not recorded until some end");
+        diag::warn(diag::Reason::TooManyOpen, "too many spans are open; new ones are not recorded until some end");
         false
     }
 
@@ -193,8 +193,10 @@ impl Queue {
             None => (self.plan.queue_bytes, state.held_bytes),
         };
         let taken = state.granted.saturating_add(state.in_hand).saturating_add(held);
-        let common = limit - limit / 8;
-        let granted = [size.max(limit / GRANTS), size].into_iter().find(|size| taken.saturating_add(*size) <= common);
+        let left = (limit - limit / 8).saturating_sub(taken);
+        // What one thread has in advance the others have not: all of them together get half of what is left.
+        let ahead = (limit / GRANTS).min(left / (2 * self.threads.load(Ordering::Relaxed).max(1)));
+        let granted = Some(size.max(ahead)).filter(|granted| *granted <= left);
         let granted = granted.or_else(|| (important && taken.saturating_add(size) <= limit).then_some(size))?;
         let before = state.granted;
         state.granted += granted;
@@ -210,7 +212,7 @@ impl Queue {
         state.entrance.queue_full += 1;
         drop(state);
         self.rouse();
-        diag::warn("queue full", "the queue is full; spans are being dropped (raise HH_QUEUE_BYTES)");
+        diag::warn(diag::Reason::QueueFull, "the queue is full; spans are being dropped (raise HH_QUEUE_BYTES)");
     }
 
     /// Counts a span that ended after the end.
@@ -280,7 +282,10 @@ impl Queue {
         if waited.timed_out() {
             state.slow_until = Some(Instant::now() + SLOW_DISK);
             drop(state);
-            diag::warn("slow disk", "the disk took too long for a span; spans do not wait for it for a while");
+            diag::warn(
+                diag::Reason::SlowDisk,
+                "the disk took too long for a span; spans do not wait for it for a while",
+            );
         }
     }
 
@@ -293,7 +298,10 @@ impl Queue {
             if this.is_closed() || full || state.open_calls >= MAX_CALLS {
                 state.entrance.calls_failed += 1;
                 drop(state);
-                return diag::warn("calls left out", "too many session and event calls wait; some were left out");
+                return diag::warn(
+                    diag::Reason::CallsLeftOut,
+                    "too many session and event calls wait; some were left out",
+                );
             }
             state.open_calls += 1;
             state.call_bytes += bytes;
@@ -467,7 +475,7 @@ impl Queue {
             thread.map(|_| exit::register(self))
         });
         if started.is_err() {
-            diag::warn("no thread", "no thread can be started for sending; spans wait in the queue");
+            diag::warn(diag::Reason::NoThread, "no thread can be started for sending; spans wait in the queue");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is asked of the worker: a flush that somebody waits for, and calls beside the spans.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -41,7 +42,8 @@ impl Answer {
         let waker = given.waker.take();
         drop(given);
         self.there.notify_all();
-        waker.into_iter().for_each(Waker::wake);
+        // It is the host's: a panic in it must not cost the worker what it has in hand.
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.into_iter().for_each(Waker::wake)));
     }
 
     pub(super) fn wait(&self, limit: Duration) -> Option<Report> {

@@ -107,13 +107,20 @@ async fn make(link: &Link, call: &Call, outage: &Outage, slots: &Semaphore) -> b
         // What may pass or not may be the fault of this one call: it holds up no others.
         let outlives = matches!(sent, Sent::Retry { .. } | Sent::TimedOut);
         let passing = sent.is_passing();
+        // Of what is to be made the server knows nothing yet: its settings seem wrong, and may be mended.
+        let may_be_mended = matches!(sent, Sent::Blocked { .. }) && call.method() == "POST";
         let Some(trouble) = sent.trouble() else { break };
+        if may_be_mended && began.elapsed() < outage.patience {
+            say(call, &trouble);
+            outage.begin();
+            outage.wait(outage.patience).await;
+            continue;
+        }
         if outlives && tries >= TRIES {
             outage.begin();
         }
         if !passing || (tries >= TRIES && (!outlives || began.elapsed() >= outage.patience)) {
-            let what = format!("{} {} failed ({trouble}); spans are not affected", call.method(), call.path());
-            diag::warn("call failed", &what);
+            say(call, &trouble);
             return false;
         }
         outage.wait(wait).await;
@@ -121,4 +128,9 @@ async fn make(link: &Link, call: &Call, outage: &Outage, slots: &Semaphore) -> b
     }
     outage.end();
     true
+}
+
+fn say(call: &Call, trouble: &str) {
+    let what = format!("{} {} failed ({trouble}); spans are not affected", call.method(), call.path());
+    diag::warn(diag::Reason::CallFailed, &what);
 }

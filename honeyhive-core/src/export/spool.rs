@@ -378,7 +378,7 @@ impl Spool {
                     self.place = None;
                 }
                 let what = format!("cannot write to {}: {error}", self.root.display());
-                diag::warn("spool trouble", &format!("{what}; spans stay in memory meanwhile"));
+                diag::warn(diag::Reason::SpoolTrouble, &format!("{what}; spans stay in memory meanwhile"));
                 self.trouble = Some(Trouble { until: now + COOL_DOWN, what });
             }
         }

@@ -58,7 +58,7 @@ pub(super) fn run(queue: &Arc<Queue>) {
         if catch_unwind(AssertUnwindSafe(|| runtime.block_on(line.work()))).is_ok() {
             return;
         }
-        diag::warn("worker panic", "the worker panicked; what it was doing is lost and it goes on");
+        diag::warn(diag::Reason::WorkerPanic, "the worker panicked; what it was doing is lost and it goes on");
         line.failed = panics > PANICS_TO_SEND;
         // What was in hand is gone.
         line.unfit = line.taken - line.given - spans_of(&line.waiting);
@@ -75,7 +75,7 @@ fn runtime(queue: &Arc<Queue>) -> Option<Runtime> {
             queue.set_failed(false);
             return Some(runtime);
         }
-        diag::warn("no runtime", "no runtime can be started for sending; spans wait in the queue");
+        diag::warn(diag::Reason::NoRuntime, "no runtime can be started for sending; spans wait in the queue");
         queue.set_failed(true);
         if queue.is_ending() {
             return None;
@@ -230,8 +230,11 @@ impl Line {
             biased;
             () = self.calls.changed(&self.queue) => {}
             (at, landing) = poll_fn(|cx| poll_ways(ways, cx)) => {
-                if let Way::Lane(lane) = &mut self.ways[at] {
-                    lane.landed(landing, Instant::now());
+                if let Way::Lane(lane) = &mut self.ways[at]
+                    && lane.landed(landing, Instant::now())
+                    && queue.plan().destinations[at].has_key()
+                {
+                    self.calls.try_again();
                 }
             }
             () = look => {}
@@ -372,7 +375,7 @@ impl Line {
         let Some(console) = &mut self.console else { return };
         if catch_unwind(AssertUnwindSafe(|| console.observe(spans))).is_err() {
             self.console = None;
-            diag::warn("console", "printing failed and is off; spans are sent all the same");
+            diag::warn(diag::Reason::Console, "printing failed and is off; spans are sent all the same");
         }
     }
 
@@ -386,6 +389,7 @@ impl Line {
                     spool.change_key(key.clone(), now);
                 }
                 lane.unblock(now);
+                self.calls.try_again();
             }
         }
     }

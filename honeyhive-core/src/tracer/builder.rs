@@ -391,7 +391,7 @@ impl TracerBuilder {
         if only_here {
             let dir = tracer.destination();
             diag::warn(
-                "local mode",
+                diag::Reason::LocalMode,
                 &match without_key {
                     true => format!("spans stay in {dir}"),
                     false => format!("no HH_API_KEY: spans stay in {dir}; set it to send them to HoneyHive"),

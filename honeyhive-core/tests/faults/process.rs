@@ -12,6 +12,7 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -127,6 +128,8 @@ fn child() {
         "outage" => outage(&url, &spool, count),
         "fork" => fork(&mut Producer::new(build()), count),
         "fork-signals" => fork_with_signals(),
+        "fork-dropping" => fork_while_others_drop(),
+        "few-files" => few_files(&spool),
         "runtimes" => runtimes(&mut Producer::new(build()), count),
         "nobody" => {
             // No thread can be had: spans are counted, nothing panics.
@@ -215,6 +218,61 @@ fn fork_with_signals() {
     kill_process(pid, Signal::TERM).unwrap();
     let (_, status) = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap();
     println!("the child ended by {:?}", status.terminating_signal());
+}
+
+/// Children of a process whose threads are dropping spans drop some, too, and end.
+#[allow(unsafe_code, reason = "a test of fork needs fork")]
+fn fork_while_others_drop() {
+    let memory = HoneyHiveTracer::init().api_key("key").server_url("http://127.0.0.1:9").durability(Durability::Memory);
+    let tracer = memory.queue_bytes(64 << 10).build().unwrap();
+    let drops = |tracer: &HoneyHiveTracer| {
+        let before = tracer.stats().dropped();
+        while tracer.stats().dropped() < before + 100 {
+            (0..100).for_each(|number| end(tracer, number));
+        }
+    };
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        (0..2).for_each(|_| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    drops(&tracer);
+                }
+            });
+        });
+        for _ in 0..100 {
+            // SAFETY: the child does what a forked server's child does; that it works is what is tested.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                drops(&tracer);
+                // SAFETY: it ends the process.
+                unsafe { libc::_exit(0) };
+            }
+            let (pid, started) = (Pid::from_raw(pid).unwrap(), Instant::now());
+            while rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG).unwrap().is_none() {
+                thread::park_timeout(Duration::from_millis(1));
+                if started.elapsed() > LIMIT {
+                    kill_process(pid, Signal::KILL).unwrap();
+                    panic!("a child hangs");
+                }
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Local mode in a process that can open no file for a moment.
+fn few_files(dir: &Path) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let tracer = HoneyHiveTracer::init().api_key("").local_dir(dir).build().unwrap();
+    end(&tracer, 0);
+    assert!(tracer.flush(LIMIT).is_complete());
+    let usual = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..usual }).unwrap();
+    (1..600).for_each(|number| end(&tracer, number));
+    println!("{}", tracer.flush(Duration::from_millis(300)));
+    setrlimit(Resource::Nofile, usual).unwrap();
+    println!("{}", tracer.shutdown(LIMIT));
 }
 
 #[allow(unsafe_code, reason = "a test of fork needs fork")]
@@ -682,6 +740,20 @@ fn f67_fork() {
     assert_eq!((taken, twice), (150, 0), "{}", stderr(&output));
     assert_eq!(stage.oracle.shared_ids(), [0i64; 0], "the child makes ids of its own");
     note("F67", "parent 100 of 100, child 50 of 50, none twice, no id shared");
+}
+
+#[test]
+fn children_of_a_process_that_drops_spans_do_not_hang() {
+    let output = Stage::new().run("fork-dropping");
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn what_is_kept_locally_waits_while_no_file_can_be_opened() {
+    let output = Stage::new().run("few-files");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(said.contains("599 still waiting") && said.contains("kept 600 spans"), "{said}");
 }
 
 #[test]

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Backlog, Spool};
+use super::{Backlog, Spool, Stored};
 use crate::config::DEFAULT_SPOOL_AGE;
 
 /// How often it is looked for what is too old.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
+/// Spans that are dropped together differ in age by no more than this part of the most that they reach.
+const AGES: u32 = 16;
 
 impl Backlog {
     /// Removes some of what is too old of everybody who is gone; returns whether there may be more. A program that keeps its own
@@ -26,23 +28,28 @@ impl Backlog {
         }
         self.last_trim = Some(now);
         let oldest = oldest_ms(bounds.age.max(DEFAULT_SPOOL_AGE), now_ms);
-        while let Some(at) = self.oldest() {
-            let Some(stored) = self.stored.get(at) else { return };
-            let expired = match stored.adopted {
-                true => stored.name.created_ms < oldest,
-                false => now.saturating_duration_since(stored.since) > bounds.age,
-            };
-            if !expired && self.file_bytes() <= bounds.bytes {
-                return;
-            }
-            self.drop_at(at, expired);
+        let is_expired = |stored: &Stored| match stored.adopted {
+            true => stored.name.created_ms < oldest,
+            false => now.saturating_duration_since(stored.since) > bounds.age,
+        };
+        // What comes now goes to another one: it is to be kept as long as the rest was.
+        if self.stored.back().is_some_and(|last| now.saturating_duration_since(last.since) > bounds.age / AGES) {
+            self.seal_last();
+        }
+        while let Some(at) = self.oldest(is_expired) {
+            self.drop_at(at, true);
+        }
+        while self.file_bytes() > bounds.bytes
+            && let Some(at) = self.oldest(|_| true)
+        {
+            self.drop_at(at, false);
         }
     }
 
-    /// Finds the oldest sealed segment on disk that is not being sent.
-    fn oldest(&self) -> Option<usize> {
+    /// Finds the oldest sealed segment on disk, of some, that is not being sent.
+    fn oldest(&self, of: impl Fn(&Stored) -> bool) -> Option<usize> {
         let candidates = self.stored.iter().enumerate().skip(usize::from(self.busy));
-        let sealed = candidates.filter(|(_, stored)| stored.sealed && stored.has_file());
+        let sealed = candidates.filter(|(_, stored)| stored.sealed && stored.has_file() && of(stored));
         sealed.min_by_key(|(_, stored)| stored.name.created_ms).map(|(at, _)| at)
     }
 

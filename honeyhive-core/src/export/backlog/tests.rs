@@ -424,3 +424,22 @@ fn a_directory_that_is_gone_as_the_process_ends_is_made_anew() {
     backlog.close(Instant::now());
     assert_eq!((backlog.lost(), backlog.held().disk), (Lost::default(), 10));
 }
+
+#[test]
+fn what_is_too_old_goes_beside_something_older_that_may_stay_and_where_nothing_follows_it() {
+    let disk = Arc::<FakeDisk>::default();
+    let hour_ms = 3600 * 1000;
+    push(&mut backlog_in(&disk, Durability::Journal, bounds()), 0..3, 100, 1_000 * hour_ms);
+    disk.crash(false);
+    let mut backlog = backlog_in(&disk, Durability::Journal, Bounds { age: Duration::from_secs(60), ..bounds() });
+    adopt(&mut backlog, Instant::now());
+    push(&mut backlog, 10..13, 100, 1_002 * hour_ms);
+    let at = |seconds| Instant::now() + Duration::from_secs(seconds);
+    let segments = disk.segments();
+    backlog.trim(1_002 * hour_ms, at(30));
+    push(&mut backlog, 13..15, 100, 1_002 * hour_ms);
+    assert_eq!(disk.segments(), segments + 1, "what comes later is kept as long as the first was");
+    backlog.trim(1_003 * hour_ms, at(61));
+    assert_eq!(backlog.lost(), Lost { expired: 5, ..Lost::default() });
+    assert_eq!((disk.segments(), backlog.adopted().1), (1, Lost::default()));
+}

@@ -106,7 +106,7 @@ impl Spool {
         }
         if gone > 0 {
             let message = format!("{gone} files of others in {} were too old and are gone", self.root.display());
-            diag::warn("spool files expired", &message);
+            diag::warn(diag::Reason::SpoolFilesExpired, &message);
         }
         !self.to_expire.is_empty()
     }

@@ -61,6 +61,11 @@ impl Calls {
         });
     }
 
+    /// Makes the calls now that wait for the server, since it takes spans again, or for another key.
+    pub(super) fn try_again(&self) {
+        self.outage.end();
+    }
+
     /// Waits until a call has been made, or waiting for calls has become no use; for ever where there are none.
     pub(super) async fn changed(&mut self, queue: &Queue) {
         tokio::select! {
