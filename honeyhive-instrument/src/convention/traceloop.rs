@@ -267,7 +267,8 @@ fn usage(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     sink.count(TOKENS_CACHE_WRITE, usage.cache_write);
     if call.method == "bedrock.invoke_model" && usage.cache_write.is_some() {
         // The original says `write` of whatever was not read, be it nothing.
-        sink.maybe(CACHING, usage.cache_read.map(|read| if read > 0 { "read" } else { "write" }));
+        let (read, write) = (usage.cache_read, usage.cache_write);
+        sink.maybe(CACHING, read.map(|read| if Some(read) > write { "read" } else { "write" }));
     }
     if dialect.reasoning && (!call.streamed || call.operation == Operation::Responses) {
         sink.count(TOKENS_REASONING, usage.reasoning);

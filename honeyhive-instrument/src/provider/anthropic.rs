@@ -106,8 +106,6 @@ fn on_vertex(head: &RequestHead<'_>) -> Option<LlmCall> {
 fn error_kind(status: u16) -> &'static str {
     match status {
         413 => "RequestTooLargeError",
-        503 => "ServiceUnavailableError",
-        504 => "DeadlineExceededError",
         529 => "OverloadedError",
         other => super::error_kind(other),
     }

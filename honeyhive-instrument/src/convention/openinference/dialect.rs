@@ -40,6 +40,8 @@ pub(super) struct Dialect {
     pub(super) empty_parameters: bool,
     /// Whether system prompt and tools are left among the parameters.
     pub(super) system_in_parameters: bool,
+    /// Whether each text of the system prompt is a message of its own.
+    pub(super) system_texts_apart: bool,
     /// Whether each block of an answer is a message of its own, and a block without a form an empty text.
     pub(super) blocks_apart: bool,
     /// Whether each result of a tool is a message of its own.
@@ -65,6 +67,7 @@ const OPENAI: Dialect = Dialect {
     text_mime: Some("text/plain"),
     empty_parameters: false,
     system_in_parameters: false,
+    system_texts_apart: false,
     blocks_apart: false,
     results_apart: false,
     calls_apart: false,
@@ -101,14 +104,16 @@ const BEDROCK: Dialect = Dialect {
     zero_counts: true,
     text_mime: None,
     empty_parameters: true,
+    system_texts_apart: true,
     results_apart: true,
     arguments_are_objects: false,
     results_are_contents: false,
     ..GOOGLE
 };
+const BEDROCK_STREAM: Dialect = Dialect { empty_parameters: false, ..BEDROCK };
 const BEDROCK_GUARDRAIL: Dialect = Dialect { empty_parameters: false, ..BEDROCK };
 const BEDROCK_CONVERSE: Dialect =
-    Dialect { finish: Finish::Parameter, empty_parameters: false, results_apart: false, ..BEDROCK };
+    Dialect { finish: Finish::Parameter, system_texts_apart: false, results_apart: false, ..BEDROCK_STREAM };
 const BEDROCK_CLAUDE: Dialect = Dialect {
     system: Some("anthropic"),
     model: Model::AnsweredOrBase,
@@ -129,6 +134,7 @@ impl Dialect {
             ("bedrock", Operation::Guardrail) => &BEDROCK_GUARDRAIL,
             ("bedrock", _) if call.method.starts_with("bedrock.converse") => &BEDROCK_CONVERSE,
             ("bedrock", Operation::Chat) if call.vendor == Some("anthropic") => &BEDROCK_CLAUDE,
+            ("bedrock", _) if call.streamed => &BEDROCK_STREAM,
             ("bedrock", _) => &BEDROCK,
             ("google_adk", _) => &ADK,
             ("google_genai", Operation::Interaction) => &GOOGLE_INTERACTIONS,

@@ -11,13 +11,13 @@ use crate::model::{Content, LlmCall, Message, Operation, Part, Request, ToolCall
 /// responses API start at 1 with or without one.
 pub(super) fn input(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     let Request { system, messages, .. } = &call.request;
-    let system = system.as_ref().filter(|_| !dialect.system_in_parameters).map(|content| Message {
-        role: "system".to_owned(),
-        content: content.clone(),
-        ..Message::default()
-    });
-    let system = system.map(Cow::Owned);
-    let first = usize::from(call.operation == Operation::Responses && system.is_none());
+    let system = match system.as_ref().filter(|_| !dialect.system_in_parameters) {
+        Some(Content::Parts(parts)) if dialect.system_texts_apart => texts(parts).map(Content::Text).collect(),
+        prompt => Vec::from_iter(prompt.cloned()),
+    };
+    let of = |content| Cow::Owned(Message { role: "system".to_owned(), content, ..Message::default() });
+    let system: Vec<_> = system.into_iter().map(of).collect();
+    let first = usize::from(call.operation == Operation::Responses && system.is_empty());
     let turns = messages.iter().flat_map(|message| match dialect.results_apart {
         true => results_apart(message),
         false => vec![Cow::Borrowed(message)],
@@ -25,6 +25,10 @@ pub(super) fn input(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     for (index, message) in (first..).zip(system.into_iter().chain(turns)) {
         write(sink, &format!("llm.input_messages.{index}.message"), &message, dialect);
     }
+}
+
+fn texts(parts: &[Part]) -> impl Iterator<Item = String> {
+    parts.iter().filter_map(|part| if let Part::Text(text) = part { Some(text.clone()) } else { None })
 }
 
 /// Writes a message of the answer.

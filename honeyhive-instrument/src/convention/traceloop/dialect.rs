@@ -53,6 +53,8 @@ pub(super) struct Dialect {
     pub(super) empty_ids: bool,
     /// Whether results of tools, and what has no form, are written as text.
     pub(super) as_text: bool,
+    /// Whether the parts of an answer are gathered by kind: thoughts, texts as one, calls.
+    pub(super) by_kind: bool,
     /// Whether the total is the sum of what is written.
     pub(super) sums: bool,
 }
@@ -74,6 +76,7 @@ const OPENAI: Dialect = Dialect {
     empty_list: true,
     empty_ids: false,
     as_text: false,
+    by_kind: false,
     sums: false,
 };
 const ANTHROPIC: Dialect = Dialect {
@@ -112,6 +115,7 @@ const BEDROCK: Dialect = Dialect {
     sums: true,
     ..GOOGLE
 };
+const BEDROCK_CONVERSE_STREAM: Dialect = Dialect { by_kind: true, ..BEDROCK };
 
 /// Of an API that no original knows.
 const OTHER: Dialect = Dialect { package: None, api_base: false, marks_pieces: false, ..OPENAI };
@@ -124,7 +128,10 @@ const GOOGLE_ADK: Dialect = Dialect { package: None, ..GOOGLE };
 impl Dialect {
     /// Returns the ways of the instrumentor that traces a call.
     pub(super) fn of(call: &LlmCall) -> &'static Self {
-        Self::of_api(call.api)
+        match call.method {
+            "bedrock.converse_stream" => &BEDROCK_CONVERSE_STREAM,
+            _ => Self::of_api(call.api),
+        }
     }
 
     /// Returns the ways of the instrumentor for an API.

@@ -43,7 +43,9 @@ fn is_told(message: &Message, operation: Operation) -> bool {
     let is_function = message.tool_calls.iter().all(|call| call.arguments.is_some());
     let is_result = message.tool_call_id.is_none() || message.tool_result.is_some();
     let is_item = !message.role.is_empty() && is_function && is_result;
-    message.role != "function" && !is_reasoning && (operation != Operation::Responses || is_item)
+    // Of OpenAI it is the older form of a tool's result, which the original leaves out.
+    let is_left_out = message.role == "function" && operation != Operation::GenerateContent;
+    !is_left_out && !is_reasoning && (operation != Operation::Responses || is_item)
 }
 
 fn input_message(message: &Message, call: &LlmCall) -> Json {
@@ -116,13 +118,15 @@ fn one_message(call: &LlmCall) -> Vec<Json> {
         out.push(json!({ "type": "text", "content": text }));
     }
     out.extend(parts().filter(|part| matches!(part, Part::Refusal(_))).filter_map(part));
-    let summaries = parts().filter_map(|part| match part {
-        Part::Reasoning { summary: Some(summary @ Json::Array(pieces)), .. } if !pieces.is_empty() => Some(summary),
-        _ => None,
-    });
-    out.extend(summaries.map(|summary| json!({ "type": "reasoning", "content": summary.to_string() })));
-    let calls = messages().flat_map(|message| &message.tool_calls).filter(|call| call.arguments.is_some());
-    out.extend(calls.map(tool_call));
+    // Reasoning and calls in the order of their items.
+    for message in messages() {
+        let summaries = message.content.parts().iter().filter_map(|part| match part {
+            Part::Reasoning { summary: Some(summary @ Json::Array(pieces)), .. } if !pieces.is_empty() => Some(summary),
+            _ => None,
+        });
+        out.extend(summaries.map(|summary| json!({ "type": "reasoning", "content": summary.to_string() })));
+        out.extend(message.tool_calls.iter().filter(|call| call.arguments.is_some()).map(tool_call));
+    }
     let reason = call.response.finish_reason.as_deref().map(finish_reason).unwrap_or_default();
     let message = || json!({ "role": "assistant", "parts": out, "finish_reason": reason });
     (!out.is_empty()).then(message).into_iter().collect()
@@ -136,6 +140,7 @@ fn output_message(output: &Output, call: &LlmCall) -> Json {
         Content::Absent if call.streamed && Dialect::of(call).empty_text => {
             parts.push(json!({ "type": "text", "content": "" }))
         }
+        Content::Parts(known) if Dialect::of(call).by_kind => parts.extend(by_kind(known)),
         // What has no form is not said.
         Content::Parts(known) if !Dialect::of(call).as_text => {
             parts.extend(known.iter().filter(|part| !matches!(part, Part::Other(_))).filter_map(part))
@@ -152,6 +157,15 @@ fn output_message(output: &Output, call: &LlmCall) -> Json {
         out["content_filter_results"] = filter.clone();
     }
     out
+}
+
+/// Gathers parts by kind: thoughts, all texts as one, calls.
+fn by_kind(known: &[Part]) -> impl Iterator<Item = Json> {
+    let texts = known.iter().filter_map(|part| if let Part::Text(text) = part { Some(text.as_str()) } else { None });
+    let text = Some(texts.collect::<String>()).filter(|text| !text.is_empty()).map(Part::Text);
+    let thoughts = known.iter().filter(|part| matches!(part, Part::Reasoning { .. })).filter_map(part);
+    let calls = known.iter().filter(|part| matches!(part, Part::ToolCall(_))).filter_map(part);
+    thoughts.chain(text.as_ref().and_then(part)).chain(calls)
 }
 
 /// Empty ids, and results as text, where the original writes them so.

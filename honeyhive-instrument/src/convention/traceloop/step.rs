@@ -36,18 +36,19 @@ pub(super) fn write(step: &Step, sink: &mut Sink) {
     sink.json("traceloop.entity.input", step.input.as_ref());
     let output = step.output.as_ref();
     let is_call = step.api == "mcp" && step.kind == StepKind::Tool;
-    sink.json("traceloop.entity.output", if is_call { output.map(tool_output) } else { output.cloned() }.as_ref());
+    let output = if is_call { output.and_then(tool_output) } else { output.cloned() };
+    sink.json("traceloop.entity.output", output.as_ref());
 }
 
-/// The first content of a result, and whether it is an error.
-fn tool_output(result: &Json) -> Json {
+/// The first content of a result, and whether it is an error; none of one that has neither.
+fn tool_output(result: &Json) -> Option<Json> {
     let first = result.pointer("/content/0");
-    let shown = first.map(|first| first["text"].as_str().map_or_else(|| first.to_string(), str::to_owned));
-    let mut out = Map::from_iter([("result".to_owned(), shown.unwrap_or_default().into())]);
+    let shown = first.map(|first| first["text"].as_str().map_or_else(|| first.clone(), Json::from));
+    let mut out: Map<_, _> = shown.into_iter().map(|shown| ("result".to_owned(), shown)).collect();
     if result["isError"] == true {
         out.insert("is_error".to_owned(), true.into());
     }
-    Json::Object(out)
+    (!out.is_empty()).then_some(Json::Object(out))
 }
 
 fn server(step: &Step, sink: &mut Sink) {

@@ -81,11 +81,7 @@ pub(super) fn request(json: Json, call: &mut LlmCall) {
 fn nova(json: Json, request: &mut Request) {
     converse::request(json, request);
     let texts = |content: &Content| {
-        let texts = content
-            .parts()
-            .iter()
-            .filter_map(|part| if let Part::Text(text) = part { Some(text.as_str()) } else { None });
-        Content::Text(texts.collect::<Vec<_>>().join("\n"))
+        Content::Parts(content.parts().iter().filter(|part| matches!(part, Part::Text(_))).cloned().collect())
     };
     request.system = request.system.as_ref().map(texts);
 }
@@ -122,7 +118,8 @@ pub(super) fn response(mut json: Json, call: &mut LlmCall) {
     let headers = call.response.usage;
     let guardrail = json.pointer("/amazon-bedrock-trace/guardrail").cloned();
     let counted = metrics(&json);
-    match form(call) {
+    let form = form(call);
+    match form {
         Form::Claude => {
             messages::parse_inputs(&mut json);
             let counts = |key: &str| json["usage"].get(key).is_some();
@@ -149,7 +146,7 @@ pub(super) fn response(mut json: Json, call: &mut LlmCall) {
     usage.output = output.or(headers.output).or(counted.output);
     usage.cache_read = cache_read.or(headers.cache_read);
     usage.cache_write = cache_write.or(headers.cache_write);
-    if usage.total.is_none() && call.vendor != Some("anthropic") {
+    if usage.total.is_none() && form != Form::Claude {
         usage.total = usage.input.zip(usage.output).map(|(input, output)| input.saturating_add(output));
     }
     call.response.guardrail = call.response.guardrail.take().or(guardrail);

@@ -197,7 +197,8 @@ fn merge_delta(choice: &mut Map<String, Json>, delta: &Json) -> bool {
         ("content", piece) if piece.is_array() || piece.is_object() || message.get(key).is_some_and(Json::is_array) => {
             add_parts(message, piece)
         }
-        (key, Json::String(piece)) if GROWING.contains(&key) => append(message, key, piece),
+        (key, Json::String(piece)) if GROWING.contains(&key) => piece.is_empty() || append(message, key, piece),
+        ("tool_calls", Json::Array(calls)) if calls.is_empty() => true,
         ("audio", sound) => merge_growing(message, key, sound, &GROWING_SOUND),
         ("function_call", call) => merge_growing(message, key, call, &["arguments"]),
         ("tool_calls", Json::Array(calls)) => merge_tool_calls(message, calls),

@@ -20,7 +20,8 @@ pub(super) fn request(json: Json, request: &mut Request) {
     request.system = text(&json, "instructions").filter(|text| !text.is_empty()).map(Content::Text);
     request.messages = match json.get("input") {
         Some(Json::String(input)) => vec![user(input)],
-        _ => items(&json, "input").filter_map(item).collect(),
+        // An item that is no message still takes its number.
+        _ => items(&json, "input").map(|input| item(input).unwrap_or_default()).collect(),
     };
     request.tools = tools(&json);
     request.params = without(&json, &["input", "instructions", "tools"]);
