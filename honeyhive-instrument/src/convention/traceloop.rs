@@ -203,7 +203,9 @@ fn counted(call: &LlmCall) -> (Option<u64>, Option<u64>) {
         LeftOut::Cached => (some(usage.cache_read).saturating_add(some(usage.cache_write)), 0),
     };
     let less = |tokens: Option<u64>, less: u64| tokens.map(|tokens| tokens.saturating_sub(less));
-    (less(usage.input, of_input), less(usage.output, of_output))
+    // Of an answer that is nothing but thoughts no output was counted.
+    let output = usage.output.filter(|output| *output == 0 || *output > of_output);
+    (less(usage.input, of_input), less(output, of_output))
 }
 
 fn request(call: &LlmCall, sink: &mut Sink) {
@@ -258,7 +260,7 @@ fn usage(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     let usage = &call.response.usage;
     let (input, output) = counted(call);
     let sum = input.zip(output).map(|(input, output)| input.saturating_add(output));
-    sink.count(TOKENS_TOTAL, usage.total.or(sum.filter(|_| dialect.sums)));
+    sink.count(TOKENS_TOTAL, sum.filter(|_| dialect.sums).or(usage.total));
     sink.count(TOKENS_INPUT, input);
     sink.count(TOKENS_OUTPUT, output);
     // For embeddings the original writes a zero where nothing was said.

@@ -2,7 +2,7 @@
 //!
 //! - JSON inside text is compared parsed, at any depth; a null entry equals an absent one; numbers by value.
 //!   Keys are compared in snake case, which Google's client writes where the wire has camelCase; what
-//!   it adds (`sdk_http_response`, `automatic_function_calling_history`) is left out, and base64 is
+//!   it adds (`sdk_http_response`, `automatic_function_calling_history`, `parsed`) is left out, and base64 is
 //!   compared in one alphabet.
 //! - Integers and floats of attributes are kept apart.
 //! - HoneyHive's own attributes (`honeyhive*`, `traceloop.association.properties.*`) are left out.
@@ -135,7 +135,7 @@ fn without_nulls(json: &Json) -> Json {
 }
 
 /// Fields that Google's client adds.
-const OF_THE_CLIENT: [&str; 2] = ["sdk_http_response", "automatic_function_calling_history"];
+const OF_THE_CLIENT: [&str; 3] = ["sdk_http_response", "automatic_function_calling_history", "parsed"];
 
 /// Base64 has two alphabets; Google's client writes the other one than the wire.
 fn in_one_alphabet(key: &str, value: Json) -> Json {
@@ -171,7 +171,7 @@ fn error_text(text: &Json) -> Json {
     };
     let text = text.replace(" (reached max retries: 0)", "");
     let text = text.as_str();
-    let Some(brace) = text.find('{') else { return text.into() };
+    let Some(brace) = text.find(['{', '[']) else { return text.into() };
     let (before, body) = text.split_at(brace);
     match serde_json::from_str(body).ok().or_else(|| python::parse(body)) {
         Some(body) => json!([before, without_nulls(&body)]),

@@ -52,6 +52,8 @@ pub(super) struct Dialect {
     pub(super) numbered_by_part: bool,
     /// Whether arguments are objects, of which an empty one is left out.
     pub(super) arguments_are_objects: bool,
+    /// Whether a text that is empty is a content.
+    pub(super) empty_texts: bool,
     /// Whether the result of a tool, among other parts, is a content.
     pub(super) results_are_contents: bool,
     /// Whether the framework has written its own names on the span.
@@ -73,6 +75,7 @@ const OPENAI: Dialect = Dialect {
     calls_apart: false,
     numbered_by_part: false,
     arguments_are_objects: false,
+    empty_texts: true,
     results_are_contents: false,
     names_of_genai: false,
 };
@@ -88,12 +91,19 @@ const ANTHROPIC: Dialect = Dialect {
 };
 /// Of a stream, the original keeps the name that was asked for.
 const ANTHROPIC_STREAM: Dialect = Dialect { model: Model::Asked, ..ANTHROPIC };
-const GOOGLE: Dialect =
-    Dialect { system: None, calls_apart: true, arguments_are_objects: true, results_are_contents: true, ..ANTHROPIC };
+const GOOGLE: Dialect = Dialect {
+    system: None,
+    calls_apart: true,
+    arguments_are_objects: true,
+    empty_texts: false,
+    results_are_contents: true,
+    ..ANTHROPIC
+};
 const GOOGLE_INTERACTIONS: Dialect = Dialect { empty_parameters: true, arguments_are_objects: false, ..GOOGLE };
 const ADK: Dialect = Dialect {
     finish: Finish::Nowhere,
     numbered_by_part: true,
+    empty_texts: true,
     results_are_contents: false,
     names_of_genai: true,
     ..GOOGLE
@@ -107,6 +117,7 @@ const BEDROCK: Dialect = Dialect {
     system_texts_apart: true,
     results_apart: true,
     arguments_are_objects: false,
+    empty_texts: true,
     results_are_contents: false,
     ..GOOGLE
 };

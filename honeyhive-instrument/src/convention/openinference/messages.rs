@@ -97,6 +97,11 @@ impl Body<'_> {
         let wrote = match part {
             Part::ToolCall(call) => self.inner_call(sink, &prefix, call),
             Part::ToolResult { id, content } => self.result(sink, &prefix, id.as_deref(), content),
+            Part::Text(text) | Part::Reasoning { text, signature: None, .. }
+                if text.is_empty() && !self.dialect.empty_texts =>
+            {
+                false
+            }
             Part::Other(_) if self.dialect.blocks_apart => {
                 sink.put(format!("{prefix}.message_content.type"), "text");
                 true

@@ -27,9 +27,9 @@ const VENDORS: [&str; 15] = [
 /// Reads the id out of a path, where it is percent-encoded.
 pub(super) fn read(encoded: &str, call: &mut LlmCall) {
     let id = percent_decoded(encoded);
-    // Of an inference profile the id of the model is the last part; other ARNs say nothing of it.
-    let name = match id.split_once("inference-profile/") {
-        Some((_, name)) if id.starts_with("arn:") => name,
+    // Of a model and of a profile for regions the id of the model is the last part; other ARNs say nothing of it.
+    let name = match id.split_once('/') {
+        Some((resource, name)) if resource.contains(":bedrock:") && name.contains('.') => name,
         _ => &id,
     };
     let without_region =
@@ -67,6 +67,18 @@ mod tests {
                 "arn:aws:bedrock:us-east-1:1:inference-profile/eu.meta.llama3",
                 "llama3",
                 Some("meta"),
+            ),
+            (
+                "arn%3Aaws%3Abedrock%3Aus-east-1%3A%3Afoundation-model%2Fanthropic.claude-3-haiku-v1%3A0",
+                "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-v1:0",
+                "claude-3-haiku-v1:0",
+                Some("anthropic"),
+            ),
+            (
+                "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aapplication-inference-profile%2Fabcd1234",
+                "arn:aws:bedrock:us-east-1:1:application-inference-profile/abcd1234",
+                "arn:aws:bedrock:us-east-1:1:application-inference-profile/abcd1234",
+                None,
             ),
             (
                 "arn%3Aaws%3Asagemaker%3A1%3Aendpoint%2Fx.y",

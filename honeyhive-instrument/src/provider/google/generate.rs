@@ -173,8 +173,19 @@ fn usage(json: &Json) -> Usage {
 /// Merges a piece of a stream into what it adds up to.
 pub(super) fn piece(piece: &Json, response: &mut Response) {
     if let Some(whole) = whole(&mut response.json) {
-        merge(whole, piece, |whole, key, value| key == "candidates" && merge_candidates(whole, value));
+        merge(whole, piece, |whole, key, value| match key {
+            "candidates" => merge_candidates(whole, value),
+            "usageMetadata" => merge_usage(whole, value),
+            _ => false,
+        });
     }
+}
+
+/// What a later piece says replaces what an earlier one said; the rest of that stays.
+fn merge_usage(whole: &mut Map<String, Json>, piece: &Json) -> bool {
+    let Some(merged) = object(whole, "usageMetadata") else { return false };
+    merge(merged, piece, |_, _, _| false);
+    true
 }
 
 fn merge_candidates(whole: &mut Map<String, Json>, piece: &Json) -> bool {

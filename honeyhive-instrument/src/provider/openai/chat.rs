@@ -100,18 +100,19 @@ fn image(url: &str) -> Part {
 }
 
 fn tool_call(json: &Json) -> ToolCall {
-    let function = &json["function"];
+    let (function, custom) = (&json["function"], &json["custom"]);
+    let input = || custom.get("input").map(|input| json!({ "input": input }).to_string());
     ToolCall {
         id: text(json, "id"),
-        name: text(function, "name"),
-        arguments: text(function, "arguments"),
+        name: text(function, "name").or_else(|| text(custom, "name")),
+        arguments: text(function, "arguments").or_else(input),
         ..ToolCall::default()
     }
 }
 
 pub(in crate::provider) fn response(json: Json, response: &mut Response) {
     identity(&json, response);
-    response.prompt_filter = present(&json, "prompt_filter_results");
+    response.prompt_filter = said(&json, "prompt_filter_results");
     response.outputs = items(&json, "choices").enumerate().map(output).collect();
     response.json = Some(json);
 }
@@ -144,8 +145,13 @@ fn output((position, choice): (usize, &Json)) -> Output {
         message: message(&choice["message"]),
         // Mistral's models on Bedrock have another name for it.
         finish_reason: text(choice, "finish_reason").or_else(|| text(choice, "stop_reason")),
-        content_filter: present(choice, "content_filter_results"),
+        content_filter: said(choice, "content_filter_results"),
     }
+}
+
+/// Reads what a filter says, if it says anything.
+fn said(json: &Json, key: &str) -> Option<Json> {
+    present(json, key).filter(|said| *said != json!({}) && *said != json!([]))
 }
 
 fn usage(json: &Json) -> Usage {
