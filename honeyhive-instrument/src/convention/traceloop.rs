@@ -183,7 +183,13 @@ fn provider(call: &LlmCall) -> &'static str {
 
 /// The model that was asked for, without vendor and region.
 fn asked_model(call: &LlmCall) -> Option<&str> {
-    call.request.base_model.as_deref().or(call.request.model.as_deref())
+    let model = call.request.base_model.as_deref().or(call.request.model.as_deref());
+    model.map(|model| if provider(call) == "openrouter" { without_vendor(model) } else { model })
+}
+
+/// `anthropic/claude-sonnet-4` → `claude-sonnet-4`.
+fn without_vendor(model: &str) -> &str {
+    model.rsplit('/').next().unwrap_or(model)
 }
 
 /// The model that answered.
@@ -235,8 +241,7 @@ fn request(call: &LlmCall, sink: &mut Sink) {
 
 fn response(call: &LlmCall, sink: &mut Sink) {
     let (response, dialect) = (&call.response, Dialect::of(call));
-    let without_vendor = |model: &str| model.rsplit('/').next().unwrap_or(model).to_owned();
-    sink.text(RESPONSE_MODEL, answered_model(call).map(without_vendor).as_deref());
+    sink.text(RESPONSE_MODEL, answered_model(call).map(without_vendor));
     sink.text(RESPONSE_ID, response.id.as_deref());
     // The original writes what was asked for.
     let says_effort = call.operation == Operation::Responses && !call.streamed;
