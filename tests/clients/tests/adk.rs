@@ -47,7 +47,7 @@ impl Llm for Scripted {
         assert!(!request.contents.is_empty());
         let client = reqwest::Client::new().with_honeyhive();
         let url = format!("{}/v1beta/models/gemini-2.5-flash:generateContent", self.server.url());
-        client.post(url).body("{}").send().await.unwrap();
+        client.post(url).body("{}").send().await.unwrap().bytes().await.unwrap();
         let first = self.calls.fetch_add(1, Ordering::SeqCst) == 0;
         let part = match first {
             true => Part::FunctionCall {
