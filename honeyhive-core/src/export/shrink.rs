@@ -35,9 +35,9 @@ fn encoded(data: &SpanData) -> Vec<u8> {
     encoded
 }
 
-/// Cuts the one span of a request to a quarter of `bytes`, its size; none where it is small.
+/// Cuts the one span of a request to a quarter of `bytes`, its size, but not below what is small; none where it is that.
 pub(crate) fn shrink_encoded(request: &[u8], bytes: usize) -> Option<Vec<u8>> {
-    let most = Some(bytes / 4).filter(|most| *most >= LEAST_SPAN)?;
+    let most = Some((bytes / 4).max(LEAST_SPAN)).filter(|most| *most < bytes)?;
     shrink(&mut decode::records(request).pop()?.data, most)
 }
 

@@ -69,9 +69,17 @@ impl Calls {
     /// Waits until a call has been made, or waiting for calls has become no use; for ever where there are none.
     pub(super) async fn changed(&mut self, queue: &Queue) {
         tokio::select! {
-            Some(done) = self.tasks.join_next() => queue.call_done(done.ok()),
+            Some(done) = self.tasks.join_next() => {
+                queue.call_done(done.ok());
+                self.forget();
+            }
             () = self.outage.began() => {}
         }
+    }
+
+    /// Forgets what calls were about that have been made.
+    fn forget(&mut self) {
+        self.subjects.retain(|_, over| over.try_recv() == Err(TryRecvError::Empty));
     }
 
     /// Books the calls that have been made.
@@ -81,7 +89,7 @@ impl Calls {
             queue.call_done(done.ok());
         }
         if self.tasks.len() < before {
-            self.subjects.retain(|_, over| over.try_recv() == Err(TryRecvError::Empty));
+            self.forget();
         }
     }
 
