@@ -51,9 +51,9 @@ fn unread(tracer: &HoneyHiveTracer) {
     let read: Vec<&str> = settings.iter().flat_map(Setting::variables).chain(["HH_PRICES"]).collect();
     let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for name in set.filter(|name| name.starts_with("HH_") && !read.contains(&name.as_str())) {
-        let nearest = read.iter().min_by_key(|known| strsim::levenshtein(&name, known));
+        let nearest = read.iter().map(|known| (strsim::levenshtein(&name, known), known)).min_by_key(|(far, _)| *far);
         let hint = match nearest {
-            Some(known) if strsim::levenshtein(&name, known) <= 2 => format!("; did you mean {known}?"),
+            Some((0..=2, known)) => format!("; did you mean {known}?"),
             _ => String::new(),
         };
         line!("  ! {} is not read{hint}", plain(&name));

@@ -38,12 +38,9 @@ impl<'a> Env<'a> {
 
     /// Returns the last value if nothing was wrong, neither with it nor before.
     pub(super) fn all_good<T>(&self, last: Result<T, ConfigError>) -> Result<T, ConfigError> {
-        let last = self.keep(last);
-        match (ConfigError::of_all(self.wrong.take()), last) {
-            (None, Some(last)) => Ok(last),
-            (Some(error), _) => Err(error),
-            (None, None) => Err(ConfigError::new("", "", "a value is missing")),
-        }
+        let mut wrong = self.wrong.take();
+        wrong.extend(last.as_ref().err().cloned());
+        ConfigError::of_all(wrong).map_or(last, Err)
     }
 
     /// Returns what the code set, else what the variable says, if it says anything.

@@ -100,6 +100,13 @@ pub enum Content {
     Parts(Vec<Part>),
 }
 
+impl Part {
+    /// Returns the text of a part that is nothing else.
+    pub(crate) fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+}
+
 impl Content {
     /// Returns the text of a content that is one.
     pub fn text(&self) -> Option<&str> {

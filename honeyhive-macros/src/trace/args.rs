@@ -196,12 +196,11 @@ fn argument_name(input: ParseStream<'_>) -> syn::Result<Ident> {
 
 impl Args {
     fn value(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
-        if name == "skip" && (input.is_empty() || input.peek(Token![,])) {
-            self.left_out = Some(name.clone());
-            return Ok(());
-        }
         if name == "skip" {
-            self.skip = skip_list(name, input)?;
+            match input.is_empty() || input.peek(Token![,]) {
+                true => self.left_out = Some(name.clone()),
+                false => self.skip = skip_list(name, input)?,
+            }
             return Ok(());
         }
         if !input.peek(Token![=]) {

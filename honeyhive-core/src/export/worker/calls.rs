@@ -7,7 +7,7 @@ use tokio::{
         Semaphore,
         oneshot::{self, error::TryRecvError},
     },
-    task::JoinSet,
+    task::{JoinError, JoinSet},
 };
 
 use super::super::{
@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(super) struct Calls {
     rest: Rest,
     outage: Arc<Outage>,
-    tasks: JoinSet<Made>,
+    /// Each returns what its call was about as well.
+    tasks: JoinSet<(Made, Option<String>)>,
     /// The last call about each thing that calls under way are about.
     subjects: HashMap<String, oneshot::Receiver<()>>,
     slots: Arc<Semaphore>,
@@ -49,7 +50,8 @@ impl Calls {
         }
         let (rest, outage, slots) = (self.rest.clone(), Arc::clone(&self.outage), Arc::clone(&self.slots));
         let (over, is_over) = oneshot::channel::<()>();
-        let before = call.call.subject().and_then(|subject| self.subjects.insert(subject.to_owned(), is_over));
+        let subject = call.call.subject().map(str::to_owned);
+        let before = subject.clone().and_then(|subject| self.subjects.insert(subject, is_over));
         self.tasks.spawn(async move {
             if let Some(before) = before {
                 // It is over as it is dropped.
@@ -57,7 +59,7 @@ impl Calls {
             }
             let _over = over;
             let arrived = contained(rest.make(&call.call, &outage, &slots)).await == Some(true);
-            Made { arrived, bytes: call.bytes }
+            (Made { arrived, bytes: call.bytes }, subject)
         });
     }
 
@@ -69,27 +71,26 @@ impl Calls {
     /// Waits until a call has been made, or waiting for calls has become no use; for ever where there are none.
     pub(super) async fn changed(&mut self, queue: &Queue) {
         tokio::select! {
-            Some(done) = self.tasks.join_next() => {
-                queue.call_done(done.ok());
-                self.forget();
-            }
+            Some(done) = self.tasks.join_next() => self.book(done, queue),
             () = self.outage.began() => {}
         }
     }
 
-    /// Forgets what calls were about that have been made.
-    fn forget(&mut self) {
-        self.subjects.retain(|_, over| over.try_recv() == Err(TryRecvError::Empty));
-    }
-
     /// Books the calls that have been made.
     pub(super) fn reap(&mut self, queue: &Queue) {
-        let before = self.tasks.len();
         while let Some(done) = self.tasks.try_join_next() {
-            queue.call_done(done.ok());
+            self.book(done, queue);
         }
-        if self.tasks.len() < before {
-            self.forget();
+    }
+
+    /// Books a call, and forgets what it was about, unless another one about the same is under way.
+    fn book(&mut self, done: Result<(Made, Option<String>), JoinError>, queue: &Queue) {
+        let (made, subject) = done.ok().unzip();
+        queue.call_done(made);
+        if let Some(subject) = subject.flatten()
+            && self.subjects.get_mut(&subject).is_some_and(|over| over.try_recv() != Err(TryRecvError::Empty))
+        {
+            self.subjects.remove(&subject);
         }
     }
 

@@ -12,7 +12,9 @@ use crate::model::{Content, LlmCall, Message, Operation, Part, Request, ToolCall
 pub(super) fn input(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     let Request { system, messages, .. } = &call.request;
     let system = match system.as_ref().filter(|_| !dialect.system_in_parameters) {
-        Some(Content::Parts(parts)) if dialect.system_texts_apart => texts(parts).map(Content::Text).collect(),
+        Some(Content::Parts(parts)) if dialect.system_texts_apart => {
+            parts.iter().filter_map(Part::text).map(|text| Content::Text(text.to_owned())).collect()
+        }
         prompt => Vec::from_iter(prompt.cloned()),
     };
     let of = |content| Cow::Owned(Message { role: "system".to_owned(), content, ..Message::default() });
@@ -25,10 +27,6 @@ pub(super) fn input(call: &LlmCall, dialect: &Dialect, sink: &mut Sink) {
     for (index, message) in (first..).zip(system.into_iter().chain(turns)) {
         write(sink, &format!("llm.input_messages.{index}.message"), &message, dialect);
     }
-}
-
-fn texts(parts: &[Part]) -> impl Iterator<Item = String> {
-    parts.iter().filter_map(|part| if let Part::Text(text) = part { Some(text.clone()) } else { None })
 }
 
 /// Writes a message of the answer.

@@ -111,8 +111,7 @@ pub(super) fn output(call: &LlmCall, sink: &mut Sink) {
 fn one_message(call: &LlmCall) -> Vec<Json> {
     let messages = || call.response.outputs.iter().map(|output| &output.message);
     let parts = || messages().flat_map(|message| message.content.parts());
-    let text: String =
-        parts().filter_map(|part| if let Part::Text(text) = part { Some(text.as_str()) } else { None }).collect();
+    let text: String = parts().filter_map(Part::text).collect();
     let mut out: Vec<Json> = vec![];
     if !text.is_empty() {
         out.push(json!({ "type": "text", "content": text }));
@@ -161,8 +160,8 @@ fn output_message(output: &Output, call: &LlmCall) -> Json {
 
 /// Gathers parts by kind: thoughts, all texts as one, calls.
 fn by_kind(known: &[Part]) -> impl Iterator<Item = Json> {
-    let texts = known.iter().filter_map(|part| if let Part::Text(text) = part { Some(text.as_str()) } else { None });
-    let text = Some(texts.collect::<String>()).filter(|text| !text.is_empty()).map(Part::Text);
+    let text =
+        Some(known.iter().filter_map(Part::text).collect::<String>()).filter(|text| !text.is_empty()).map(Part::Text);
     let thoughts = known.iter().filter(|part| matches!(part, Part::Reasoning { .. })).filter_map(part);
     let calls = known.iter().filter(|part| matches!(part, Part::ToolCall(_))).filter_map(part);
     thoughts.chain(text.as_ref().and_then(part)).chain(calls)
