@@ -178,6 +178,13 @@ fn a_request_that_is_too_large_is_sent_in_halves() {
     assert_eq!(otlp_requests(&backend).len(), 6, "4, 2, then 1 + 1 + 1 + 1: what it takes is remembered");
     backend.then_answer(Reply::status(413));
     end(1);
+    assert!(tracer.flush(LIMIT).is_complete(), "its text is cut");
+    let text = backend.received().events()[4]["metadata"]["text"].to_string();
+    assert!(text.len() < 4_096 && text.contains("truncated"), "{text}");
+    backend.then_answer(Reply::status(413));
+    let span = tracer.start_span("of many parts");
+    (0..500).for_each(|index| span.set_attribute(format!("part.{index}"), "short"));
+    drop(span);
     let report = tracer.flush(LIMIT);
     check_accounts(&report);
     assert_eq!(report.dropped(), 1);
