@@ -14,48 +14,65 @@ use crate::{Bucket, Value, config::Config, enrich::is_masked_in, session::Sessio
 /// Where evaluation runs are told of; one is changed below it, by its id.
 pub(crate) const RUNS: &str = "/v1/runs";
 
-/// A call that waits to be made.
+/// A call as it goes out. It may wait for long, so its body is text.
 #[derive(Debug)]
-pub(crate) enum Call {
-    SessionStart(SessionStart),
-    UpdateEvent(UpdateBody),
-    /// A call as it goes out: method, path and body. One that local mode kept, or one of an evaluation run.
-    Plain(&'static str, Cow<'static, str>, serde_json::Value),
+pub(crate) struct Call {
+    method: &'static str,
+    path: Cow<'static, str>,
+    subject: Option<String>,
+    body: String,
 }
 
 impl Call {
+    pub(crate) fn start_session(start: &SessionStart) -> Self {
+        let body = json!({ "session": start });
+        Self::about(Some(start.session_id.clone()), "POST", "/session/start".into(), &body)
+    }
+
+    pub(crate) fn update_event(update: &UpdateBody) -> Self {
+        let id = update.0.get("event_id").and_then(|id| id.as_str());
+        Self::about(id.map(str::to_owned), "PUT", "/events".into(), &json!(update.0))
+    }
+
+    /// A call that local mode kept, or one of an evaluation run.
+    pub(crate) fn plain(method: &'static str, path: impl Into<Cow<'static, str>>, body: &serde_json::Value) -> Self {
+        let path = path.into();
+        let run = (method == "PUT" && path.starts_with(RUNS)).then(|| path.rsplit('/').next()).flatten();
+        let named = || body.get("run_id").or(body.pointer("/event/event_id"))?.as_str();
+        Self::about(run.or_else(named).map(str::to_owned), method, path, body)
+    }
+
+    fn about(subject: Option<String>, method: &'static str, path: Cow<'static, str>, body: &serde_json::Value) -> Self {
+        Self { method, path, subject, body: body.to_string() }
+    }
+
     pub(crate) fn method(&self) -> &'static str {
-        match self {
-            Self::SessionStart(_) => "POST",
-            Self::UpdateEvent(_) => "PUT",
-            Self::Plain(method, ..) => method,
-        }
+        self.method
     }
 
     pub(crate) fn path(&self) -> &str {
-        match self {
-            Self::SessionStart(_) => "/session/start",
-            Self::UpdateEvent(_) => "/events",
-            Self::Plain(_, path, _) => path,
-        }
+        &self.path
     }
 
     /// Returns the id of what it is about: what is said of one thing is said in order.
     pub(crate) fn subject(&self) -> Option<&str> {
-        match self {
-            Self::SessionStart(start) => Some(&start.session_id),
-            Self::UpdateEvent(update) => update.0.get("event_id")?.as_str(),
-            Self::Plain("PUT", path, _) if path.starts_with(RUNS) => path.rsplit('/').next(),
-            Self::Plain(_, _, body) => body.get("run_id").or(body.pointer("/event/event_id"))?.as_str(),
-        }
+        self.subject.as_deref()
     }
 
-    pub(crate) fn body(&self) -> Cow<'_, serde_json::Value> {
-        match self {
-            Self::SessionStart(start) => Cow::Owned(json!({ "session": start })),
-            Self::UpdateEvent(update) => Cow::Owned(json!(update.0)),
-            Self::Plain(_, _, body) => Cow::Borrowed(body),
-        }
+    pub(crate) fn into_subject(self) -> Option<String> {
+        self.subject
+    }
+
+    /// Returns the body, in JSON.
+    pub(crate) fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// Returns how much memory it takes.
+    pub(crate) fn memory(&self) -> usize {
+        let subject = self.subject.as_ref().map_or(0, String::len);
+        // Where it is about something, that is kept once more.
+        size_of::<Self>() + self.path.len() + 2 * subject + self.body.len()
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) enum Reason {
     PartlyRejected,
     QueueFull,
     Refused,
+    Resting,
     Retrying,
     SlowDisk,
     SpoolFilesExpired,

@@ -38,6 +38,7 @@ pub(crate) mod plan;
 pub(crate) mod queue;
 mod report;
 mod request;
+mod response;
 pub(crate) mod rest;
 mod rush;
 mod segment;
@@ -124,7 +125,7 @@ pub enum Sent {
     },
     /// No answer came in time: try again, in smaller pieces.
     TimedOut,
-    /// It may pass or not: try again three times, then give it up.
+    /// It may pass or not: try again, and give up a span that alone does not arrive though others do.
     Unsure {
         /// What went wrong, without secrets.
         reason: String,

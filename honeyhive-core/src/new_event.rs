@@ -88,7 +88,7 @@ impl NewEvent<'_> {
     /// Sends it, in the background, and returns its id. What fails for good is counted in
     /// [`Report::calls_failed`](crate::Report::calls_failed).
     pub fn send(self) -> String {
-        self.tracer.call(Call::Plain("POST", "/events".into(), json!({ "event": self.fields })));
+        self.tracer.call(Call::plain("POST", "/events", &json!({ "event": self.fields })));
         self.id
     }
 }

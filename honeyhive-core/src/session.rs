@@ -94,7 +94,7 @@ impl Session {
 
     /// Tells the backend in the background.
     pub(crate) fn tell(&self, inputs: Option<Value>) {
-        self.tracer.call(Call::SessionStart(SessionStart::new(self.tracer.config(), &self.tag, inputs, None)));
+        self.tracer.call(Call::start_session(&SessionStart::new(self.tracer.config(), &self.tag, inputs, None)));
     }
 
     pub(crate) fn of(tracer: &HoneyHiveTracer, tag: SessionTag) -> Self {
@@ -138,7 +138,7 @@ impl Session {
     }
 
     pub(crate) fn update(&self, update: Update) {
-        self.tracer.call(Call::UpdateEvent(update.of(self.id())));
+        self.tracer.call(Call::update_event(&update.of(self.id())));
     }
 
     pub(crate) fn context(&self) -> Context {

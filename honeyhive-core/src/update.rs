@@ -49,7 +49,7 @@ impl EventUpdate<'_> {
     /// Sends the changes, in the background. What fails for good is counted in
     /// [`Report::calls_failed`](crate::Report::calls_failed).
     pub fn send(self) {
-        self.tracer.call(Call::UpdateEvent(self.update.of(&self.id)));
+        self.tracer.call(Call::update_event(&self.update.of(&self.id)));
     }
 }
 

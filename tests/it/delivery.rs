@@ -83,7 +83,7 @@ fn a_server_that_is_busy_gets_the_spans_later() {
     let report = tracer.flush(LIMIT);
     assert!(report.is_complete(), "{report}");
     assert_eq!(backend.received().events().len(), 3);
-    assert_eq!(otlp_requests(&backend).len(), 4);
+    assert_eq!(otlp_requests(&backend).len(), 3 + 2, "after three failures one span goes first");
 }
 
 #[test]
@@ -165,6 +165,21 @@ fn a_server_that_hangs_holds_up_neither_flush_nor_shutdown_past_their_limit() {
     check_accounts(&report);
     assert_eq!((report.delivered(), report.dropped()), (0, 2), "{report}");
     assert!(report.to_string().contains("not delivered in time"), "{report}");
+}
+
+#[test]
+fn the_shortest_of_several_ends_is_not_the_end_of_the_others() {
+    let (backend, tracer) = backend(|builder| builder);
+    backend.then_answer(Reply::status(200).delay(Duration::from_millis(800)));
+    end(&tracer, 2);
+    let (short, long) = std::thread::scope(|scope| {
+        let tracer = &tracer;
+        let ends = [100, 10_000].map(Duration::from_millis).map(|limit| scope.spawn(move || tracer.shutdown(limit)));
+        ends.map(|end| end.join().unwrap()).into()
+    });
+    check_accounts(&short);
+    assert_eq!((short.pending(), short.dropped()), (2, 0), "{short}");
+    assert!(long.is_complete(), "{long}");
 }
 
 #[test]

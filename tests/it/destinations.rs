@@ -94,30 +94,73 @@ fn wrong_otlp_settings_are_told_without_their_values() {
     assert!(!format!("{secret:?}").contains("canary"));
 }
 
-#[test]
-fn the_standard_otlp_exporter_can_be_used() {
-    let backend = FakeBackend::start().unwrap();
+/// Runs the program below against a server, set up by the standard variables; returns what it says.
+fn standard_program(backend: &FakeBackend, variables: &[(&str, &str)]) -> String {
     let run = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "destinations::standard", "--ignored", "--nocapture"])
         .env_clear()
         .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("{}/opentelemetry/v1/traces", backend.url()))
         .env("OTEL_EXPORTER_OTLP_HEADERS", "x-vendor=theirs,x-key=canary-1f00")
+        .envs(variables.iter().copied())
         .output()
         .unwrap();
     assert!(run.status.success(), "{run:?}");
-    let received = backend.received();
-    assert_eq!(received.events().len(), 1);
-    assert_eq!(received.requests()[0].header("x-vendor"), Some("theirs"));
+    let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(!said.contains("canary-1f00"), "{said}");
+    said
 }
 
-/// The program of the test above.
+#[test]
+fn the_standard_otlp_exporter_can_be_used() {
+    let backend = FakeBackend::start().unwrap();
+    let said = standard_program(&backend, &[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")]);
+    assert!(said.contains("sent 4 spans"), "{said}");
+    let received = backend.received();
+    assert_eq!(received.events().len(), 4);
+    let headers = ["x-vendor", "content-encoding"].map(|name| received.requests()[0].header(name));
+    assert_eq!(headers, [Some("theirs"), Some("gzip")]);
+}
+
+#[test]
+fn what_the_server_of_the_standard_exporter_says_is_heard() {
+    let partial = Reply::json(200, r#"{"partialSuccess":{"rejectedSpans":"3","errorMessage":"no"}}"#);
+    let slow = || Reply::status(200).delay(Duration::from_secs(60));
+    let short = ("OTEL_EXPORTER_OTLP_TIMEOUT", "200");
+    for (answer, variables, told, requests) in [
+        (partial, &[][..], "sent 1 span (OTLP as OTEL_EXPORTER_OTLP_* says); 3 rejected by the server", 1),
+        (Reply::status(413), &[], "sent 4 spans", 3),
+        (Reply::status(503), &[], "sent 4 spans", 2),
+        (Reply::status(401), &[], "check OTEL_EXPORTER_OTLP_HEADERS", 1),
+        (Reply::status(302), &[], "set OTEL_EXPORTER_OTLP_ENDPOINT to the final address", 1),
+        (Reply::status(200).chunk(Duration::from_secs(60), "late"), &[], "sent 4 spans", 1),
+        (slow(), &[short], "sent 4 spans", 2),
+        (
+            slow(),
+            &[("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "200"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "90000")],
+            "sent 4 spans",
+            2,
+        ),
+        (slow(), &[("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")], r#"(OTEL_EXPORTER_OTLP_TIMEOUT): "soon" is no number"#, 0),
+    ] {
+        let backend = FakeBackend::start().unwrap();
+        backend.then_answer(answer);
+        let said = standard_program(&backend, variables);
+        assert!(said.contains(told), "{told:?} of {said}");
+        let tried = backend.received().requests().len();
+        assert!(tried == requests || (told == "sent 4 spans" && tried > requests), "{tried} requests: {said}");
+    }
+}
+
+/// The program of the tests above.
 #[test]
 #[ignore = "run by another test, in a process of its own"]
 fn standard() {
-    let exporter = OtelExporter::otlp_from_env().unwrap();
+    let exporter = match OtelExporter::otlp_from_env() {
+        Ok(exporter) => exporter,
+        Err(error) => return println!("{error}"),
+    };
     assert!(!format!("{exporter:?}").contains("canary-1f00"));
     let tracer = HoneyHiveTracer::init().exporter(exporter).build().unwrap();
-    drop(tracer.start_span("work"));
-    let report = tracer.flush(LIMIT);
-    assert!(report.is_complete(), "{report}");
+    (0..4).for_each(|_| tracer.start_span("work").set_attribute("text", "long".repeat(1_000)));
+    println!("{}", tracer.flush(Duration::from_secs(5)));
 }

@@ -223,6 +223,25 @@ fn calls_that_wait_are_made_as_the_program_ends_where_the_server_is_back_or_the_
 }
 
 #[test]
+fn a_key_that_is_replaced_while_a_call_is_being_refused_is_for_that_call_too() {
+    let (seen, sees) = std::sync::mpsc::channel();
+    let server = LoopbackServer::start(move |request| {
+        let good = request.header("authorization") == Some("Bearer good");
+        let _ = seen.send(());
+        if good { Reply::status(200) } else { Reply::status(401).delay(Duration::from_millis(300)) }
+    });
+    let server = server.unwrap();
+    let tracer = sender_to(&server.url()).build().unwrap();
+    sees.recv_timeout(LIMIT).unwrap();
+    tracer.set_api_key("good").unwrap();
+    let started = Instant::now();
+    sees.recv_timeout(LIMIT).unwrap();
+    let report = tracer.shutdown(LIMIT);
+    assert_eq!(report.calls_failed(), 0, "{report}");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[test]
 fn what_a_name_marks_as_secret_is_masked_whoever_writes_it() {
     let (backend, tracer) = backend(|builder| builder);
     tracer.in_span("work", |span| {

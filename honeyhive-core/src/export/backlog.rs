@@ -4,6 +4,7 @@
 //! is in memory. Every span that is lost here is counted by reason.
 
 mod bounds;
+mod doubts;
 mod shelf;
 
 use std::{
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::Durability;
 
+pub(super) use self::doubts::{Doubt, TRIES};
 use self::shelf::{Opened, Shelf};
 
 /// Sizes of segments.
@@ -68,6 +70,8 @@ pub(crate) struct Backlog {
     busy: bool,
     /// Whether what was settled last had been taken over.
     sent_adopted: bool,
+    /// What did not arrive, while it is seen whether anything else does.
+    suspect: Option<Name>,
     last_sync: Option<Instant>,
     last_trim: Option<Instant>,
     next_name: u64,
@@ -94,6 +98,7 @@ impl Backlog {
             spilling: false,
             busy: false,
             sent_adopted: false,
+            suspect: None,
             last_sync: None,
             next_name: 0,
             own: Lost::default(),
@@ -285,19 +290,27 @@ impl Backlog {
 
     /// Lets what is of this process and what was taken over leave by turns, so that much of one holds up the other by no
     /// more than a request.
-    pub(crate) fn take_turns(&mut self) {
+    fn take_turns(&mut self) {
         let wanted = !self.sent_adopted;
         let sums = self.stored.sums();
         // Without both there are no turns.
         let both = sums.adopted > 0 && sums.adopted < self.stored.len();
-        let waits = |stored: &Stored| stored.adopted == wanted && (stored.left > 0 || !stored.counted);
-        if let Some(at) = both.then(|| self.stored.iter().position(waits)).flatten().filter(|at| *at > 0) {
+        if both {
+            self.prefer(|stored| stored.adopted == wanted && stored.waits() && !stored.doubt.rests());
+        }
+    }
+
+    /// Puts the first segment that is wanted before all others; returns whether there is one.
+    fn prefer(&mut self, wanted: impl Fn(&Stored) -> bool) -> bool {
+        let Some(at) = self.stored.iter().position(wanted) else { return false };
+        if at > 0 {
             if at + 1 == self.stored.len() {
                 // The one that is being filled is no longer the last, which is where it would be filled.
                 self.seal_last();
             }
             self.stored.bring_forward(at);
         }
+        true
     }
 
     /// Returns the segment whose spans are next, reading it if need be. Those that cannot be read now go to

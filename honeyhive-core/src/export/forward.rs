@@ -357,11 +357,11 @@ fn starts_with(path: &Path, prefix: &str) -> bool {
 fn call(mut json: Json) -> Option<Call> {
     let body = json.get_mut("body")?.take();
     match (json["method"].as_str()?, json["path"].as_str()?) {
-        ("POST", "/session/start") => Some(Call::Plain("POST", "/session/start".into(), body)),
-        ("POST", "/events") => Some(Call::Plain("POST", "/events".into(), body)),
-        ("PUT", "/events") => Some(Call::Plain("PUT", "/events".into(), body)),
-        ("POST", RUNS) => Some(Call::Plain("POST", RUNS.into(), body)),
-        ("PUT", path) if is_run(path) => Some(Call::Plain("PUT", path.to_owned().into(), body)),
+        ("POST", "/session/start") => Some(Call::plain("POST", "/session/start", &body)),
+        ("POST", "/events") => Some(Call::plain("POST", "/events", &body)),
+        ("PUT", "/events") => Some(Call::plain("PUT", "/events", &body)),
+        ("POST", RUNS) => Some(Call::plain("POST", RUNS, &body)),
+        ("PUT", path) if is_run(path) => Some(Call::plain("PUT", path.to_owned(), &body)),
         _ => None,
     }
 }

@@ -59,6 +59,9 @@ fn describe(report: &Report, reasons: &mut Vec<String>) {
         Condition::Blocked => reasons.push(format!("{} takes no spans: {why}", report.destination)),
     }
     let account = &report.account;
+    if account.resting > 0 {
+        reasons.push(format!("{} takes others, but not {} spans: {why}", report.destination, account.resting));
+    }
     let lost = [
         (account.rejected, "were rejected"),
         (account.refused, "were refused"),

@@ -5,7 +5,7 @@
 use std::{
     io::{self, Write},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use prost::Message;
 use reqwest::{
     RequestBuilder,
-    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+    header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use url::Url;
 
@@ -24,11 +24,13 @@ use super::{
     keys::KeySlot,
     lane::contained,
     names::{PANICKED, SystemNames, aside},
+    response::{self, plain, take_in},
     spool::Identity,
-    verdict::{self, Advice, Taken},
+    verdict::Advice,
 };
 use crate::{
     Compression, ConfigError, Protocol,
+    api::Call,
     config::{Config, is_loopback, otlp_url},
     secret::Secret,
 };
@@ -41,12 +43,6 @@ const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 /// Bodies at least this large are compressed.
 const GZIP_FROM: usize = 1024;
-/// Most of a response that is read.
-const MAX_RESPONSE: usize = 4 << 20;
-/// How soon a kept connection shows that it is dead.
-const SOON: Duration = Duration::from_secs(1);
-/// Longest that the body of an answer is waited for once its head is there.
-const BODY_WAIT: Duration = Duration::from_secs(2);
 /// Most of an answer that a program asked for.
 const MAX_ANSWER: usize = 256 << 20;
 /// Largest request that OTLP allows, before and after compression.
@@ -156,10 +152,11 @@ impl Server {
 /// compression, also where another crate of the build lets reqwest do so: what is read of an answer is bounded.
 pub(super) fn client(timeout: Duration) -> reqwest::ClientBuilder {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(timeout);
-    client.no_gzip().no_brotli().no_zstd().no_deflate().dns_resolver(Arc::new(SystemNames))
+    let plain = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+    client.default_headers(plain).no_gzip().no_brotli().no_zstd().no_deflate().dns_resolver(Arc::new(SystemNames))
 }
 
-fn advice(url: &Url, key: &'static str, address: &'static str) -> Advice {
+pub(super) fn advice(url: &Url, key: &'static str, address: &'static str) -> Advice {
     Advice { host: url.host_str().unwrap_or_default().to_owned(), key, url: address }
 }
 
@@ -313,8 +310,9 @@ impl Link {
     }
 
     /// Makes a call with a JSON body.
-    pub(crate) async fn call(&self, method: &str, path: &str, body: &serde_json::Value) -> Sent {
-        self.send(self.request(method, path).json(body), path).await
+    pub(super) async fn call(&self, call: &Call) -> Sent {
+        let request = self.request(call.method(), call.path()).header(CONTENT_TYPE, JSON);
+        self.send(request.body(call.body().to_owned()), call.path()).await
     }
 
     /// Sends an OTLP request.
@@ -348,19 +346,8 @@ impl Link {
         self.send(request, "OTLP endpoint").await
     }
 
-    /// Sends a request to what there is at the server. A connection that was kept may have died meanwhile, as where this
-    /// process was stopped or the server began anew: then it is sent once more, on another one.
     async fn send(&self, request: RequestBuilder, what: &str) -> Sent {
-        let (again, began) = (request.try_clone(), Instant::now());
-        let sent = match (request.send().await, again) {
-            (Err(error), Some(again)) if broke(&error) && began.elapsed() < SOON => again.send().await,
-            (sent, _) => sent,
-        };
-        match sent {
-            Ok(response) => read(response, &self.server.advice, what).await,
-            Err(error) if error.is_timeout() && !error.is_connect() => Sent::TimedOut,
-            Err(error) => Sent::Retry { after: None, reason: plain(&error) },
-        }
+        response::of(request, &self.server.advice, what).await
     }
 }
 
@@ -377,56 +364,6 @@ fn gzip(body: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Level::fast());
     encoder.write_all(body).ok()?;
     encoder.finish().ok()
-}
-
-/// Tells whether a connection broke that there was.
-fn broke(error: &reqwest::Error) -> bool {
-    error.is_request() && !error.is_connect() && !error.is_timeout()
-}
-
-/// Reads an answer. Once its head is there the verdict stands, whatever becomes of the body, which is not waited for long.
-async fn read(mut response: reqwest::Response, advice: &Advice, what: &str) -> Sent {
-    let status = response.status().as_u16();
-    let headers = response.headers();
-    let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let after = after.and_then(|value| verdict::retry_after(value, SystemTime::now()));
-    let kind = headers.get(CONTENT_TYPE).map(|told| told.as_bytes().to_ascii_lowercase()).unwrap_or_default();
-    let (json, html) = (kind.starts_with(b"application/json"), kind.starts_with(b"text/html"));
-    let mut body = Vec::new();
-    let _ = tokio::time::timeout(BODY_WAIT, take_in(&mut response, &mut body, MAX_RESPONSE)).await;
-    if html && (200..300).contains(&status) && body.trim_ascii_start().starts_with(b"<") {
-        return verdict::a_page(advice);
-    }
-    verdict::decide(status, after, Taken::read(&body, json), advice, what)
-}
-
-/// Reads a body, as far as it comes; false where it is larger than `most`, of which nothing is kept.
-async fn take_in(response: &mut reqwest::Response, body: &mut Vec<u8>, most: usize) -> reqwest::Result<bool> {
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > most {
-            body.clear();
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Names a transport error without the URL, which users may have put more into than they should.
-fn plain(error: &reqwest::Error) -> String {
-    let mut causes = String::new();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        causes += &cause.to_string();
-        source = cause.source();
-    }
-    match () {
-        () if causes.contains("certificate") => "the TLS certificate was not accepted".into(),
-        () if causes.contains("proxy auth") => "the proxy asks for a login; check HTTPS_PROXY".into(),
-        () if causes.contains("dns error") => "the host name cannot be found".into(),
-        () if error.is_connect() => "cannot connect".into(),
-        () => "the connection broke".into(),
-    }
 }
 
 /// Sends batches to an OTLP server.

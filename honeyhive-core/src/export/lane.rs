@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Batch, Exporter, Sent,
-    backlog::Backlog,
+    backlog::{Backlog, TRIES},
     backoff::{Backoff, Waits},
     parts::Parts,
     report::{Account, Condition},
@@ -28,14 +28,14 @@ const PROBE_PAUSE: Duration = Duration::from_secs(2);
 const MAX_WAIT: Duration = Duration::from_secs(600);
 /// How long the end of a program is held up for one more try.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often something is tried that may pass or not.
-const UNSURE_TRIES: u32 = 3;
 /// How long a limit is kept that a destination has shown; then twice as much is tried.
 const LIMIT_LASTS: Duration = Duration::from_secs(60);
 /// Requests end once they are this large; a single span may be larger.
 const MAX_BATCH_BYTES: usize = 4 << 20;
 /// Requests are made no smaller than this for a limit. Who refuses what is not larger as too large is not set up to take any.
 pub(super) const LEAST_BATCH_BYTES: usize = 4 << 10;
+/// A span that does not arrive though others do is cut where it is larger than this.
+const LARGE_SPAN: usize = 256 << 10;
 
 /// How batches are made.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,17 @@ struct Limit {
     until: Instant,
     /// It was slow, which may pass: then the limit grows with each success.
     slow: bool,
+}
+
+/// Why a batch did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// It may be otherwise the next time.
+    Passing,
+    /// It may be otherwise the next time, or never.
+    Unsure,
+    /// The settings seem wrong.
+    Setting,
 }
 
 type Flight = Pin<Box<dyn Future<Output = Landing> + Send>>;
@@ -94,11 +105,6 @@ pub(crate) struct Lane {
     backoff: Backoff,
     probes: Backoff,
     limit: Option<Limit>,
-    /// Most spans of the next request, while it is looked for who is at fault.
-    narrow: Option<usize>,
-    unsure: u32,
-    /// Whether a batch was given up since one arrived: then it is an outage, and no other is.
-    gave_up: bool,
     /// Whether the batch under way went with settings from before.
     stale: bool,
     oldest: Option<Instant>,
@@ -119,9 +125,6 @@ impl Lane {
             backoff: Backoff::new(rules.waits),
             probes: Backoff::new(PROBES),
             limit: None,
-            narrow: None,
-            unsure: 0,
-            gave_up: false,
             stale: false,
             oldest: None,
             account: Account::default(),
@@ -150,6 +153,7 @@ impl Lane {
         account.adopted = adopted;
         account.adopted_lost += lost.total();
         account.held = self.backlog.held();
+        account.resting = self.backlog.resting();
         if let Some(spool) = self.backlog.spool() {
             account.spool_trouble = spool.trouble().map(str::to_owned);
         }
@@ -161,9 +165,21 @@ impl Lane {
         account
     }
 
-    /// Returns how many spans of this process are settled, one way or another.
-    pub(crate) fn settled(&self) -> u64 {
-        self.account.settled() + self.backlog.lost().total()
+    /// Returns how many spans it was given so far for which there was room.
+    pub(crate) fn taken(&self) -> u64 {
+        let held = self.backlog.held();
+        self.settled() + held.memory + held.disk
+    }
+
+    /// Returns how many of these are settled, one way or another.
+    fn settled(&self) -> u64 {
+        let lost = self.backlog.lost();
+        self.account.settled() + lost.total() - lost.memory_full
+    }
+
+    /// Returns whether nobody has to wait any longer for the first `target` spans that it [took](Self::taken).
+    pub(crate) fn has_settled(&self, target: u64) -> bool {
+        self.settled() + self.backlog.resting() >= target && !self.backlog.has_adopted()
     }
 
     /// Returns whether nothing is left to send.
@@ -178,7 +194,7 @@ impl Lane {
             return false;
         }
         match self.state {
-            State::Open => false,
+            State::Open => self.backlog.rests_until().is_some(),
             State::Blocked { hurried, .. } => !hurried,
             State::Retrying { hurried, asked, .. } => ending && (asked || !hurried) && self.backlog.is_durable(),
         }
@@ -203,6 +219,7 @@ impl Lane {
         self.state = State::Open;
         self.probes.reset();
         self.stale = self.flight.is_some();
+        self.backlog.wake();
         self.oldest.get_or_insert(now);
     }
 
@@ -211,7 +228,9 @@ impl Lane {
         match self.state {
             _ if self.flight.is_some() || self.backlog.is_empty() => None,
             State::Retrying { until, .. } | State::Blocked { until, .. } => Some(until),
-            State::Open => self.oldest.map(|oldest| oldest + self.rules.interval),
+            State::Open => {
+                self.backlog.rests_until().or_else(|| self.oldest.map(|oldest| oldest + self.rules.interval))
+            }
         }
     }
 
@@ -220,14 +239,15 @@ impl Lane {
         if self.flight.is_some() || !self.is_due(now) || self.backlog.is_empty() {
             return;
         }
-        let most = self.narrow.unwrap_or(self.rules.batch_size);
-        let bytes = self.limit.map_or(MAX_BATCH_BYTES, |limit| limit.bytes);
-        let waited = self.oldest.is_none_or(|oldest| oldest + self.rules.interval <= now);
         // What is tried again has waited.
         let again = !matches!(self.state, State::Open);
-        if !again && self.narrow.is_none() {
-            self.backlog.take_turns();
+        self.backlog.choose(now, !again);
+        if self.backlog.rests_until().is_some() {
+            return self.open();
         }
+        let most = self.backlog.most_at_once().unwrap_or(self.rules.batch_size);
+        let bytes = self.limit.map_or(MAX_BATCH_BYTES, |limit| limit.bytes);
+        let waited = self.oldest.is_none_or(|oldest| oldest + self.rules.interval <= now);
         let sealed = self.backlog.has_sealed();
         let Some(front) = self.backlog.front() else { return self.try_later(now) };
         if !(urgent || waited || again || sealed || front.left() >= self.rules.batch_size) {
@@ -294,17 +314,19 @@ impl Lane {
                 }
                 self.done(count, rejected, now);
             }
-            Sent::Retry { after, reason } => self.retry(after, reason, now),
+            // Who asks for time is busy, whatever the spans are.
+            Sent::Retry { after: Some(after), reason } => self.retry(Some(after), reason, now),
+            Sent::Retry { after: None, reason } => self.failed(count, Failure::Passing, reason, now),
             Sent::TimedOut => {
                 self.learn(count, true, now);
-                self.retry(None, "no answer in time".into(), now);
+                self.failed(count, Failure::Passing, "no answer in time".into(), now);
             }
-            Sent::Unsure { reason } => self.unsure(count, reason, now),
+            Sent::Unsure { reason } => self.failed(count, Failure::Unsure, reason, now),
             // An answer to a request with the key from before says nothing about the new one.
             Sent::Blocked { .. } if stale => {}
-            Sent::Blocked { reason } => self.block(reason, now),
+            Sent::Blocked { reason } => self.failed(count, Failure::Setting, reason, now),
             Sent::TooLarge => self.too_large(count, now),
-            Sent::Refused { .. } if self.rules.bisect && count > 1 => self.narrow = Some(count / 2),
+            Sent::Refused { .. } if self.rules.bisect && count > 1 => self.backlog.narrow(count / 2),
             Sent::Refused { reason } => self.refused(count, &reason, now),
         }
     }
@@ -322,20 +344,14 @@ impl Lane {
                 self.account.delivered += arrived;
             }
         }
-        // Half a batch was fine: then so may the rest be.
-        self.narrow = self.narrow.filter(|_| self.rules.bisect && self.backlog.has_sealed()).map(|most| most * 2);
-        self.narrow = self.narrow.filter(|most| *most < self.rules.batch_size);
+        self.backlog.arrived(self.rules.batch_size);
         self.settle(count, now);
-        self.gave_up = false;
         self.relax(now);
         self.backlog.set_spilling(false, now);
     }
 
     fn settle(&mut self, count: usize, now: Instant) {
-        self.state = State::Open;
-        self.backoff.reset();
-        self.probes.reset();
-        self.unsure = 0;
+        self.open();
         self.backlog.settle(count, now);
         // What was left behind has waited; what came meanwhile begins to wait.
         let since = if self.left_behind { self.oldest } else { Some(now) };
@@ -352,16 +368,36 @@ impl Lane {
         self.backlog.set_spilling(true, now);
     }
 
-    /// Tries three times, then gives the batch up; but only one as long as none arrives.
-    fn unsure(&mut self, count: usize, reason: String, now: Instant) {
-        self.unsure += 1;
-        match self.unsure < UNSURE_TRIES || self.gave_up {
-            true => self.retry(None, reason, now),
-            false => {
-                self.gave_up = true;
-                self.refused(count, &reason, now);
-            }
+    /// Books that a batch did not arrive: it may be an outage, or the fault of its spans.
+    fn failed(&mut self, count: usize, failure: Failure, reason: String, now: Instant) {
+        // A wrong setting is seen at once, and seldom looked at again.
+        let tries = if failure == Failure::Setting { 1 } else { TRIES };
+        self.backlog.failed(count, tries, now);
+        match failure {
+            Failure::Unsure if self.backlog.is_beyond_doubt() => self.refused(count, &reason, now),
+            _ if self.backlog.is_at_fault() => self.rest(count, reason, now),
+            Failure::Setting if !self.backlog.is_in_doubt() => self.block(reason, now),
+            _ => self.retry(None, reason, now),
         }
+    }
+
+    /// Others arrive, and this one does not: it is cut where it is large, or has to wait while they go on.
+    fn rest(&mut self, count: usize, reason: String, now: Instant) {
+        if self.backlog_bytes(count) > LARGE_SPAN && self.cut(&reason) {
+            return;
+        }
+        let what = format!("{} takes others, but not one span ({reason}); it is tried now and then", self.destination);
+        diag::warn(diag::Reason::Resting, &what);
+        self.account.retries += 1;
+        self.account.trouble = Some(reason);
+        self.backlog.rest(now);
+        self.open();
+    }
+
+    fn open(&mut self) {
+        self.state = State::Open;
+        self.backoff.reset();
+        self.probes.reset();
     }
 
     fn block(&mut self, reason: String, now: Instant) {
@@ -381,15 +417,21 @@ impl Lane {
         if count > 1 {
             return self.learn(count, false, now);
         }
-        match self.backlog.front().and_then(|front| shrink_encoded(&front.request(1), bytes)) {
-            Some(span) => {
-                let said = format!("{} refused a span of {bytes} bytes; its texts are cut", self.destination);
-                diag::warn(diag::Reason::Cut, &said);
-                self.account.cut += 1;
-                self.backlog.replace_next(span);
-            }
-            None => self.refused(1, "a span is larger than the destination takes", now),
+        if !self.cut("it is too large") {
+            self.refused(1, "a span is larger than the destination takes", now);
         }
+    }
+
+    /// Cuts the texts of the next span; returns whether it is smaller now.
+    fn cut(&mut self, reason: &str) -> bool {
+        let bytes = self.backlog_bytes(1);
+        let smaller = self.backlog.front().and_then(|front| shrink_encoded(&front.request(1), bytes));
+        let Some(span) = smaller else { return false };
+        let said = format!("{} refused a span of {bytes} bytes ({reason}); its texts are cut", self.destination);
+        diag::warn(diag::Reason::Cut, &said);
+        self.account.cut += 1;
+        self.backlog.replace_next(span);
+        true
     }
 
     /// Remembers that a destination takes less at once than that many spans.
@@ -424,7 +466,7 @@ impl Lane {
         {
             spool.keep_refused(name, "refused", excerpt.image());
         }
-        self.narrow = self.narrow.map(|_| self.rules.batch_size).filter(|most| *most < self.rules.batch_size);
+        self.backlog.gave_up();
         self.settle(count, now);
     }
 

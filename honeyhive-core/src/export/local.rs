@@ -100,8 +100,8 @@ impl CallLog {
     }
 
     pub(super) fn keep(&self, call: &Call) -> io::Result<()> {
-        let line = json!({ "method": call.method(), "path": call.path(), "body": call.body() });
-        self.0.append(line.to_string().into_bytes())
+        let (method, path, body) = (json!(call.method()), json!(call.path()), call.body());
+        self.0.append(format!(r#"{{"method":{method},"path":{path},"body":{body}}}"#).into_bytes())
     }
 }
 

@@ -78,6 +78,8 @@ struct State {
     open_calls: usize,
     call_bytes: usize,
     flushes: Vec<Flush>,
+    /// Whether a last flush was asked for.
+    ending: bool,
     new_key: Option<Secret>,
     /// Where the tracer is gone, and only its open spans are waited for: since when none was seen.
     abandoned: Option<Instant>,
@@ -291,7 +293,7 @@ impl Queue {
 
     pub(crate) fn push_call(self: &Arc<Self>, call: Call) {
         let this = self.here();
-        let bytes = call.body().to_string().len();
+        let bytes = call.memory();
         {
             let mut state = this.lock();
             let full = state.call_bytes.saturating_add(bytes) > this.plan.queue_bytes / CALLS_SHARE;
@@ -350,7 +352,11 @@ impl Queue {
     fn take_requests(&self, now: Instant) -> Taken {
         let over = self.is_left(now);
         let mut state = self.lock();
-        if over && !self.closed.swap(true, Ordering::AcqRel) {
+        if over {
+            self.closed.store(true, Ordering::Release);
+        }
+        // Perhaps it was closed before there was anybody to tell.
+        if self.is_closed() && !std::mem::replace(&mut state.ending, true) {
             state.flushes.push(Flush { deadline: Instant::now() + LAST_FLUSH, reply: Arc::default(), last: true });
         }
         Taken {

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -29,6 +29,8 @@ const TRIES: u32 = 3;
 pub(crate) struct Outage {
     patience: Duration,
     down: AtomicBool,
+    /// How often calls were to begin anew.
+    turns: AtomicU64,
     began: Notify,
     over: Notify,
 }
@@ -36,12 +38,18 @@ pub(crate) struct Outage {
 impl Outage {
     /// Lets each call be tried three times, and again for so long.
     pub(crate) fn bear(patience: Duration) -> Self {
-        Self { patience, down: AtomicBool::new(false), began: Notify::new(), over: Notify::new() }
+        Self {
+            patience,
+            down: AtomicBool::default(),
+            turns: AtomicU64::default(),
+            began: Notify::new(),
+            over: Notify::new(),
+        }
     }
 
-    /// Notes that a server is down.
-    fn begin(&self) {
-        if !self.down.swap(true, Ordering::Relaxed) {
+    /// Notes that a server is down, as was seen in that turn.
+    fn begin(&self, turn: u64) {
+        if turn == self.turn() && !self.down.swap(true, Ordering::Relaxed) {
             self.began.notify_one();
         }
     }
@@ -52,8 +60,22 @@ impl Outage {
         self.over.notify_waiters();
     }
 
-    /// Waits before a call is made again.
-    async fn wait(&self, most: Duration) {
+    /// Notes that what calls were told before says nothing of what they will be told: also those are made at once that
+    /// are under way now, should they fail.
+    pub(crate) fn begin_anew(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        self.end();
+    }
+
+    fn turn(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Waits before a call is made again that was made in that turn.
+    async fn wait(&self, turn: u64, most: Duration) {
+        if turn != self.turn() {
+            return;
+        }
         tokio::select! {
             () = tokio::time::sleep(most) => {}
             () = self.over.notified() => {}
@@ -99,10 +121,11 @@ impl Rest {
 }
 
 async fn make(link: &Link, call: &Call, outage: &Outage, slots: &Semaphore) -> bool {
-    let (body, began, mut wait) = (call.body(), Instant::now(), FIRST_WAIT);
+    let (began, mut wait) = (Instant::now(), FIRST_WAIT);
     for tries in 1.. {
         let slot = slots.acquire().await;
-        let sent = link.call(call.method(), call.path(), &body).await;
+        let turn = outage.turn();
+        let sent = link.call(call).await;
         drop(slot);
         // What may pass or not may be the fault of this one call: it holds up no others.
         let outlives = matches!(sent, Sent::Retry { .. } | Sent::TimedOut);
@@ -112,18 +135,18 @@ async fn make(link: &Link, call: &Call, outage: &Outage, slots: &Semaphore) -> b
         let Some(trouble) = sent.trouble() else { break };
         if may_be_mended && began.elapsed() < outage.patience {
             say(call, &trouble);
-            outage.begin();
-            outage.wait(outage.patience).await;
+            outage.begin(turn);
+            outage.wait(turn, outage.patience).await;
             continue;
         }
         if outlives && tries >= TRIES {
-            outage.begin();
+            outage.begin(turn);
         }
         if !passing || (tries >= TRIES && (!outlives || began.elapsed() >= outage.patience)) {
             say(call, &trouble);
             return false;
         }
-        outage.wait(wait).await;
+        outage.wait(turn, wait).await;
         wait = (wait * 2).min(MAX_WAIT);
     }
     outage.end();

@@ -4,6 +4,7 @@
 use std::{io, time::Instant};
 
 use super::{
+    backlog::Doubt,
     parts::Parts,
     segment::{NotASegment, Segment},
     spool::{Name, Spool},
@@ -51,6 +52,7 @@ pub(super) struct Stored {
     pub(super) counted: bool,
     /// When it was begun.
     pub(super) since: Instant,
+    pub(super) doubt: Doubt,
 }
 
 impl Stored {
@@ -64,6 +66,11 @@ impl Stored {
 
     pub(super) fn is_safe(&self) -> bool {
         self.on_disk >= self.len as u64
+    }
+
+    /// Tells whether it holds something to send, as far as is known.
+    pub(super) fn waits(&self) -> bool {
+        self.left > 0 || !self.counted
     }
 
     /// Tells whether it has something to send that is in memory alone.
@@ -204,6 +211,7 @@ impl Stored {
             cut: false,
             counted: true,
             since: now,
+            doubt: Doubt::default(),
         }
     }
 
@@ -222,6 +230,7 @@ impl Stored {
             cut: false,
             counted: false,
             since: now,
+            doubt: Doubt::default(),
         }
     }
 

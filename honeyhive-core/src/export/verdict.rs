@@ -2,7 +2,7 @@
 //!
 //! The rules are those of the OTLP specification (opentelemetry-proto, `docs/specification.md`, "OTLP/HTTP
 //! Response"), with two deliberate differences: what smells of a wrong setting (401 to 405, 407, 451,
-//! 511 and redirects) keeps the data instead of dropping it, and 408 and 500 are tried three times, since
+//! 511 and redirects) keeps the data instead of dropping it, and 408 and 500 are tried again, since
 //! HoneyHive answers so for passing troubles. Of the codes that proxies made up, those that tell of a server
 //! behind them that is away (520 to 526, 530, 598) are tried again, as is one that is too busy (425, 509, 529) or has no room (507).
 

@@ -96,10 +96,12 @@ fn answer_all(queue: &Arc<Queue>, taken: Vec<Waiter>) {
     }
 }
 
-/// A flush, and how many spans had been taken when it came.
+/// A flush, how many spans had been taken when it came, and, once all of these are with the destinations, how many each
+/// of them had.
 struct Waiter {
     flush: Flush,
     mark: u64,
+    targets: Option<Vec<u64>>,
 }
 
 /// A destination: the way to it, or what is known where there is none any more.
@@ -296,10 +298,10 @@ impl Line {
         self.waiting.extend(taken.chunks);
         // Before anything that may panic: who waits is answered, and what was asked for is done.
         taken.new_key.into_iter().for_each(|key| self.change_key(&key, now));
-        taken.calls.into_iter().for_each(|call| self.calls.spawn(call));
+        taken.calls.into_iter().for_each(|call| self.calls.push(call));
         for flush in taken.flushes {
             self.lanes().for_each(|lane| lane.hurry(now));
-            self.flushes.push(Waiter { flush, mark: self.taken });
+            self.flushes.push(Waiter { flush, mark: self.taken, targets: None });
         }
         self.take_spans(now);
         self.store(now);
@@ -394,18 +396,21 @@ impl Line {
         }
     }
 
-    /// Answers the flushes that have nothing left to wait for, and those whose time is up.
+    /// Answers the flushes that have nothing left to wait for, and those whose time is up. The last of those that are to be
+    /// the last ends the work.
     fn answer(&mut self) {
         let now = Instant::now();
         let idle = self.calls.are_idle();
         let mut waiters = std::mem::take(&mut self.flushes);
         // Of a future that was given up nobody waits for the answer.
         waiters.retain(|waiter| waiter.flush.last || Arc::strong_count(&waiter.flush.reply) > 1);
+        waiters.iter_mut().for_each(|waiter| self.set_targets(waiter));
         let (ready, waiting): (Vec<_>, Vec<_>) =
             waiters.into_iter().partition(|waiter| waiter.flush.deadline <= now || (idle && self.is_answered(waiter)));
         self.flushes = waiting;
+        let goes_on = self.flushes.iter().any(|waiter| waiter.flush.last);
         for waiter in ready {
-            match waiter.flush.last {
+            match waiter.flush.last && !goes_on {
                 true => {
                     self.done = true;
                     self.flushes.push(waiter);
@@ -415,18 +420,27 @@ impl Line {
         }
     }
 
+    /// Notes what a flush waits for, once all that ended before it is with the destinations.
+    fn set_targets(&self, waiter: &mut Waiter) {
+        if waiter.targets.is_none() && self.given + self.unfit >= waiter.mark {
+            let taken = |way: &Way| match way {
+                Way::Lane(lane) => lane.taken(),
+                Way::Gone(_) => 0,
+            };
+            waiter.targets = Some(self.ways.iter().map(taken).collect());
+        }
+    }
+
     fn is_answered(&self, waiter: &Waiter) -> bool {
-        let encoded = self.given + self.unfit >= waiter.mark;
-        encoded
-            && self.ways.iter().all(|way| match way {
-                Way::Lane(_) if self.failed => true,
-                Way::Lane(lane) => {
-                    let arrived = lane.settled() + self.unfit >= waiter.mark && !lane.backlog.has_adopted();
-                    let settled = (arrived || lane.is_idle()) && !lane.backlog.is_adopting();
-                    settled || lane.is_hopeless(waiter.flush.last)
-                }
-                Way::Gone(_) => true,
-            })
+        let Some(targets) = &waiter.targets else { return false };
+        self.ways.iter().zip(targets).all(|(way, target)| match way {
+            Way::Lane(_) if self.failed => true,
+            Way::Lane(lane) => {
+                let settled = lane.has_settled(*target) || lane.is_idle();
+                (settled && !lane.backlog.is_adopting()) || lane.is_hopeless(waiter.flush.last)
+            }
+            Way::Gone(_) => true,
+        })
     }
 
     fn post(&mut self) {

@@ -20,12 +20,12 @@ const SOURCE: &str = "evaluation";
 
 /// Tells of a run.
 pub fn create(tracer: &HoneyHiveTracer, body: Json) {
-    tracer.call(Call::Plain("POST", RUNS.into(), body));
+    tracer.call(Call::plain("POST", RUNS, &body));
 }
 
 /// Changes a run.
 pub fn update(tracer: &HoneyHiveTracer, id: &str, body: Json) {
-    tracer.call(Call::Plain("PUT", format!("{RUNS}/{id}").into(), body));
+    tracer.call(Call::plain("PUT", format!("{RUNS}/{id}"), &body));
 }
 
 /// Reads the datapoints of a dataset of HoneyHive's, in its order.
@@ -73,6 +73,6 @@ pub fn session(tracer: &HoneyHiveTracer, name: &str, inputs: impl Serialize, met
     let session = Session::of(tracer, SessionTag::new(session::new_id(), Some(name)));
     let (inputs, metadata) = (Some(Value::capture(&inputs)), Some(metadata.clone()));
     let start = SessionStart::new(tracer.config(), session.tag(), inputs, metadata);
-    tracer.call(Call::SessionStart(start.from(SOURCE)));
+    tracer.call(Call::start_session(&start.from(SOURCE)));
     session
 }

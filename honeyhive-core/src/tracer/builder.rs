@@ -428,6 +428,6 @@ impl HoneyHiveTracer {
     fn announce_session(&self) {
         let config = self.config();
         let start = SessionStart::new(config, self.session_tag(), config.session_inputs.clone(), None);
-        self.call(Call::SessionStart(start));
+        self.call(Call::start_session(&start));
     }
 }

@@ -13,7 +13,9 @@ use super::{
 
 /// Leaves spans behind, as a process does that ended while its server was down.
 fn leave(dir: &Path, url: &str, numbers: std::ops::Range<i64>) {
-    let tracer = builder(url, dir).server_url(url).build().unwrap();
+    // One try, so that they are in one file.
+    let wait = Duration::from_secs(10);
+    let tracer = builder(url, dir).server_url(url).retry_waits(wait, wait).build().unwrap();
     let count = numbers.end - numbers.start;
     numbers.for_each(|number| end(&tracer, number));
     let report = tracer.shutdown(Duration::from_millis(500));

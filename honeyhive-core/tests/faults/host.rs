@@ -1,13 +1,13 @@
 //! What the host program does to us: F42, F44, F50 to F66, F70 to F72.
 
 use std::{
-    fmt,
+    fmt, fs,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        Arc, Barrier, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context as Task, Waker},
     thread,
@@ -15,7 +15,8 @@ use std::{
 };
 
 use honeyhive_core::{
-    Batch, Bucket, Exporter, Exporting, HoneyHiveTracer, MAX_DEPTH, Sent, Value, set_default_tracer, testing::Recorder,
+    Batch, Bucket, Durability, Exporter, Exporting, HoneyHiveTracer, MAX_DEPTH, Sent, Value, set_default_tracer,
+    testing::Recorder,
 };
 use opentelemetry::{
     KeyValue,
@@ -25,7 +26,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     oracle::{Oracle, Step, text_of},
-    world::{Dir, KEY, LIMIT, World, builder, check, end, note},
+    world::{Dir, KEY, LIMIT, World, builder, check, end, note, until},
 };
 
 /// An exporter that does what it is told.
@@ -90,6 +91,60 @@ fn f44_end_races_flush() {
     });
     world.produced = threads * each;
     world.all_arrive("F44", 0);
+}
+
+#[test]
+fn what_ended_before_a_flush_has_arrived_after_it_whatever_comes_meanwhile_and_has_no_room() {
+    let arrived = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&arrived);
+    let slow = Odd(move |batch: &Batch| {
+        thread::sleep(Duration::from_millis(50));
+        counter.fetch_add(batch.len() as u64, Ordering::SeqCst);
+        Sent::Done
+    });
+    let tracer = HoneyHiveTracer::init().exporter(slow).also(Odd(|_: &Batch| Sent::Done));
+    let tracer = tracer.durability(Durability::Memory).queue_bytes(256 << 10).batch_size(10).build().unwrap();
+    (0..100).for_each(|number| end(&tracer, number));
+    let over = AtomicBool::new(false);
+    let report = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                (0..100).for_each(|number| end(&tracer, 100 + number));
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let report = tracer.flush(LIMIT);
+        over.store(true, Ordering::Relaxed);
+        report
+    });
+    check(&report);
+    assert!(report.dropped() > 0, "there was room for all: {report}");
+    let arrived = arrived.load(Ordering::SeqCst);
+    assert!(arrived >= 100, "{arrived} had arrived: {report}");
+}
+
+#[test]
+fn a_shutdown_beside_the_first_span_neither_loses_it_nor_leaves_a_thread() {
+    for _ in 0..500 {
+        let tracer = HoneyHiveTracer::init().exporter(Odd(|_: &Batch| Sent::Done)).build().unwrap();
+        let barrier = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let span = tracer.start_span("first");
+                barrier.wait();
+                drop(span);
+            });
+            barrier.wait();
+            let _ = tracer.shutdown(LIMIT);
+        });
+        until("the span", || tracer.stats().pending() == 0);
+        check(&tracer.stats());
+    }
+    let is_ours =
+        |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "honeyhive\n");
+    let Ok(_) = fs::read_dir("/proc/self/task") else { return };
+    let workers = || fs::read_dir("/proc/self/task").unwrap().flatten().filter(is_ours).count();
+    until("the end of the workers", || workers() < 50);
 }
 
 fn poll_once<F: Future>(future: F) -> bool {

@@ -24,9 +24,11 @@ pub(crate) enum Step {
     Accept,
     /// Takes it, and sends this in the place of an OTLP answer.
     AcceptWith(u16, Vec<u8>),
-    /// Sends HTML with status 200, and takes the spans or not.
-    Html {
-        body: &'static str,
+    /// Sends this with status 200, the body perhaps late, and takes the spans or not.
+    Answer {
+        headers: Vec<(&'static str, String)>,
+        late: Option<Duration>,
+        body: Vec<u8>,
         takes: bool,
     },
     /// Takes all but so many, with a message.
@@ -268,9 +270,11 @@ impl Oracle {
                 self.take(spans);
                 respond(stream, *status, &[], body)?;
             }
-            Step::Html { body, takes } => {
+            Step::Answer { headers, late, body, takes } => {
                 self.take(if *takes { spans } else { &[] });
-                respond(stream, 200, &[("Content-Type", "Text/HTML; charset=utf-8".to_owned())], body.as_bytes())?;
+                stream.write_all(head(200, headers, body.len()).as_bytes())?;
+                late.iter().for_each(|late| thread::sleep(*late));
+                stream.write_all(body)?;
             }
             Step::Partial(rejected, message) => {
                 let rest = spans.get(usize::try_from(*rejected).unwrap_or(0)..).unwrap_or_default();
@@ -342,13 +346,17 @@ fn is_of_one_session(span: &Span) -> bool {
 }
 
 fn respond(mut stream: &TcpStream, status: u16, headers: &[(&str, String)], body: &[u8]) -> io::Result<()> {
-    let mut head = format!("HTTP/1.1 {status} S\r\ncontent-length: {}\r\n", body.len());
-    headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
-    if status == 204 {
-        head = "HTTP/1.1 204 S\r\n".into();
-    }
-    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    stream.write_all(head(status, headers, body.len()).as_bytes())?;
     stream.write_all(body)
+}
+
+fn head(status: u16, headers: &[(&str, String)], len: usize) -> String {
+    if status == 204 {
+        return "HTTP/1.1 204 S\r\n\r\n".into();
+    }
+    let mut head = format!("HTTP/1.1 {status} S\r\ncontent-length: {len}\r\n");
+    headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
+    head + "\r\n"
 }
 
 fn decode(headers: &HashMap<String, String>, body: &[u8]) -> Vec<Span> {

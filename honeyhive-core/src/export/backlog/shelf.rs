@@ -21,6 +21,9 @@ pub(super) struct Sums {
     pub(super) held: Held,
     /// How many hold something to send, as far as is known.
     pub(super) waiting: usize,
+    /// How many of these rest, and their spans of this process.
+    pub(super) resting: usize,
+    pub(super) own_resting: u64,
     /// How many were taken over, have something that is not written, or may not survive a power cut.
     pub(super) adopted: usize,
     pub(super) unwritten: usize,
@@ -31,6 +34,7 @@ impl Sums {
     fn of(stored: &Stored) -> Self {
         let (left, safe) = (stored.left as u64, stored.is_safe());
         let only = |counts: bool| if counts { left } else { 0 };
+        let rests = stored.waits() && stored.doubt.rests();
         Self {
             held: Held {
                 memory: only(!stored.adopted && !safe),
@@ -40,7 +44,9 @@ impl Sums {
                 files: u64::from(stored.has_file()),
                 file_bytes: stored.on_disk,
             },
-            waiting: usize::from(left > 0 || !stored.counted),
+            waiting: usize::from(stored.waits()),
+            resting: usize::from(rests),
+            own_resting: only(rests && !stored.adopted),
             adopted: usize::from(stored.adopted),
             unwritten: usize::from(left > 0 && !safe),
             unsynced: usize::from(stored.unsynced),
@@ -61,6 +67,8 @@ impl Sums {
                 file_bytes: held(|it| it.file_bytes),
             },
             waiting: count(|it| it.waiting),
+            resting: count(|it| it.resting),
+            own_resting: self.own_resting - was.own_resting + is.own_resting,
             adopted: count(|it| it.adopted),
             unwritten: count(|it| it.unwritten),
             unsynced: count(|it| it.unsynced),

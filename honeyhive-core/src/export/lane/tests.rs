@@ -11,18 +11,22 @@ use crate::{
     export::backlog::{Backlog, Memory},
 };
 
-/// Answers by script; then takes everything.
+/// Answers by script; then takes everything, but what it is set against.
 #[derive(Clone, Debug, Default)]
-struct Script(Arc<Mutex<Vec<Sent>>>);
+struct Script(Arc<Mutex<Vec<Sent>>>, Option<Sent>);
+
+const POISON: &[u8] = b"poison";
 
 impl Exporter for Script {
     fn destination(&self) -> String {
         "a script".into()
     }
 
-    fn export<'a>(&'a mut self, _: &'a Batch) -> Exporting<'a> {
+    fn export<'a>(&'a mut self, batch: &'a Batch) -> Exporting<'a> {
         let mut script = self.0.lock().unwrap();
-        let sent = if script.is_empty() { Sent::Done } else { script.remove(0) };
+        let poisoned = batch.otlp().windows(POISON.len()).any(|part| part == POISON);
+        let otherwise = self.1.clone().filter(|_| poisoned).unwrap_or(Sent::Done);
+        let sent = if script.is_empty() { otherwise } else { script.remove(0) };
         Box::pin(std::future::ready(sent))
     }
 }
@@ -30,11 +34,15 @@ impl Exporter for Script {
 const INTERVAL: Duration = Duration::from_secs(3600);
 
 fn lane(script: Vec<Sent>) -> Lane {
+    lane_to(Script(Arc::new(Mutex::new(script)), None))
+}
+
+fn lane_to(script: Script) -> Lane {
     let memory = Memory { all: 32 << 20, share: None };
     let backlog = Backlog::new(b"".as_slice().into(), Durability::Memory, memory, None);
     let waits = Waits { first: Duration::from_secs(1), most: Duration::from_secs(30) };
     let rules = Rules { batch_size: 100, interval: INTERVAL, waits, bisect: false };
-    Lane::new(Box::new(Script(Arc::new(Mutex::new(script)))), "a script".into(), backlog, rules)
+    Lane::new(Box::new(script), "a script".into(), backlog, rules)
 }
 
 /// Sends once, if the lane does; tells whether it did.
@@ -147,18 +155,74 @@ fn a_limit_that_a_destination_has_shown_is_tried_again_after_a_while() {
     assert_eq!([(); 2].map(|()| requests_of(&mut lane, later)), [2, 1]);
 }
 
+/// Sends until nothing is left, or nothing before that time; returns when that was.
+fn send_until(lane: &mut Lane, mut now: Instant, end: Instant) -> Instant {
+    loop {
+        while send(lane, now, true) {}
+        let Some(next) = lane.next_time().filter(|next| *next <= end) else { return now };
+        assert!(next > now, "something is due and does not go");
+        now = next;
+    }
+}
+
+fn unsure() -> Sent {
+    Sent::Unsure { reason: "HTTP 500".into() }
+}
+
 #[test]
-fn of_an_outage_with_500_one_batch_is_the_price() {
-    let unsure = Sent::Unsure { reason: "HTTP 500".into() };
-    let (mut lane, mut now) = (lane(vec![unsure; 30]), Instant::now());
-    for _ in 0..500 {
-        lane.push(Parts::whole(b"s", b"span"), 1, now);
+fn an_outage_costs_nothing_whatever_is_answered_meanwhile() {
+    let blocked = || Sent::Blocked { reason: "403".into() };
+    for answer in [unsure(), retry(None), blocked(), Sent::TimedOut] {
+        let (mut lane, now) = (lane(vec![answer.clone(); 100]), Instant::now());
+        (0..500).for_each(|_| lane.push(Parts::whole(b"s", b"span"), 1, now));
+        send_until(&mut lane, now, now + 100 * INTERVAL);
+        let account = lane.account();
+        assert_eq!((account.refused, account.delivered, lane.is_idle()), (0, 500, true), "{answer:?}");
     }
-    while send(&mut lane, now, true) {
-        now = lane.next_time().unwrap_or(now);
+}
+
+#[test]
+fn a_span_that_alone_does_not_arrive_holds_up_no_other() {
+    let blocked = || Sent::Blocked { reason: "403".into() };
+    let cases = [(unsure(), 1), (retry(None), 0), (blocked(), 0), (Sent::TimedOut, 0)];
+    for (before, (answer, refused)) in
+        [0, 1, 77, 150, 299].into_iter().flat_map(|at| cases.clone().map(|case| (at, case)))
+    {
+        let (mut lane, start) = (lane_to(Script(Arc::default(), Some(answer.clone()))), Instant::now());
+        let span = |at| if at == before { POISON } else { b"a span" };
+        (0..300).for_each(|at| lane.push(Parts::whole(b"s", span(at)), 1, start));
+        let now = send_until(&mut lane, start, start + Duration::from_secs(1_000));
+        let account = lane.account();
+        assert_eq!((account.delivered, account.refused), (299, refused), "{answer:?} for {before}");
+        assert_eq!((account.resting, lane.is_idle()), (1 - refused, refused == 1));
+        assert!(account.requests < 80, "{} requests for {before} of {answer:?}", account.requests);
+        assert!(lane.is_hopeless(false) || lane.is_idle(), "nobody waits for it");
+        (0..50).for_each(|_| lane.push(Parts::whole(b"s", b"a span"), 1, now));
+        let requests = lane.account().requests;
+        assert!(send(&mut lane, now, true));
+        assert_eq!((lane.account().delivered, lane.account().requests), (349, requests + 1), "what comes goes at once");
     }
-    let account = lane.account();
-    assert_eq!((account.refused, account.delivered), (100, 400));
+}
+
+#[test]
+fn what_rests_is_tried_less_and_less_often_and_at_once_with_another_key() {
+    let script = Script(Arc::default(), Some(Sent::Blocked { reason: "403".into() }));
+    let (mut lane, start) = (lane_to(script), Instant::now());
+    [POISON, b"a span"].iter().for_each(|span| lane.push(Parts::whole(b"s", span), 1, start));
+    let mut now = start;
+    while lane.account().resting == 0 {
+        assert!(send(&mut lane, now, true));
+        now = lane.next_time().unwrap().max(now);
+    }
+    let waits = [10, 20, 40, 80, 160, 300, 300].map(Duration::from_secs);
+    for wait in waits.into_iter().skip(1) {
+        assert!(!send(&mut lane, now - Duration::from_secs(1), true), "it rests");
+        assert!(send(&mut lane, now, true));
+        assert_eq!(lane.next_time(), Some(now + wait));
+        now += wait;
+    }
+    lane.unblock(now - Duration::from_secs(1));
+    assert!(send(&mut lane, now - Duration::from_secs(1), false));
 }
 
 #[test]

@@ -75,14 +75,19 @@ impl Queue {
 
     /// Hands a flush to the worker; false where there is nothing to wait for.
     pub(super) fn request(self: &Arc<Self>, limit: Duration, last: bool, reply: Arc<Answer>) -> bool {
+        if last {
+            self.closed.store(true, Ordering::Release);
+            // Whoever ended the first span, or made the first call, may be about to start it.
+            if self.started.get().is_none() && (self.admitted() > 0 || self.lock().open_calls > 0) {
+                self.ensure_worker();
+            }
+        }
         {
             let mut state = self.lock();
-            if last {
-                self.closed.store(true, Ordering::Release);
-            }
             if state.finished || self.started.get().is_none() {
                 return false;
             }
+            state.ending |= last;
             state.flushes.push(Flush { deadline: Instant::now() + limit, reply, last });
         }
         self.wake.notify_one();

@@ -1,12 +1,14 @@
-//! Session and event calls under way: a few at once, those about one thing in order.
+//! Session and event calls: a few under way at once, those about one thing in order, the rest as they were given. What
+//! waits costs no more than its text.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
-    sync::{
-        Semaphore,
-        oneshot::{self, error::TryRecvError},
-    },
+    sync::Semaphore,
     task::{JoinError, JoinSet},
 };
 
@@ -17,17 +19,23 @@ use super::super::{
     rest::{Outage, Rest},
 };
 
-/// Most calls at once, and how long each is tried again while the server is down.
+/// Most calls at once, and most that were begun: these may wait for the server.
 const MAX_AT_ONCE: usize = 4;
+const MAX_BEGUN: usize = 64;
+/// How long each is tried again while the server is down.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 pub(super) struct Calls {
     rest: Rest,
     outage: Arc<Outage>,
-    /// Each returns what its call was about as well.
+    /// Those that were begun; each returns what its call was about as well.
     tasks: JoinSet<(Made, Option<String>)>,
-    /// The last call about each thing that calls under way are about.
-    subjects: HashMap<String, oneshot::Receiver<()>>,
+    /// Those that are next.
+    ready: VecDeque<WaitingCall>,
+    /// What calls that are next or were begun are about, and those that come after them.
+    behind: HashMap<String, VecDeque<WaitingCall>>,
+    /// All of them.
+    open: usize,
     slots: Arc<Semaphore>,
 }
 
@@ -37,35 +45,44 @@ impl Calls {
             rest,
             outage: Arc::new(Outage::bear(PATIENCE)),
             tasks: JoinSet::new(),
-            subjects: HashMap::new(),
+            ready: VecDeque::new(),
+            behind: HashMap::new(),
+            open: 0,
             slots: Arc::new(Semaphore::new(MAX_AT_ONCE)),
         }
     }
 
     /// Makes a call once those before it that are about the same have been made.
-    pub(super) fn spawn(&mut self, call: WaitingCall) {
-        if self.tasks.is_empty() {
+    pub(super) fn push(&mut self, call: WaitingCall) {
+        if self.open == 0 {
             // What is known of the server is of another time.
             self.outage.end();
         }
-        let (rest, outage, slots) = (self.rest.clone(), Arc::clone(&self.outage), Arc::clone(&self.slots));
-        let (over, is_over) = oneshot::channel::<()>();
+        self.open += 1;
         let subject = call.call.subject().map(str::to_owned);
-        let before = subject.clone().and_then(|subject| self.subjects.insert(subject, is_over));
-        self.tasks.spawn(async move {
-            if let Some(before) = before {
-                // It is over as it is dropped.
-                let _ = before.await;
-            }
-            let _over = over;
-            let arrived = contained(rest.make(&call.call, &outage, &slots)).await == Some(true);
-            (Made { arrived, bytes: call.bytes }, subject)
-        });
+        if let Some(behind) = subject.as_ref().and_then(|subject| self.behind.get_mut(subject)) {
+            return behind.push_back(call);
+        }
+        self.behind.extend(subject.map(|subject| (subject, VecDeque::new())));
+        self.ready.push_back(call);
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        while self.tasks.len() < MAX_BEGUN
+            && let Some(WaitingCall { call, bytes }) = self.ready.pop_front()
+        {
+            let (rest, outage, slots) = (self.rest.clone(), Arc::clone(&self.outage), Arc::clone(&self.slots));
+            self.tasks.spawn(async move {
+                let arrived = contained(rest.make(&call, &outage, &slots)).await == Some(true);
+                (Made { arrived, bytes }, call.into_subject())
+            });
+        }
     }
 
     /// Makes the calls now that wait for the server, since it takes spans again, or for another key.
     pub(super) fn try_again(&self) {
-        self.outage.end();
+        self.outage.begin_anew();
     }
 
     /// Waits until a call has been made, or waiting for calls has become no use; for ever where there are none.
@@ -83,24 +100,51 @@ impl Calls {
         }
     }
 
-    /// Books a call, and forgets what it was about, unless another one about the same is under way.
+    /// Books a call; the next one about the same is next, or that is forgotten.
     fn book(&mut self, done: Result<(Made, Option<String>), JoinError>, queue: &Queue) {
         let (made, subject) = done.ok().unzip();
         queue.call_done(made);
-        if let Some(subject) = subject.flatten()
-            && self.subjects.get_mut(&subject).is_some_and(|over| over.try_recv() != Err(TryRecvError::Empty))
-        {
-            self.subjects.remove(&subject);
+        self.open -= 1;
+        if let Some(subject) = subject.flatten() {
+            match self.behind.get_mut(&subject).and_then(VecDeque::pop_front) {
+                Some(next) => self.ready.push_back(next),
+                None => drop(self.behind.remove(&subject)),
+            }
         }
+        self.begin();
     }
 
     /// Returns whether there is nothing to wait for: no calls, or none that get through.
     pub(super) fn are_idle(&self) -> bool {
-        self.tasks.is_empty() || self.outage.is_on()
+        self.open == 0 || self.outage.is_on()
     }
 
-    /// Books the calls that are under way as failed.
+    /// Books all that were not made as failed.
     pub(super) fn give_up(&self, queue: &Queue) {
-        (0..self.tasks.len()).for_each(|_| queue.call_done(None));
+        (0..self.open).for_each(|_| queue.call_done(None));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{api::Call, export::http::Otlp};
+
+    #[tokio::test]
+    async fn of_many_calls_few_are_begun_and_none_before_another_about_the_same() {
+        let nobody = Otlp::to("http://127.0.0.1:9").unwrap().server();
+        let mut calls = Calls::new(Rest::Server(Box::new(nobody), Arc::default()));
+        for number in 0..5_000 {
+            let body = json!({ "run_id": format!("{}", number % 20) });
+            calls.push(WaitingCall { call: Call::plain("POST", "/events", &body), bytes: 0 });
+        }
+        assert_eq!((calls.tasks.len(), calls.ready.len(), calls.open), (20, 0, 5_000), "one about each");
+        for number in 0..100 {
+            let body = json!({ "run_id": format!("other {number}") });
+            calls.push(WaitingCall { call: Call::plain("POST", "/events", &body), bytes: 0 });
+        }
+        assert_eq!((calls.tasks.len(), calls.ready.len(), calls.open), (MAX_BEGUN, 56, 5_100));
     }
 }

@@ -10,6 +10,8 @@ use super::*;
 enum Act {
     Push(usize, usize),
     Send(usize),
+    /// So many times in a row the next spans do not arrive; then the next one rests, or not.
+    Doubt(usize, usize, bool),
     Fail,
     Shed(usize),
     Room(Option<usize>),
@@ -26,6 +28,7 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => (1usize..40, prop_oneof![Just(20usize), Just(3_000), Just(80_000)]).prop_map(|(n, len)| Act::Push(n, len)),
         4 => (1usize..60).prop_map(Act::Send),
+        2 => (1usize..60, 1usize..8, any::<bool>()).prop_map(|(n, times, rests)| Act::Doubt(n, times, rests)),
         1 => Just(Act::Fail),
         1 => (0usize..4_000_000).prop_map(Act::Shed),
         2 => prop_oneof![Just(None), (0usize..200_000).prop_map(Some)].prop_map(Act::Room),
@@ -73,6 +76,7 @@ impl World {
         match act {
             Act::Push(count, len) => self.push(*count, *len),
             Act::Send(count) => drop(self.send(*count)),
+            Act::Doubt(count, times, rests) => self.doubt(*count, *times, *rests),
             Act::Fail => self.backlog.set_spilling(true, self.now),
             Act::Shed(bytes) => self.shed(*bytes),
             Act::Room(room) => self.disk.set_room(*room),
@@ -113,13 +117,28 @@ impl World {
     }
 
     fn send(&mut self, count: usize) -> usize {
+        self.backlog.choose(self.now, true);
+        let count = self.backlog.most_at_once().map_or(count, |most| most.min(count));
         let Some(front) = self.backlog.front() else { return 0 };
         let ids = ids(front, count);
         for id in &ids {
             self.model.repeated += u64::from(!self.model.delivered.insert(*id));
         }
+        self.backlog.arrived(100);
         self.backlog.settle(ids.len(), self.now);
         ids.len()
+    }
+
+    fn doubt(&mut self, count: usize, times: usize, rests: bool) {
+        for _ in 0..times {
+            self.backlog.choose(self.now, true);
+            let count = self.backlog.most_at_once().map_or(count, |most| most.min(count));
+            let Some(left) = self.backlog.front().map(Segment::left) else { return };
+            self.backlog.failed(count.min(left), TRIES, self.now);
+        }
+        if rests {
+            self.backlog.rest(self.now);
+        }
     }
 
     /// Returns the spans that would not be there after a crash.
