@@ -114,15 +114,19 @@ fn plain_lines(text: &str) -> String {
 pub(crate) fn push(dir: Option<&Path>, limit: Duration, also: &[Also]) -> Result<bool, Failure> {
     let dirs = dirs(dir)?;
     let tracer = HoneyHiveTracer::init().session_id(NO_SESSION).build()?;
-    let (mut sent, mut kept, mut others) = (0, 0, 0);
+    let (mut sent, mut kept, mut others, mut rejected) = (0, 0, 0, 0);
     for dir in dirs.iter().filter(|dir| dir.is_dir()) {
         let forwarded = tracer.forward_also(dir, limit, also);
         let forwarded = forwarded.map_err(|error| format!("{}: {error}", dir.display()))?;
         sent += forwarded.files();
         kept += forwarded.kept();
         others += forwarded.others();
+        rejected += forwarded.rejected();
     }
     line!("sent {sent} files to {}, kept {kept}", tracer.destination());
+    if rejected > 0 {
+        line!("the server rejected {rejected} spans of what it received");
+    }
     if others > 0 {
         line!("left {others} files alone that are for another server or key; --all sends them here too");
     }

@@ -180,14 +180,34 @@ fn a_disk_that_is_nearly_full_is_not_filled() {
 }
 
 #[test]
-fn a_file_whose_spans_were_rejected_stays() {
+fn what_the_server_received_is_not_sent_again_though_it_rejected_some() {
     let dir = Dir::new("rejected");
     work(&local(&dir));
     let backend = FakeBackend::start().unwrap();
     backend.then_answer(Reply::json(200, r#"{"partialSuccess":{"rejectedSpans":"1"}}"#));
     let sender = sender_to(&backend.url()).build().unwrap();
     let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
-    assert_eq!((forwarded.files(), forwarded.kept()), (1, 1));
+    assert_eq!((forwarded.files(), forwarded.kept(), forwarded.rejected()), (2, 0, 1));
+    assert!(dir.files().is_empty());
+}
+
+#[test]
+fn a_line_that_does_not_arrive_is_left_and_the_others_are_not_sent_again() {
+    // What passes is tried three times.
+    for (status, times) in [(400, 1), (503, 3)] {
+        let dir = Dir::new(&format!("left-{status}"));
+        let tracer = local(&dir);
+        (0..4).for_each(|_| work(&tracer));
+        let backend = FakeBackend::start().unwrap();
+        (0..times).for_each(|_| backend.then_answer(Reply::status(status)));
+        let sender = sender_to(&backend.url()).build().unwrap();
+        let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
+        assert_eq!((forwarded.files(), forwarded.kept(), backend.received().events().len()), (1, 1, 3));
+        assert_eq!(dir.lines("traces-").len(), 1);
+        let forwarded = sender.forward(&dir.0, LIMIT).unwrap();
+        assert_eq!((forwarded.files(), forwarded.kept(), backend.received().events().len()), (1, 0, 4));
+        assert!(dir.files().is_empty());
+    }
 }
 
 #[test]

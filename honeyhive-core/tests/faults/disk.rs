@@ -366,6 +366,28 @@ fn what_a_server_takes_in_no_form_stays_and_so_does_what_it_rejects() {
 }
 
 #[test]
+fn what_does_not_arrive_of_a_file_is_left_and_nothing_is_pushed_twice() {
+    for status in [400, 403, 504] {
+        let (oracle, spool) = (closed(), Dir::new());
+        leave(&spool.0, &oracle.url(), 0..1_300);
+        oracle.heal();
+        oracle.rule(move |seen| seen.ids.contains(&600).then_some(Step::Status(status)));
+        let sender = builder(&oracle.url(), &Dir::new().0).build().unwrap();
+        let forwarded = sender.forward(&spool.0, LIMIT).unwrap();
+        assert_eq!((forwarded.files(), forwarded.kept()), (0, 1), "{status}");
+        let (taken, twice) = oracle.taken();
+        assert_eq!((1_300 - taken, twice), (512, 0), "{status}");
+        let kept = store::list(&spool.0).unwrap();
+        let kind = if status == 400 { store::Kind::Refused } else { store::Kind::Waiting };
+        assert_eq!(kept.iter().map(|it| (it.kind(), it.spans())).collect::<Vec<_>>(), [(kind, 512)], "{status}");
+        oracle.heal();
+        let forwarded = sender.forward_also(&spool.0, LIMIT, &[Also::Refused]).unwrap();
+        assert_eq!((forwarded.files(), forwarded.kept(), oracle.taken()), (1, 0, (1_300, 0)), "{status}");
+        assert!(store::list(&spool.0).unwrap().is_empty());
+    }
+}
+
+#[test]
 fn what_is_kept_can_be_listed_and_read() {
     let (oracle, spool) = (closed(), Dir::new());
     leave(&spool.0, &oracle.url(), 0..7);
