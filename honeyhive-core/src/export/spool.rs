@@ -431,9 +431,28 @@ pub(crate) fn is_in_use(disk: &dyn Disk, dir: &Path) -> bool {
     disk.is_locked(&dir.join(LOCK))
 }
 
-/// Takes the directory of a process that is gone; none where it lives.
+/// Takes the directory of a process that is gone; none where it lives. Where somebody removed its lock, its number tells.
 pub(crate) fn take(disk: &dyn Disk, dir: &Path) -> Option<Lock> {
+    let entries = disk.list(dir).ok()?;
+    let unknown = !entries.is_empty() && entries.iter().all(|entry| entry.name != LOCK);
+    if unknown && lives(dir) {
+        return None;
+    }
     disk.lock(&dir.join(LOCK)).ok().flatten()
+}
+
+/// Tells whether there is a process with the number that the name of a directory begins with.
+#[cfg(unix)]
+fn lives(dir: &Path) -> bool {
+    let number = dir.file_name().and_then(|name| name.to_str()?.split('-').next()?.parse().ok());
+    let process = number.and_then(rustix::process::Pid::from_raw);
+    // Of one that is another user's it may not be asked, but it is there.
+    process.is_some_and(|it| rustix::process::test_kill_process(it) != Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(unix))]
+fn lives(_: &Path) -> bool {
+    false
 }
 
 /// Removes the directory of a process once nothing but its lock is left in it.

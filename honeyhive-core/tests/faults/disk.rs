@@ -138,6 +138,8 @@ fn f26_a_file_torn_anywhere() {
         assert_eq!((arrived, adopted), (there.spans() as u64, there.spans() as u64 + there.damaged()), "cut at {cut}");
         drop(tracer.shutdown(LIMIT));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // Without it the process counts as one that lives, which it does.
+        fs::write(path.with_file_name("lock"), "").unwrap();
     }
     note("F26", &format!("{} offsets read, 29 through a whole run: every whole span delivered", whole.len()));
 }
@@ -385,6 +387,24 @@ fn what_does_not_arrive_of_a_file_is_left_and_nothing_is_pushed_twice() {
         assert_eq!((forwarded.files(), forwarded.kept(), oracle.taken()), (1, 0, (1_300, 0)), "{status}");
         assert!(store::list(&spool.0).unwrap().is_empty());
     }
+}
+
+#[test]
+fn who_removes_the_lock_of_a_process_that_lives_does_not_let_another_send_for_it() {
+    let mut world = World::with(|builder| builder.retry_waits(LIMIT, LIMIT));
+    world.oracle.script([Step::Status(503)]);
+    world.produce(50);
+    world.until("the file", |world| world.tracer.stats().spooled() == 50);
+    let lock = world.spool.waiting()[0].path().with_file_name("lock");
+    fs::remove_file(lock).unwrap();
+    let next = builder(&world.oracle.url(), &world.spool.0).build().unwrap();
+    end(&next, 50);
+    let report = next.flush(LIMIT);
+    assert_eq!((report.delivered(), adopted(&report)), (1, (0, 0)), "{report}");
+    world.produced += 1;
+    let report = world.tracer.shutdown(LIMIT);
+    check(&report);
+    assert_eq!((report.delivered() + report.spooled(), world.oracle.taken().1), (50, 0), "{report}");
 }
 
 #[test]

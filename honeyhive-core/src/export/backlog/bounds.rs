@@ -36,14 +36,13 @@ impl Backlog {
         if self.stored.back().is_some_and(|last| now.saturating_duration_since(last.since) > bounds.age / AGES) {
             self.seal_last();
         }
-        while let Some(at) = self.oldest(is_expired) {
-            self.drop_at(at, true);
-        }
+        while let Some(at) = self.oldest(is_expired)
+            && self.drop_at(at, true)
+        {}
         while self.file_bytes() > bounds.bytes
             && let Some(at) = self.oldest(|_| true)
-        {
-            self.drop_at(at, false);
-        }
+            && self.drop_at(at, false)
+        {}
     }
 
     /// Finds the oldest sealed segment on disk, of some, that is not being sent.
@@ -53,14 +52,18 @@ impl Backlog {
         sealed.min_by_key(|(_, stored)| stored.name.created_ms).map(|(at, _)| at)
     }
 
-    fn drop_at(&mut self, at: usize, expired: bool) {
+    /// Drops a segment; false where nobody can say now how many spans that would be.
+    fn drop_at(&mut self, at: usize, expired: bool) -> bool {
         if let Some(spool) = &mut self.spool
             && let Some(mut stored) = self.stored.open(at).filter(|stored| !stored.counted)
         {
             // Its spans are counted before they go.
             self.adopted += stored.load(spool, &mut self.others);
+            if !stored.counted {
+                return false;
+            }
         }
-        let Some(stored) = self.stored.remove(at) else { return };
+        let Some(stored) = self.stored.remove(at) else { return false };
         if let Some(spool) = &mut self.spool {
             spool.remove(stored.name);
         }
@@ -69,6 +72,7 @@ impl Backlog {
             true => lost.expired += stored.left as u64,
             false => lost.spool_full += stored.left as u64,
         }
+        true
     }
 }
 

@@ -179,7 +179,13 @@ fn what_others_left_waits_for_a_week_however_short_ones_own_does() {
     adopt(&mut next, now);
     next.trim(1_000 + 3_600_000, now);
     assert_eq!(next.adopted().1.total(), 0);
-    next.trim(1_001 + 7 * DAY.as_millis() as u64, now + Duration::from_secs(2));
+    // What nobody can count now stays until somebody can.
+    let late = 1_001 + 7 * DAY.as_millis() as u64;
+    disk.set_unreadable(true);
+    next.trim(late, now + Duration::from_secs(2));
+    assert_eq!((next.adopted().0, disk.segments()), (0, 1));
+    disk.set_unreadable(false);
+    next.trim(late, now + Duration::from_secs(4));
     assert_eq!(next.adopted(), (3, Lost { expired: 3, ..Lost::default() }));
 }
 
