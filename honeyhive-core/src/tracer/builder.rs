@@ -180,7 +180,8 @@ impl TracerBuilder {
     }
 
     /// Sets the most memory that ended spans take while they wait, in bytes. Defaults to
-    /// `HH_QUEUE_BYTES`, else 32 MiB. What does not fit is dropped and counted.
+    /// `HH_QUEUE_BYTES`, else 32 MiB. What does not fit is dropped and counted. Beside them are, of each destination, a request
+    /// under way (4 MiB, or one larger span) and, where spans are large, up to 16 MiB of buffers that are used again.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.explicit.queue_bytes = Some(bytes);
         self
