@@ -21,8 +21,11 @@ use super::{
 };
 use crate::Durability;
 
-pub(super) use self::doubts::{Doubt, TRIES};
-use self::shelf::{Opened, Shelf};
+pub(super) use self::doubts::{Doubt, Next};
+use self::{
+    doubts::Search,
+    shelf::{Opened, Shelf},
+};
 
 /// Sizes of segments.
 const LEAST_SEGMENT: usize = 4 << 10;
@@ -70,8 +73,7 @@ pub(crate) struct Backlog {
     busy: bool,
     /// Whether what was settled last had been taken over.
     sent_adopted: bool,
-    /// What did not arrive, while it is seen whether anything else does.
-    suspect: Option<Name>,
+    search: Search,
     last_sync: Option<Instant>,
     last_trim: Option<Instant>,
     next_name: u64,
@@ -98,7 +100,7 @@ impl Backlog {
             spilling: false,
             busy: false,
             sent_adopted: false,
-            suspect: None,
+            search: Search::default(),
             last_sync: None,
             next_name: 0,
             own: Lost::default(),

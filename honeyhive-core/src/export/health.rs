@@ -59,8 +59,8 @@ fn describe(report: &Report, reasons: &mut Vec<String>) {
         Condition::Blocked => reasons.push(format!("{} takes no spans: {why}", report.destination)),
     }
     let account = &report.account;
-    if account.resting > 0 {
-        reasons.push(format!("{} takes others, but not {} spans: {why}", report.destination, account.resting));
+    if account.hopeless > 0 {
+        reasons.push(format!("{} takes others, but not {} spans: {why}", report.destination, account.hopeless));
     }
     let lost = [
         (account.rejected, "were rejected"),

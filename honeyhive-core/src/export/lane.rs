@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Batch, Exporter, Sent,
-    backlog::{Backlog, TRIES},
+    backlog::{Backlog, Next},
     backoff::{Backoff, Waits},
     parts::Parts,
     report::{Account, Condition},
@@ -34,6 +34,8 @@ const LIMIT_LASTS: Duration = Duration::from_secs(60);
 const MAX_BATCH_BYTES: usize = 4 << 20;
 /// Requests are made no smaller than this for a limit. Who refuses what is not larger as too large is not set up to take any.
 pub(super) const LEAST_BATCH_BYTES: usize = 4 << 10;
+/// How often what may pass is tried before it is looked into.
+const TRIES: u32 = 3;
 /// A span that does not arrive though others do is cut where it is larger than this.
 const LARGE_SPAN: usize = 256 << 10;
 
@@ -153,7 +155,7 @@ impl Lane {
         account.adopted = adopted;
         account.adopted_lost += lost.total();
         account.held = self.backlog.held();
-        account.resting = self.backlog.resting();
+        account.hopeless = self.backlog.hopeless();
         if let Some(spool) = self.backlog.spool() {
             account.spool_trouble = spool.trouble().map(str::to_owned);
         }
@@ -179,7 +181,7 @@ impl Lane {
 
     /// Returns whether nobody has to wait any longer for the first `target` spans that it [took](Self::taken).
     pub(crate) fn has_settled(&self, target: u64) -> bool {
-        self.settled() + self.backlog.resting() >= target && !self.backlog.has_adopted()
+        self.settled() + self.backlog.hopeless() >= target && !self.backlog.has_adopted()
     }
 
     /// Returns whether nothing is left to send.
@@ -194,7 +196,8 @@ impl Lane {
             return false;
         }
         match self.state {
-            State::Open => self.backlog.rests_until().is_some(),
+            _ if self.backlog.is_hopeless() => true,
+            State::Open => false,
             State::Blocked { hurried, .. } => !hurried,
             State::Retrying { hurried, asked, .. } => ending && (asked || !hurried) && self.backlog.is_durable(),
         }
@@ -228,9 +231,7 @@ impl Lane {
         match self.state {
             _ if self.flight.is_some() || self.backlog.is_empty() => None,
             State::Retrying { until, .. } | State::Blocked { until, .. } => Some(until),
-            State::Open => {
-                self.backlog.rests_until().or_else(|| self.oldest.map(|oldest| oldest + self.rules.interval))
-            }
+            State::Open => self.backlog.rests_until().or(self.oldest.map(|oldest| oldest + self.rules.interval)),
         }
     }
 
@@ -245,7 +246,7 @@ impl Lane {
         if self.backlog.rests_until().is_some() {
             return self.open();
         }
-        let most = self.backlog.most_at_once().unwrap_or(self.rules.batch_size);
+        let most = self.backlog.window().unwrap_or(self.rules.batch_size);
         let bytes = self.limit.map_or(MAX_BATCH_BYTES, |limit| limit.bytes);
         let waited = self.oldest.is_none_or(|oldest| oldest + self.rules.interval <= now);
         let sealed = self.backlog.has_sealed();
@@ -326,8 +327,11 @@ impl Lane {
             Sent::Blocked { .. } if stale => {}
             Sent::Blocked { reason } => self.failed(count, Failure::Setting, reason, now),
             Sent::TooLarge => self.too_large(count, now),
-            Sent::Refused { .. } if self.rules.bisect && count > 1 => self.backlog.narrow(count / 2),
-            Sent::Refused { reason } => self.refused(count, &reason, now),
+            Sent::Refused { .. } if self.rules.bisect && count > 1 => self.backlog.set_window(Some(count / 2)),
+            Sent::Refused { reason } => {
+                self.backlog.set_window(None);
+                self.refused(count, &reason, now);
+            }
         }
     }
 
@@ -372,25 +376,29 @@ impl Lane {
     fn failed(&mut self, count: usize, failure: Failure, reason: String, now: Instant) {
         // A wrong setting is seen at once, and seldom looked at again.
         let tries = if failure == Failure::Setting { 1 } else { TRIES };
-        self.backlog.failed(count, tries, now);
-        match failure {
-            Failure::Unsure if self.backlog.is_beyond_doubt() => self.refused(count, &reason, now),
-            _ if self.backlog.is_at_fault() => self.rest(count, reason, now),
-            Failure::Setting if !self.backlog.is_in_doubt() => self.block(reason, now),
-            _ => self.retry(None, reason, now),
+        match (self.backlog.failed(count, tries, now), failure) {
+            (Next::Convicted, Failure::Unsure) => self.refused(count, &reason, now),
+            (Next::Convicted | Next::Rest, _) => self.rest(count, reason, now),
+            (Next::Now, _) => self.go_on(reason),
+            (Next::Wait, Failure::Setting) => self.block(reason, now),
+            (Next::Wait, _) => self.retry(None, reason, now),
         }
     }
 
     /// Others arrive, and this one does not: it is cut where it is large, or has to wait while they go on.
     fn rest(&mut self, count: usize, reason: String, now: Instant) {
-        if self.backlog_bytes(count) > LARGE_SPAN && self.cut(&reason) {
-            return;
+        if self.backlog_bytes(count) <= LARGE_SPAN || !self.cut(&reason) {
+            let what = format!("{} takes others, but not one span ({reason}); it is kept", self.destination);
+            diag::warn(diag::Reason::Resting, &what);
+            self.backlog.rest(now);
         }
-        let what = format!("{} takes others, but not one span ({reason}); it is tried now and then", self.destination);
-        diag::warn(diag::Reason::Resting, &what);
+        self.go_on(reason);
+    }
+
+    /// Notes a failure after which the next try follows at once.
+    fn go_on(&mut self, reason: String) {
         self.account.retries += 1;
         self.account.trouble = Some(reason);
-        self.backlog.rest(now);
         self.open();
     }
 

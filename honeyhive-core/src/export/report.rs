@@ -25,7 +25,7 @@ pub(crate) struct Account {
     pub(crate) lost: Lost,
     pub(crate) held: Held,
     /// How many of those that wait do so while others go on, which arrive where these do not.
-    pub(crate) resting: u64,
+    pub(crate) hopeless: u64,
     /// What was taken over from processes that are gone, and what became of it.
     pub(crate) adopted: u64,
     pub(crate) adopted_delivered: u64,

@@ -123,6 +123,8 @@ struct Line {
     queue: Arc<Queue>,
     console: Option<Printer>,
     ways: Vec<Way>,
+    /// The one that was answered last.
+    last: usize,
     /// Spans that were taken from the queue, and given to the destinations.
     taken: u64,
     given: u64,
@@ -153,6 +155,7 @@ impl Line {
             queue: Arc::clone(queue),
             console: plan.printer(),
             ways: lanes.map(|lane| lane.map_or(Way::Gone(Box::default()), |it| Way::Lane(Box::new(it)))).collect(),
+            last: 0,
             taken: 0,
             given: 0,
             unfit: 0,
@@ -227,11 +230,14 @@ impl Line {
                 }
             }
         };
-        let ways = &mut self.ways;
+        let (ways, last) = (&mut self.ways, self.last);
         tokio::select! {
             biased;
             () = self.calls.changed(&self.queue) => {}
-            (at, landing) = poll_fn(|cx| poll_ways(ways, cx)) => {
+            (at, landing) = poll_fn(|cx| poll_ways(ways, last, cx)) => {
+                self.last = at;
+                // An exporter that answers at once leaves calls and sockets no other turn.
+                tokio::task::yield_now().await;
                 if let Way::Lane(lane) = &mut self.ways[at]
                     && lane.landed(landing, Instant::now())
                     && queue.plan().destinations[at].has_key()
@@ -463,10 +469,11 @@ impl Line {
     }
 }
 
-/// Looks for a batch that has an answer.
-fn poll_ways(ways: &mut [Way], cx: &mut Task<'_>) -> Poll<(usize, Landing)> {
-    for (at, way) in ways.iter_mut().enumerate() {
-        if let Way::Lane(lane) = way
+/// Looks for a batch that has an answer, after the `last` one in turn: one that always has one starves no other.
+fn poll_ways(ways: &mut [Way], last: usize, cx: &mut Task<'_>) -> Poll<(usize, Landing)> {
+    for turn in 1..=ways.len() {
+        let at = (last + turn) % ways.len();
+        if let Way::Lane(lane) = &mut ways[at]
             && let Poll::Ready(landing) = lane.poll_landing(cx)
         {
             return Poll::Ready((at, landing));

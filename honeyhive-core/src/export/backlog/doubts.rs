@@ -1,37 +1,47 @@
 //! Whether spans do not arrive since nothing does, or since it is they that the destination will not take.
 //!
-//! What failed several times lets a single span of another segment go first. Where that fails too it is an outage, which says
-//! nothing of any span. Where it arrives and what failed fails again, that is at fault: it is tried in halves, each as soon as
-//! something else has arrived, until it is one span. That one is given up, or rests while the others go on; which of the two
-//! is for the lane to say. No span is at fault unless another one arrived after it had failed.
+//! What failed several times goes in small requests: one span, and after each that arrives more. A span that fails
+//! alone is set aside, so that another one is next. Where nothing arrives it is an outage, which says nothing of any span. Once
+//! something arrives, what was set aside is accused. If it fails again right after another arrived it rests while the others
+//! go on; if again one of these arrives right after it, that counts against it, and often enough it is convicted. What becomes
+//! of it then is for the lane to say. So no span is at fault unless others arrived before and after each of several failures.
 
 use std::time::{Duration, Instant};
 
-use super::{Backlog, Name, Stored};
+use super::{Backlog, Stored};
 use crate::Durability;
 
-/// How often what may pass is tried before another goes first.
-pub(crate) const TRIES: u32 = 3;
-/// How long one span rests that alone does not arrive: at first, and at most.
-const FIRST_REST: Duration = Duration::from_secs(10);
+/// Most spans that are set aside while nothing arrives; then whole segments change places.
+const MAX_ASIDE: u32 = 16;
+/// After so many failures between arrivals of others a span is convicted by the next one.
+const ENOUGH: u32 = 3;
+/// After a request that arrived the next one may have so many times its spans.
+const GROWTH: usize = 4;
+/// How long one span rests: at first, and at most.
+const FIRST_REST: Duration = Duration::from_millis(250);
 const MAX_REST: Duration = Duration::from_secs(300);
 
 /// What is known of a segment that does not arrive.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::export) struct Doubt {
-    /// Tries that failed since another one went first, and how many spans the last of them had.
+    standing: Standing,
+    /// How often it failed between two requests that arrived.
     failures: u32,
-    tried: usize,
-    /// Whether another one arrived meanwhile: should this fail again, it is at fault.
-    accused: bool,
-    /// Most of its spans at once.
-    most: Option<usize>,
-    /// Whether its next span alone is at fault, and whether that was seen often enough to give it up.
-    alone: bool,
-    firm: bool,
     /// How often it rested, and until when it does.
     rests: u32,
     until: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Standing {
+    #[default]
+    Trusted,
+    /// It failed, and nothing has arrived since.
+    Aside,
+    /// It failed, and something else arrived.
+    Accused,
+    /// It failed again, right after something else had arrived.
+    Suspect,
 }
 
 impl Doubt {
@@ -39,37 +49,54 @@ impl Doubt {
         self.until.is_some()
     }
 
-    /// Others arrived, and this did not.
-    fn convict(&mut self) {
-        self.accused = false;
-        match self.tried {
-            0 | 1 => self.alone = true,
-            tried => self.most = Some(tried / 2),
-        }
-    }
-
-    /// Lets its next span rest, the longer the more often it did.
-    fn rest(&mut self, now: Instant) {
-        let doubled = 1u32.checked_shl(self.rests).unwrap_or(u32::MAX);
-        self.until = Some(now + FIRST_REST.saturating_mul(doubled).min(MAX_REST));
-        (self.rests, self.firm) = (self.rests + 1, true);
+    /// Returns whether it failed again after it had rested, or does rest: nobody waits for it.
+    pub(in crate::export) fn has_rested(&self) -> bool {
+        self.rests > 0
     }
 }
 
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Wait before the next try.
+    Wait,
+    /// Try at once: what arrives and what does not is found out.
+    Now,
+    /// The span seems at fault: it rests, while the others go on at once.
+    Rest,
+    /// It is at fault beyond doubt.
+    Convicted,
+}
+
+/// How it is found out what arrives.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Search {
+    /// Most spans of a request.
+    window: Option<usize>,
+    /// Requests that did not arrive, and spans that were set aside, since one arrived.
+    failures: u32,
+    aside: u32,
+    /// Whether the last request was of what is trusted.
+    trusted: bool,
+}
+
 impl Backlog {
-    /// Chooses what is next: nothing that rests, where anything else waits; of two kinds in turns, where there are `turns`.
+    /// Chooses what is next: nothing that rests, where anything else waits; what is trusted, but for a request after each
+    /// of it that arrived; of two kinds in turns, where there are `turns`.
     pub(crate) fn choose(&mut self, now: Instant, turns: bool) {
-        if self.suspect.is_some() {
-            return;
-        }
-        if self.stored.sums().resting > 0 {
+        if self.stored.sums().hopeless > 0 {
             self.wake_those(|until| until <= now);
         }
-        if self.stored.front().is_some_and(|front| front.doubt.rests()) {
-            self.prefer(|stored| stored.waits() && !stored.doubt.rests());
-        } else if turns {
+        if turns {
             self.take_turns();
         }
+        let is_trusted = |stored: &Stored| stored.doubt.standing == Standing::Trusted;
+        let waits = |stored: &Stored| stored.waits() && !stored.doubt.rests();
+        let due = self.search.failures == 0 && self.search.trusted;
+        if !self.stored.front().is_some_and(|front| waits(front) && (due || is_trusted(front))) {
+            let _ = self.prefer(|stored| waits(stored) && is_trusted(stored)) || self.prefer(waits);
+        }
+        self.search.trusted = self.stored.front().is_some_and(is_trusted);
     }
 
     /// Lets nothing rest any longer.
@@ -82,105 +109,112 @@ impl Backlog {
         self.stored.open_each(wanted).for_each(|mut stored| stored.doubt.until = None);
     }
 
-    /// Returns until when all that waits rests.
-    pub(crate) fn rests_until(&self) -> Option<Instant> {
+    /// Returns whether of all that waits is known that it did not arrive where others did.
+    pub(crate) fn is_hopeless(&self) -> bool {
         let sums = self.stored.sums();
-        let all = sums.resting > 0 && sums.resting == sums.waiting;
-        all.then(|| self.stored.iter().filter_map(|stored| stored.doubt.until).min()).flatten()
+        sums.waiting > 0 && sums.hopeless == sums.waiting
     }
 
-    /// Returns how many spans of this process rest.
-    pub(crate) fn resting(&self) -> u64 {
-        self.stored.sums().own_resting
+    /// Returns until when all that waits rests.
+    pub(crate) fn rests_until(&self) -> Option<Instant> {
+        let until = |stored: &Stored| stored.doubt.until;
+        let waiting = || self.stored.iter().filter(|stored| stored.waits());
+        let all = self.is_hopeless() && waiting().all(|stored| stored.doubt.rests());
+        all.then(|| waiting().filter_map(until).min()).flatten()
+    }
+
+    /// Returns how many spans of this process nobody waits for.
+    pub(crate) fn hopeless(&self) -> u64 {
+        self.stored.sums().own_hopeless
     }
 
     /// Returns how many of the next spans may go at once, where that is not all.
-    pub(crate) fn most_at_once(&self) -> Option<usize> {
-        match self.suspect {
-            Some(_) => Some(1),
-            None => self.stored.front().and_then(|front| front.doubt.most),
+    pub(crate) fn window(&self) -> Option<usize> {
+        self.search.window
+    }
+
+    /// Sets how many of the next spans may go at once; after each request that arrives it is more.
+    pub(crate) fn set_window(&mut self, window: Option<usize>) {
+        self.search.window = window;
+    }
+
+    /// The next `count` spans did not arrive, which may happen so often before anything follows from it.
+    pub(crate) fn failed(&mut self, count: usize, tries: u32, now: Instant) -> Next {
+        self.search.failures += 1;
+        let first = self.search.failures == 1;
+        if !first {
+            // It was not that one.
+            self.judge(Standing::Suspect, |doubt| doubt.standing = Standing::Aside);
+        }
+        let Some(mut front) = self.stored.open_front() else { return Next::Wait };
+        let accused = front.doubt.standing == Standing::Accused;
+        if accused || front.doubt.rests > 0 {
+            front.doubt.standing = if accused && first { Standing::Suspect } else { Standing::Aside };
+            let convicted = accused && first && front.doubt.failures >= ENOUGH;
+            return if convicted { Next::Convicted } else { Next::Rest };
+        }
+        drop(front);
+        let searching = self.search.window.is_some();
+        if !searching && self.search.failures < tries {
+            return Next::Wait;
+        }
+        self.search.window = Some(1);
+        let another = count > 1 || self.let_another_be_next(now);
+        match searching && first {
+            // The last one arrived, so there is no outage yet.
+            true if another => Next::Now,
+            true => Next::Rest,
+            false => Next::Wait,
         }
     }
 
-    /// Lets no more than so many of the next spans go at once.
-    pub(crate) fn narrow(&mut self, most: usize) {
-        self.stored.open_front().into_iter().for_each(|mut front| front.doubt.most = Some(most));
-    }
-
-    /// Returns whether the next span alone is at fault.
-    pub(crate) fn is_at_fault(&self) -> bool {
-        self.suspect.is_none() && self.stored.front().is_some_and(|front| front.doubt.alone)
-    }
-
-    /// Returns whether it was seen often enough that the next span alone is at fault to give it up.
-    pub(crate) fn is_beyond_doubt(&self) -> bool {
-        self.is_at_fault() && self.stored.front().is_some_and(|front| front.doubt.firm)
-    }
-
-    /// Returns whether the next spans are at fault, or some of them.
-    pub(crate) fn is_in_doubt(&self) -> bool {
-        let known = |front: &Stored| front.doubt.alone || front.doubt.most.is_some();
-        self.suspect.is_none() && self.stored.front().is_some_and(known)
-    }
-
-    /// Lets the next span rest, which alone is at fault.
+    /// Lets the next span rest.
     pub(crate) fn rest(&mut self, now: Instant) {
-        self.stored.open_front().into_iter().for_each(|mut front| front.doubt.rest(now));
+        if self.stored.len() == 1 {
+            // What comes is not to rest with it.
+            self.seal_last();
+        }
+        let Some(mut front) = self.stored.open_front() else { return };
+        let doubled = 1u32.checked_shl(front.doubt.rests).unwrap_or(u32::MAX);
+        front.doubt.until = Some(now + FIRST_REST.saturating_mul(doubled).min(MAX_REST));
+        front.doubt.rests += 1;
     }
 
-    /// The next `count` spans did not arrive, which may happen so often before another goes first.
-    pub(crate) fn failed(&mut self, count: usize, tries: u32, now: Instant) {
-        // Nor did another: it is an outage.
-        if self.suspect.take().is_some() {
-            return;
-        }
-        let Some(mut front) = self.stored.open_front().filter(|front| !front.doubt.alone) else { return };
-        front.doubt.failures += 1;
-        front.doubt.tried = count;
-        if front.doubt.accused {
-            return front.doubt.convict();
-        }
-        let tries = if front.doubt.most.is_some() && count > 1 { 1 } else { tries };
-        if front.doubt.failures >= tries {
-            (front.doubt.failures, front.doubt.firm) = (0, tries >= TRIES);
-            drop(front);
-            self.suspect = self.let_another_go_first(count, now);
-            if self.suspect.is_none() && count == 1 {
-                self.look_at_companions();
+    /// The next span did not arrive alone: where another one waits, that is the next. Returns whether one does.
+    fn let_another_be_next(&mut self, now: Instant) -> bool {
+        let Some(left) = self.stored.front().map(|front| front.left) else { return false };
+        let alone = !self.stored.iter().skip(1).any(|stored| stored.waits() && !stored.doubt.rests());
+        match left {
+            0 | 1 if alone => return false,
+            0 | 1 => {
+                self.stored.open_front().into_iter().for_each(|mut front| front.doubt.standing = Standing::Aside);
+                self.turn();
             }
+            _ if self.search.aside < MAX_ASIDE => self.set_aside(now),
+            _ => self.turn(),
         }
+        true
     }
 
-    /// The next span alone does not arrive, and no other waits: where those arrived that were at fault with it, it is the one.
-    fn look_at_companions(&mut self) {
-        let narrowed = self.stored.open_front().filter(|front| front.doubt.most.is_some());
-        narrowed.into_iter().for_each(|mut front| (front.doubt.alone, front.doubt.firm) = (true, false));
+    /// Puts the first segment behind the last, which was to be filled.
+    fn turn(&mut self) {
+        self.seal_last();
+        self.stored.turn();
     }
 
-    /// Lets another one go first; returns the name of that which waits for it.
-    fn let_another_go_first(&mut self, count: usize, now: Instant) -> Option<Name> {
-        let (name, left) = self.stored.front().map(|front| (front.name, front.left))?;
-        if self.prefer(|stored| stored.name != name && stored.waits() && !stored.doubt.rests()) {
-            return Some(name);
-        }
-        // At least one is to stay.
-        let count = Some(count.min(left.saturating_sub(1))).filter(|count| *count > 0)?;
-        self.set_aside(count, now)
-    }
-
-    /// Makes a segment of its own of the next `count` spans, behind all others.
-    fn set_aside(&mut self, count: usize, now: Instant) -> Option<Name> {
-        let (_, excerpt) = self.excerpt(count)?;
+    /// Makes a segment of its own of the next span, behind all others.
+    fn set_aside(&mut self, now: Instant) {
+        let Some((_, excerpt)) = self.excerpt(1) else { return };
         self.seal_last();
         let name = self.name(excerpt.created_ms());
-        let mut front = self.stored.open_front()?;
+        let Some(mut front) = self.stored.open_front() else { return };
         let mut aside = Stored::fresh(name, excerpt, front.since);
-        (aside.left, aside.sealed, aside.adopted, aside.doubt) = (count, true, front.adopted, front.doubt);
-        aside.doubt.tried = count;
-        front.doubt = Doubt::default();
-        front.settle(count);
+        (aside.left, aside.sealed, aside.adopted) = (1, true, front.adopted);
+        aside.doubt.standing = Standing::Aside;
+        self.search.aside += 1;
+        front.settle(1);
         if let Some(spool) = self.spool.as_mut().filter(|spool| front.has_file() && spool.is_usable(now)) {
-            // First where they are, then that they are not where they were.
+            // First where it is, then that it is not where it was.
             let fsync = self.durability == Durability::Fsync;
             if aside.write(spool, fsync, now).is_ok() {
                 front.note_settled(spool, now);
@@ -188,26 +222,26 @@ impl Backlog {
         }
         drop(front);
         self.stored.push_back(aside);
-        Some(name)
     }
 
-    /// The next spans arrived: if others had not, it is they who are at fault.
+    /// The next spans arrived: what did not is accused.
     pub(crate) fn arrived(&mut self, batch_size: usize) {
-        let Some(mut front) = self.stored.open_front() else { return };
-        let wider = front.doubt.most.map(|most| most * 2).filter(|most| *most < batch_size);
-        let name = front.name;
-        front.doubt = Doubt { most: wider, ..Doubt::default() };
-        drop(front);
-        let suspect = self.suspect.take().filter(|suspect| *suspect != name);
-        for mut stored in self.stored.open_each(|stored| Some(stored.name) == suspect) {
-            match stored.doubt.most {
-                Some(_) => stored.doubt.convict(),
-                None => stored.doubt.accused = true,
-            }
-        }
+        let wider = self.search.window.map(|window| window * GROWTH).filter(|window| *window < batch_size);
+        self.search = Search { window: wider, failures: 0, aside: 0, ..self.search };
+        self.gave_up();
+        self.judge(Standing::Suspect, |doubt| {
+            doubt.failures += 1;
+            doubt.standing = Standing::Accused;
+        });
+        self.judge(Standing::Aside, |doubt| doubt.standing = Standing::Accused);
     }
 
-    /// The next spans were given up: what comes after them is as good as any.
+    fn judge(&mut self, standing: Standing, verdict: impl Fn(&mut Doubt)) {
+        let these = self.stored.open_each(|stored| stored.doubt.standing == standing);
+        these.for_each(|mut stored| verdict(&mut stored.doubt));
+    }
+
+    /// The next spans were given up, or arrived: nothing is held against what comes after them.
     pub(crate) fn gave_up(&mut self) {
         self.stored.open_front().into_iter().for_each(|mut front| front.doubt = Doubt::default());
     }

@@ -21,9 +21,9 @@ pub(super) struct Sums {
     pub(super) held: Held,
     /// How many hold something to send, as far as is known.
     pub(super) waiting: usize,
-    /// How many of these rest, and their spans of this process.
-    pub(super) resting: usize,
-    pub(super) own_resting: u64,
+    /// How many of these nobody waits for, and their spans of this process.
+    pub(super) hopeless: usize,
+    pub(super) own_hopeless: u64,
     /// How many were taken over, have something that is not written, or may not survive a power cut.
     pub(super) adopted: usize,
     pub(super) unwritten: usize,
@@ -34,7 +34,7 @@ impl Sums {
     fn of(stored: &Stored) -> Self {
         let (left, safe) = (stored.left as u64, stored.is_safe());
         let only = |counts: bool| if counts { left } else { 0 };
-        let rests = stored.waits() && stored.doubt.rests();
+        let hopeless = stored.waits() && stored.doubt.has_rested();
         Self {
             held: Held {
                 memory: only(!stored.adopted && !safe),
@@ -45,8 +45,8 @@ impl Sums {
                 file_bytes: stored.on_disk,
             },
             waiting: usize::from(stored.waits()),
-            resting: usize::from(rests),
-            own_resting: only(rests && !stored.adopted),
+            hopeless: usize::from(hopeless),
+            own_hopeless: only(hopeless && !stored.adopted),
             adopted: usize::from(stored.adopted),
             unwritten: usize::from(left > 0 && !safe),
             unsynced: usize::from(stored.unsynced),
@@ -67,8 +67,8 @@ impl Sums {
                 file_bytes: held(|it| it.file_bytes),
             },
             waiting: count(|it| it.waiting),
-            resting: count(|it| it.resting),
-            own_resting: self.own_resting - was.own_resting + is.own_resting,
+            hopeless: count(|it| it.hopeless),
+            own_hopeless: self.own_hopeless - was.own_hopeless + is.own_hopeless,
             adopted: count(|it| it.adopted),
             unwritten: count(|it| it.unwritten),
             unsynced: count(|it| it.unsynced),
