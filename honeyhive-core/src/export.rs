@@ -16,6 +16,7 @@ pub(crate) mod buffer;
 mod calendar;
 mod check;
 mod check_directory;
+mod contained;
 pub(crate) mod decode;
 mod disk;
 pub(crate) mod encode;

@@ -21,8 +21,8 @@ use url::Url;
 use super::{
     Batch, Exporter, Exporting, Sent, TRACES_PATH,
     ask::Question,
+    contained::contained,
     keys::KeySlot,
-    lane::contained,
     names::{PANICKED, SystemNames, aside},
     response::{self, plain, take_in},
     spool::Identity,

@@ -3,9 +3,8 @@
 //! a time; an answer is turned into accounts here and nowhere else.
 
 use std::{
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    future::Future,
+    pin::Pin,
     task::{self, Poll},
     time::{Duration, Instant},
 };
@@ -14,6 +13,7 @@ use super::{
     Batch, Exporter, Sent,
     backlog::{Backlog, Next},
     backoff::{Backoff, Waits},
+    contained::contained,
     parts::Parts,
     report::{Account, Condition},
     shrink::shrink_encoded,
@@ -101,6 +101,7 @@ pub(crate) struct Lane {
     rules: Rules,
     flight: Option<Flight>,
     flying: usize,
+    began: Instant,
     /// Whether more waited than the batch under way could hold.
     left_behind: bool,
     state: State,
@@ -122,6 +123,7 @@ impl Lane {
             rules,
             flight: None,
             flying: 0,
+            began: Instant::now(),
             left_behind: false,
             state: State::Open,
             backoff: Backoff::new(rules.waits),
@@ -260,7 +262,7 @@ impl Lane {
         let Some(mut exporter) = self.exporter.take() else { return };
         self.backlog.set_busy(true);
         self.account.requests += 1;
-        (self.flying, self.left_behind) = (count, left_behind);
+        (self.flying, self.began, self.left_behind) = (count, now, left_behind);
         self.flight = Some(Box::pin(async move {
             let sent = contained(async { exporter.export(&batch).await }).await;
             let sent = sent.unwrap_or_else(|| Sent::Refused { reason: "the exporter panicked".into() });
@@ -390,7 +392,7 @@ impl Lane {
         if self.backlog_bytes(count) <= LARGE_SPAN || !self.cut(&reason) {
             let what = format!("{} takes others, but not one span ({reason}); it is kept", self.destination);
             diag::warn(diag::Reason::Resting, &what);
-            self.backlog.rest(now);
+            self.backlog.rest(now.saturating_duration_since(self.began), now);
         }
         self.go_on(reason);
     }
@@ -484,16 +486,6 @@ impl Lane {
         self.backlog.set_busy(false);
         self.backlog.close(now);
     }
-}
-
-/// Does work that may panic; gives none then.
-pub(super) async fn contained<T>(work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-        Ok(polled) => polled.map(Some),
-        Err(_) => Poll::Ready(None),
-    })
-    .await
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ const MAX_ASIDE: u32 = 16;
 const ENOUGH: u32 = 3;
 /// After a request that arrived the next one may have so many times its spans.
 const GROWTH: usize = 4;
+/// What does not arrive takes no more than this part of the time.
+const PARTS: u32 = 10;
 /// How long one span rests: at first, and at most.
 const FIRST_REST: Duration = Duration::from_millis(250);
 const MAX_REST: Duration = Duration::from_secs(300);
@@ -47,6 +49,11 @@ enum Standing {
 impl Doubt {
     pub(in crate::export) fn rests(&self) -> bool {
         self.until.is_some()
+    }
+
+    /// Returns whether it failed, and has not arrived since.
+    pub(in crate::export) fn is_doubted(&self) -> bool {
+        self.standing != Standing::Trusted
     }
 
     /// Returns whether it failed again after it had rested, or does rest: nobody waits for it.
@@ -90,7 +97,7 @@ impl Backlog {
         if turns {
             self.take_turns();
         }
-        let is_trusted = |stored: &Stored| stored.doubt.standing == Standing::Trusted;
+        let is_trusted = |stored: &Stored| !stored.doubt.is_doubted();
         let waits = |stored: &Stored| stored.waits() && !stored.doubt.rests();
         let due = self.search.failures == 0 && self.search.trusted;
         if !self.stored.front().is_some_and(|front| waits(front) && (due || is_trusted(front))) {
@@ -168,15 +175,16 @@ impl Backlog {
         }
     }
 
-    /// Lets the next span rest.
-    pub(crate) fn rest(&mut self, now: Instant) {
+    /// Lets the next span rest: many times as long as it took to fail, and the longer the more often it did.
+    pub(crate) fn rest(&mut self, took: Duration, now: Instant) {
         if self.stored.len() == 1 {
             // What comes is not to rest with it.
             self.seal_last();
         }
         let Some(mut front) = self.stored.open_front() else { return };
         let doubled = 1u32.checked_shl(front.doubt.rests).unwrap_or(u32::MAX);
-        front.doubt.until = Some(now + FIRST_REST.saturating_mul(doubled).min(MAX_REST));
+        let rest = FIRST_REST.saturating_mul(doubled).max(took.saturating_mul(PARTS)).min(MAX_REST);
+        front.doubt.until = Some(now + rest);
         front.doubt.rests += 1;
     }
 
@@ -237,6 +245,9 @@ impl Backlog {
     }
 
     fn judge(&mut self, standing: Standing, verdict: impl Fn(&mut Doubt)) {
+        if self.stored.sums().doubted == 0 {
+            return;
+        }
         let these = self.stored.open_each(|stored| stored.doubt.standing == standing);
         these.for_each(|mut stored| verdict(&mut stored.doubt));
     }

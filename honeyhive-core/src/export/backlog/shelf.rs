@@ -21,6 +21,8 @@ pub(super) struct Sums {
     pub(super) held: Held,
     /// How many hold something to send, as far as is known.
     pub(super) waiting: usize,
+    /// How many failed and have not arrived since.
+    pub(super) doubted: usize,
     /// How many of these nobody waits for, and their spans of this process.
     pub(super) hopeless: usize,
     pub(super) own_hopeless: u64,
@@ -45,6 +47,7 @@ impl Sums {
                 file_bytes: stored.on_disk,
             },
             waiting: usize::from(stored.waits()),
+            doubted: usize::from(stored.doubt.is_doubted()),
             hopeless: usize::from(hopeless),
             own_hopeless: only(hopeless && !stored.adopted),
             adopted: usize::from(stored.adopted),
@@ -67,6 +70,7 @@ impl Sums {
                 file_bytes: held(|it| it.file_bytes),
             },
             waiting: count(|it| it.waiting),
+            doubted: count(|it| it.doubted),
             hopeless: count(|it| it.hopeless),
             own_hopeless: self.own_hopeless - was.own_hopeless + is.own_hopeless,
             adopted: count(|it| it.adopted),

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::super::{
-    lane::contained,
+    contained::contained,
     queue::Queue,
     request::{Made, WaitingCall},
     rest::{Outage, Rest},

@@ -137,7 +137,7 @@ impl World {
             self.backlog.failed(count.min(left), 3, self.now);
         }
         if rests {
-            self.backlog.rest(self.now);
+            self.backlog.rest(Duration::ZERO, self.now);
         }
     }
 
