@@ -170,6 +170,15 @@ impl Backlog {
         }
     }
 
+    /// Returns how many spans the segment has that is being filled.
+    pub(crate) fn filling(&self) -> usize {
+        self.stored.back().filter(|last| !last.sealed).map_or(0, |last| last.left)
+    }
+
+    fn has_filled(&self) -> bool {
+        self.stored.back().is_none_or(|last| last.sealed)
+    }
+
     fn seal_last(&mut self) {
         if let Some(mut last) = self.stored.open_back() {
             last.sealed = true;
@@ -298,15 +307,19 @@ impl Backlog {
         // Without both there are no turns.
         let both = sums.adopted > 0 && sums.adopted < self.stored.len();
         if both {
-            self.prefer(|stored| stored.adopted == wanted && stored.waits() && !stored.doubt.rests());
+            self.prefer(|stored| stored.adopted == wanted && stored.waits() && !stored.doubt.rests(), true);
         }
     }
 
-    /// Puts the first segment that is wanted before all others; returns whether there is one.
-    fn prefer(&mut self, wanted: impl Fn(&Stored) -> bool) -> bool {
+    /// Puts the first segment that is wanted before all others; returns whether there is one. The one that is being filled
+    /// goes on to be, unless it is due.
+    fn prefer(&mut self, wanted: impl Fn(&Stored) -> bool, due: bool) -> bool {
         let Some(at) = self.stored.iter().position(wanted) else { return false };
         if at > 0 {
             if at + 1 == self.stored.len() {
+                if !due && !self.has_filled() {
+                    return false;
+                }
                 // The one that is being filled is no longer the last, which is where it would be filled.
                 self.seal_last();
             }

@@ -183,7 +183,8 @@ impl Lane {
 
     /// Returns whether nobody has to wait any longer for the first `target` spans that it [took](Self::taken).
     pub(crate) fn has_settled(&self, target: u64) -> bool {
-        self.settled() + self.backlog.hopeless() >= target && !self.backlog.has_adopted()
+        let all = self.settled() + self.backlog.hopeless() >= target;
+        all && !self.backlog.has_adopted() && !self.backlog.is_in_doubt()
     }
 
     /// Returns whether nothing is left to send.
@@ -244,13 +245,16 @@ impl Lane {
         }
         // What is tried again has waited.
         let again = !matches!(self.state, State::Open);
-        self.backlog.choose(now, !again);
-        if self.backlog.rests_until().is_some() {
-            return self.open();
+        let waited = self.oldest.is_none_or(|oldest| oldest + self.rules.interval <= now);
+        let due = urgent || waited || again || self.backlog.filling() >= self.rules.batch_size;
+        if !self.backlog.choose(now, !again, due) {
+            if self.backlog.rests_until().is_some() {
+                self.open();
+            }
+            return;
         }
         let most = self.backlog.window().unwrap_or(self.rules.batch_size);
         let bytes = self.limit.map_or(MAX_BATCH_BYTES, |limit| limit.bytes);
-        let waited = self.oldest.is_none_or(|oldest| oldest + self.rules.interval <= now);
         let sealed = self.backlog.has_sealed();
         let Some(front) = self.backlog.front() else { return self.try_later(now) };
         if !(urgent || waited || again || sealed || front.left() >= self.rules.batch_size) {
@@ -422,7 +426,8 @@ impl Lane {
         let bytes = self.backlog_bytes(count);
         if bytes <= LEAST_BATCH_BYTES {
             self.limit = None;
-            return self.block(format!("{} takes not even {bytes} bytes (HTTP 413)", self.destination), now);
+            let reason = format!("{} takes not even {bytes} bytes (HTTP 413)", self.destination);
+            return self.failed(count, Failure::Setting, reason, now);
         }
         if count > 1 {
             return self.learn(count, false, now);

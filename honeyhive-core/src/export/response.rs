@@ -19,6 +19,8 @@ use super::{
 
 /// Most of a response that is read, packed or not.
 const MAX_RESPONSE: usize = 4 << 20;
+/// Most bytes of an answer that is called HTML and is none.
+const SHORT: usize = 64;
 /// How soon a kept connection shows that it is dead.
 const SOON: Duration = Duration::from_secs(1);
 /// Longest that the body of an answer is waited for once its head is there.
@@ -53,8 +55,9 @@ async fn read(mut response: Response, advice: &Advice, what: &str) -> Sent {
     let mut body = Vec::new();
     let came = tokio::time::timeout(BODY_WAIT, take_in(&mut response, &mut body, MAX_RESPONSE)).await;
     let whole = matches!(came, Ok(Ok(true)));
+    let page = begins_as_page(&body);
     let body = Some(body).filter(|_| whole).and_then(|body| unpacked(body, &packed));
-    if (200..300).contains(&status) && is_page(kind.contains("html"), body.as_deref()) {
+    if (200..300).contains(&status) && (page || is_page(kind.contains("html"), body.as_deref())) {
         return verdict::a_page(advice);
     }
     let taken = Taken::read(&body.unwrap_or_default(), kind.starts_with("application/json"));
@@ -66,12 +69,15 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
 }
 
 /// Tells whether an answer of success is a web page: one begins like that, whatever it is called, and what is called one is
-/// one, unless all of it can be read and begins otherwise. Servers that have nothing to say call that HTML, too.
+/// one, unless all of it can be read and it is short. Servers that have nothing to say but `OK` call that HTML, too.
 fn is_page(html: bool, body: Option<&[u8]>) -> bool {
-    match body.map(str::from_utf8) {
-        Some(Ok(text)) => text.trim_start_matches('\u{feff}').trim_start().starts_with('<'),
-        Some(Err(_)) | None => html,
-    }
+    body.map_or(html, |body| begins_as_page(body) || (html && body.len() > SHORT))
+}
+
+/// Tells whether a body begins as a page does, in whichever encoding: no answer of a server that takes spans does.
+fn begins_as_page(body: &[u8]) -> bool {
+    let is_before = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, 0 | 0xEF | 0xBB | 0xBF | 0xFE | 0xFF);
+    body.iter().find(|byte| !is_before(byte)) == Some(&b'<')
 }
 
 /// Unpacks a body; none where that cannot be done, or gives too much. None was asked for that is packed.
@@ -87,12 +93,11 @@ fn unpacked(body: Vec<u8>, packed: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// Reads a body, as far as it comes; false where it is larger than `most`, of which nothing is kept.
+/// Reads a body, as far as it comes; false where it is larger than `most`.
 pub(super) async fn take_in(response: &mut Response, body: &mut Vec<u8>, most: usize) -> reqwest::Result<bool> {
     while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk);
         if body.len() > most {
-            body.clear();
             return Ok(false);
         }
     }
@@ -146,7 +151,9 @@ mod tests {
             (false, Some(b"<html>"), true),
             (true, Some(b""), false),
             (true, Some(b"OK"), false),
-            (true, Some(b"\xff\xfe<\0h\0"), true),
+            (false, Some(b"\xff\xfe<\0h\0"), true),
+            (false, Some(b"<!doctype html>\xe8"), true),
+            (true, Some(b"Please log in. This network is for guests of the house only, who have a room."), true),
             (true, None, true),
             (false, None, false),
             (false, Some(b"{}"), false),

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -31,8 +31,11 @@ pub(crate) struct Outage {
     down: AtomicBool,
     /// How often calls were to begin anew.
     turns: AtomicU64,
+    /// How many calls wait to be made again.
+    waiting: AtomicUsize,
     began: Notify,
     over: Notify,
+    anew: Notify,
 }
 
 impl Outage {
@@ -42,8 +45,10 @@ impl Outage {
             patience,
             down: AtomicBool::default(),
             turns: AtomicU64::default(),
+            waiting: AtomicUsize::default(),
             began: Notify::new(),
             over: Notify::new(),
+            anew: Notify::new(),
         }
     }
 
@@ -56,14 +61,17 @@ impl Outage {
 
     /// Notes that calls get through, or that there are none of which that is known: those that wait are made now.
     pub(crate) fn end(&self) {
-        self.down.store(false, Ordering::Relaxed);
-        self.over.notify_waiters();
+        if self.down.swap(false, Ordering::Relaxed) {
+            self.over.notify_waiters();
+        }
     }
 
     /// Notes that what calls were told before says nothing of what they will be told: also those are made at once that
     /// are under way now, should they fail.
     pub(crate) fn begin_anew(&self) {
         self.turns.fetch_add(1, Ordering::Relaxed);
+        self.anew.notify_waiters();
+        self.down.store(true, Ordering::Relaxed);
         self.end();
     }
 
@@ -71,18 +79,28 @@ impl Outage {
         self.turns.load(Ordering::Relaxed)
     }
 
-    /// Waits before a call is made again that was made in that turn.
-    async fn wait(&self, turn: u64, most: Duration) {
+    /// Waits before a call is made again that was made in that turn. Others that get through end the wait, but not of
+    /// one whose settings seem wrong.
+    async fn wait(&self, turn: u64, most: Duration, blocked: bool) {
         if turn != self.turn() {
             return;
         }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.began.notify_one();
         tokio::select! {
             () = tokio::time::sleep(most) => {}
-            () = self.over.notified() => {}
+            () = self.over.notified(), if !blocked => {}
+            () = self.anew.notified() => {}
         }
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Waits for the beginning of the next one.
+    /// Returns how many calls wait to be made again.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the beginning of the next one, or until another call waits.
     pub(crate) async fn began(&self) {
         self.began.notified().await;
     }
@@ -136,7 +154,7 @@ async fn make(link: &Link, call: &Call, outage: &Outage, slots: &Semaphore) -> b
         if may_be_mended && began.elapsed() < outage.patience {
             say(call, &trouble);
             outage.begin(turn);
-            outage.wait(turn, outage.patience).await;
+            outage.wait(turn, outage.patience, true).await;
             continue;
         }
         if outlives && tries >= TRIES {
@@ -146,7 +164,7 @@ async fn make(link: &Link, call: &Call, outage: &Outage, slots: &Semaphore) -> b
             say(call, &trouble);
             return false;
         }
-        outage.wait(turn, wait).await;
+        outage.wait(turn, wait, false).await;
         wait = (wait * 2).min(MAX_WAIT);
     }
     outage.end();

@@ -332,7 +332,7 @@ fn modes_differ_as_they_say() {
             }
         }
         world.oracle.always(Step::Status(503));
-        let report = world.tracer.flush(Duration::from_millis(100));
+        let report = world.tracer.flush(Duration::from_millis(500));
         assert_eq!(report.spooled() == 10, when_down, "{durability:?} {report}");
         let report = world.tracer.shutdown(Duration::from_millis(100));
         check(&report);

@@ -89,8 +89,9 @@ pub(super) struct Search {
 
 impl Backlog {
     /// Chooses what is next: nothing that rests, where anything else waits; what is trusted, but for a request after each
-    /// of it that arrived; of two kinds in turns, where there are `turns`.
-    pub(crate) fn choose(&mut self, now: Instant, turns: bool) {
+    /// of it that arrived; of two kinds in turns, where there are `turns`. The segment that is being filled is not sent before it
+    /// is `due` where others are before it. Returns whether there is anything to send.
+    pub(crate) fn choose(&mut self, now: Instant, turns: bool, due: bool) -> bool {
         if self.stored.sums().hopeless > 0 {
             self.wake_those(|until| until <= now);
         }
@@ -99,11 +100,18 @@ impl Backlog {
         }
         let is_trusted = |stored: &Stored| !stored.doubt.is_doubted();
         let waits = |stored: &Stored| stored.waits() && !stored.doubt.rests();
-        let due = self.search.failures == 0 && self.search.trusted;
-        if !self.stored.front().is_some_and(|front| waits(front) && (due || is_trusted(front))) {
-            let _ = self.prefer(|stored| waits(stored) && is_trusted(stored)) || self.prefer(waits);
+        let may_fail = self.search.failures == 0 && self.search.trusted;
+        if !self.stored.front().is_some_and(|front| waits(front) && (may_fail || is_trusted(front))) {
+            let _ = self.prefer(|stored| waits(stored) && is_trusted(stored), due) || self.prefer(waits, due);
         }
         self.search.trusted = self.stored.front().is_some_and(is_trusted);
+        self.stored.front().is_some_and(|front| !front.doubt.rests())
+    }
+
+    /// Returns whether it is being found out of something why it did not arrive.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        let sums = self.stored.sums();
+        sums.doubted > sums.hopeless
     }
 
     /// Lets nothing rest any longer.
@@ -224,7 +232,9 @@ impl Backlog {
         if let Some(spool) = self.spool.as_mut().filter(|spool| front.has_file() && spool.is_usable(now)) {
             // First where it is, then that it is not where it was.
             let fsync = self.durability == Durability::Fsync;
-            if aside.write(spool, fsync, now).is_ok() {
+            let written = aside.write(spool, fsync, now).is_ok();
+            aside.unsynced = fsync && spool.sync(name, now).is_err();
+            if written && !aside.unsynced {
                 front.note_settled(spool, now);
             }
         }

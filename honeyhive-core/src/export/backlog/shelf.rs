@@ -26,7 +26,7 @@ pub(super) struct Sums {
     /// How many of these nobody waits for, and their spans of this process.
     pub(super) hopeless: usize,
     pub(super) own_hopeless: u64,
-    /// How many were taken over, have something that is not written, or may not survive a power cut.
+    /// How many were taken over that somebody waits for, have something that is not written, or may not survive a power cut.
     pub(super) adopted: usize,
     pub(super) unwritten: usize,
     pub(super) unsynced: usize,
@@ -50,7 +50,7 @@ impl Sums {
             doubted: usize::from(stored.doubt.is_doubted()),
             hopeless: usize::from(hopeless),
             own_hopeless: only(hopeless && !stored.adopted),
-            adopted: usize::from(stored.adopted),
+            adopted: usize::from(stored.adopted && !hopeless),
             unwritten: usize::from(left > 0 && !safe),
             unsynced: usize::from(stored.unsynced),
         }

@@ -19,9 +19,11 @@ use super::super::{
     rest::{Outage, Rest},
 };
 
-/// Most calls at once, and most that were begun: these may wait for the server.
+/// Most calls at once, and most that were begun: these may wait for the server. Where all of them do, one more is made, as the
+/// server may be only theirs that is down.
 const MAX_AT_ONCE: usize = 4;
 const MAX_BEGUN: usize = 64;
+const MAX_WAITING: usize = 512;
 /// How long each is tried again while the server is down.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -69,7 +71,7 @@ impl Calls {
     }
 
     fn begin(&mut self) {
-        while self.tasks.len() < MAX_BEGUN
+        while self.may_begin()
             && let Some(WaitingCall { call, bytes }) = self.ready.pop_front()
         {
             let (rest, outage, slots) = (self.rest.clone(), Arc::clone(&self.outage), Arc::clone(&self.slots));
@@ -78,6 +80,11 @@ impl Calls {
                 (Made { arrived, bytes }, call.into_subject())
             });
         }
+    }
+
+    fn may_begin(&self) -> bool {
+        let begun = self.tasks.len();
+        begun < MAX_BEGUN || (begun < MAX_WAITING && begun <= self.outage.waiting())
     }
 
     /// Makes the calls now that wait for the server, since it takes spans again, or for another key.
@@ -89,7 +96,7 @@ impl Calls {
     pub(super) async fn changed(&mut self, queue: &Queue) {
         tokio::select! {
             Some(done) = self.tasks.join_next() => self.book(done, queue),
-            () = self.outage.began() => {}
+            () = self.outage.began() => self.begin(),
         }
     }
 

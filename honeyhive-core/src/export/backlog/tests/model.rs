@@ -117,7 +117,7 @@ impl World {
     }
 
     fn send(&mut self, count: usize) -> usize {
-        self.backlog.choose(self.now, true);
+        self.backlog.choose(self.now, true, true);
         let count = self.backlog.window().map_or(count, |most| most.min(count));
         let Some(front) = self.backlog.front() else { return 0 };
         let ids = ids(front, count);
@@ -131,7 +131,7 @@ impl World {
 
     fn doubt(&mut self, count: usize, times: usize, rests: bool) {
         for _ in 0..times {
-            self.backlog.choose(self.now, true);
+            self.backlog.choose(self.now, true, true);
             let count = self.backlog.window().map_or(count, |most| most.min(count));
             let Some(left) = self.backlog.front().map(Segment::left) else { return };
             self.backlog.failed(count.min(left), 3, self.now);
