@@ -252,7 +252,7 @@ fn while_one_span_rests_the_others_go_in_batches_as_ever() {
     }
     let account = lane.account();
     assert!(account.requests - before <= 20, "{} requests", account.requests - before);
-    assert!(account.delivered >= 1 + 900, "{}", account.delivered);
+    assert!(account.delivered > 900, "{}", account.delivered);
 }
 
 #[test]
